@@ -1,0 +1,75 @@
+//! What Git says, before the API server has read it: one document with the place it came from.
+//!
+//! Positions travel beside the value instead of inside it, so that everything downstream works on plain JSON and only a
+//! message that needs a line asks for one.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::object::ObjectKey;
+
+/// One object as written in Git, namespaced and ready to be applied.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Which object it describes.
+    pub key: ObjectKey,
+    /// The document. `status`, nulls and other claims nobody meant are already gone (see `git::render`).
+    pub value: Value,
+    /// Where it stands in the repository.
+    pub origin: Origin,
+}
+
+/// File and line of a document, and the lines of every node below it.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Path inside the repository, `/`-separated.
+    pub file: Arc<str>,
+    /// Lines of the document's nodes.
+    pub lines: Lines,
+}
+
+/// Line numbers (1-based) in the shape of the document they describe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// Line on which this node's key (in a mapping), dash (in a sequence) or first token stands.
+    pub line: u32,
+    /// Lines of the children.
+    pub below: Below,
+}
+
+/// The children of a [`Lines`] node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Below {
+    /// A scalar has none.
+    Nothing,
+    /// A mapping's values, in document order.
+    Map(Vec<(String, Lines)>),
+    /// A sequence's elements.
+    List(Vec<Lines>),
+}
+
+// === impl Lines ===
+
+impl Lines {
+    /// A node without children.
+    pub fn leaf(line: u32) -> Self {
+        Self { line, below: Below::Nothing }
+    }
+
+    /// The node under `key`, if this is a mapping that has it.
+    pub fn field(&self, key: &str) -> Option<&Self> {
+        match &self.below {
+            Below::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, lines)| lines),
+            Below::List(_) | Below::Nothing => None,
+        }
+    }
+
+    /// The element at `index`, if this is a sequence that has it.
+    pub fn element(&self, index: usize) -> Option<&Self> {
+        match &self.below {
+            Below::List(elements) => elements.get(index),
+            Below::Map(_) | Below::Nothing => None,
+        }
+    }
+}

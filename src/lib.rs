@@ -1,0 +1,4 @@
+//! Holdfast keeps a Kubernetes cluster equal to Git.
+
+pub mod core;
+pub mod git;
