@@ -4,4 +4,5 @@
 //! edges (the webhook and the reconciler) can only ever ask the same question and get the same answer.
 
 pub mod manifest;
+pub mod names;
 pub mod object;

@@ -1,0 +1,49 @@
+//! The names Holdfast writes on objects and is known by.
+//!
+//! Nothing that changes per commit is among them: an annotation with a revision would make every commit an edit of every
+//! object, and every edit a rollout of whatever hashes its annotations.
+
+use super::object::ObjectKey;
+
+/// API group of our own kinds.
+pub const GROUP: &str = "holdfast.dev";
+/// Field manager of every write we make; its `Apply` entry in `managedFields` is what we own.
+pub const FIELD_MANAGER: &str = "holdfast";
+/// Label on every object Git manages. Admission and watches select by it. Its value is `"true"`.
+pub const MANAGED_LABEL: &str = "holdfast.dev/managed";
+/// Annotation that names the sync and the object itself, so that a copy of the object is recognised as a copy.
+pub const TRACKING_ID: &str = "holdfast.dev/tracking-id";
+/// Annotation a person sets to edit an object in an emergency; its value is the reason.
+pub const BREAK_GLASS: &str = "holdfast.dev/break-glass";
+/// How long the emergency lasts (`30m`, `2h`), written by the person; the policy's default when absent.
+pub const BREAK_GLASS_FOR: &str = "holdfast.dev/break-glass-for";
+/// Stamp: who opened it. Written by `/mutate` only.
+pub const BREAK_GLASS_BY: &str = "holdfast.dev/break-glass-by";
+/// Stamp: RFC 3339 time at which it closes. Written by `/mutate` only.
+pub const BREAK_GLASS_UNTIL: &str = "holdfast.dev/break-glass-until";
+/// Mark `/mutate` leaves on manually edited objects in `Annotate` mode (JSON: user, at, fields).
+pub const MANUAL_EDIT: &str = "holdfast.dev/manual-edit";
+/// Git only: the wave (an integer) in which an object is applied.
+pub const WAVE: &str = "holdfast.dev/wave";
+/// Git only: an exclusion rule for this one object.
+pub const IGNORE: &str = "holdfast.dev/ignore";
+/// Git only: `disabled` keeps an object in the cluster when it leaves Git.
+pub const PRUNE: &str = "holdfast.dev/prune";
+
+/// Every label and annotation name of ours starts with this.
+pub const PREFIX: &str = "holdfast.dev/";
+/// The four annotations of an open break-glass: what was typed and what was stamped.
+pub const BREAK_GLASS_ALL: [&str; 4] = [BREAK_GLASS, BREAK_GLASS_FOR, BREAK_GLASS_BY, BREAK_GLASS_UNTIL];
+
+/// The tracking-id of `object` as managed by `sync` (`namespace/name` of the GitSync):
+/// `<sync>:<group>/<kind>:<namespace>/<name>`, with an empty namespace for cluster-scoped objects.
+pub fn tracking_id(sync: &str, object: &ObjectKey) -> String {
+    let ObjectKey { group, kind, namespace, name } = object;
+    format!("{sync}:{group}/{kind}:{}/{name}", namespace.as_deref().unwrap_or_default())
+}
+
+/// The sync a tracking-id names, if the id describes `object` itself; `None` on a copy or on anything unreadable.
+pub fn tracked_by<'a>(tracking_id: &'a str, object: &ObjectKey) -> Option<&'a str> {
+    let (sync, _) = tracking_id.split_once(':')?;
+    (crate::core::names::tracking_id(sync, object) == tracking_id).then_some(sync)
+}
