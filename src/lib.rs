@@ -1,8 +1,11 @@
 //! Holdfast keeps a Kubernetes cluster equal to Git.
 
+pub mod admin;
 pub mod api;
 pub mod certs;
 pub mod core;
 pub mod evidence;
 pub mod git;
+pub mod shutdown;
+pub mod telemetry;
 pub mod webhook;
