@@ -2,8 +2,12 @@
 
 pub mod admin;
 pub mod api;
+pub mod app;
 pub mod certs;
+pub mod cli;
+pub mod config;
 pub mod core;
+pub mod deploy;
 pub mod evidence;
 pub mod git;
 pub mod shutdown;

@@ -95,6 +95,16 @@ impl FailurePolicy {
 // === impl Client ===
 
 impl Client {
+    /// The names the API server may look for in our certificate.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Url(url) => vec![host(url).to_owned()],
+            Self::Service { namespace, name, .. } => {
+                vec![format!("{name}.{namespace}.svc"), format!("{name}.{namespace}.svc.cluster.local")]
+            }
+        }
+    }
+
     fn config(&self, path: &str, ca_bundle: &[u8]) -> WebhookClientConfig {
         let ca_bundle = Some(ByteString(ca_bundle.to_vec()));
         match self {
@@ -129,6 +139,15 @@ pub fn configurations(registration: &Registration) -> (ValidatingWebhookConfigur
             webhooks: Some(mutating.into_iter().map(|entry| entry.into_mutating(registration)).collect()),
         },
     )
+}
+
+/// The host of `https://host[:port]`, without the brackets of an IPv6 address.
+fn host(url: &str) -> &str {
+    let authority = url.trim_start_matches("https://").split('/').next().unwrap_or_default();
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or_default(),
+    }
 }
 
 fn metadata() -> ObjectMeta {
