@@ -43,8 +43,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the webhook and the reconciler
-    Run(run::Arguments),
-    /// Print the CustomResourceDefinitions
+    Run(Box<run::Arguments>),
+    /// Print the definitions of Holdfast's kinds (CRDs)
     Crds,
     /// Print everything a cluster needs, as YAML
     Render(render::Arguments),

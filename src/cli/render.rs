@@ -5,12 +5,15 @@ use clap::Args;
 use crate::deploy::{self, Installation, Part};
 
 const NOTES: &str = "\
-The webhook configurations are not printed: the running process registers them itself, because only it
-knows its certificate and which kinds Git declares.
+The webhook configurations are not printed: the running process registers them
+itself, because only it knows its certificate and which kinds Git declares.
 
 Examples:
-  holdfast render --image IMAGE | kubectl apply --server-side -f -
-  holdfast render --only namespace,crds,rbac        # to run the program somewhere else";
+  Everything:
+    holdfast render --image IMAGE | kubectl apply --server-side -f -
+
+  To run the program somewhere else:
+    holdfast render --only namespace,crds,rbac | kubectl apply --server-side -f -";
 
 /// What to print.
 #[derive(Debug, Args)]

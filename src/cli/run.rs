@@ -13,22 +13,25 @@ use crate::{
 };
 
 const NOTES: &str = "\
-Every setting can be given on the command line, in the environment, or in the file named by --config,
-whose keys are the long flags without dashes before them. The command line wins over the environment, the
-environment over the file.
+Every setting can be given on the command line, in the environment, or in the file
+named by --config, whose keys are the long flags without dashes before them. The
+command line wins over the environment, the environment over the file.
 
-Evidence (one JSON line per denial, drift, heal and emergency) goes to standard output, the log to
-standard error. The first SIGINT or SIGTERM finishes what was begun, the second stops at once.
+Evidence (one JSON line per denial, drift, heal and emergency) goes to standard
+output, the log to standard error. The first SIGINT or SIGTERM finishes what was
+begun, the second stops at once.
 
 Examples:
   Against the cluster kubectl uses, with the API server on the same machine:
     holdfast run
 
   In a cluster, behind a Service:
-    holdfast run --webhook-listen '[::]:9443' --webhook-service holdfast-system/holdfast
+    holdfast run --webhook-listen 0.0.0.0:9443 \\
+                 --webhook-service holdfast-system/holdfast
 
   With a file:
-    echo 'webhook-failure-policy: Fail' > holdfast.yaml && holdfast run --config holdfast.yaml";
+    echo 'webhook-failure-policy: Fail' > holdfast.yaml
+    holdfast run --config holdfast.yaml";
 
 /// How to run.
 #[derive(Debug, Args)]

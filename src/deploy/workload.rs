@@ -90,9 +90,9 @@ fn arguments(namespace: &str) -> Vec<String> {
     vec![
         "run".to_owned(),
         format!("--namespace={namespace}"),
-        format!("--webhook-listen=[::]:{}", WEBHOOK.1),
+        format!("--webhook-listen=0.0.0.0:{}", WEBHOOK.1),
         format!("--webhook-service={namespace}/{service}:{port}"),
-        format!("--admin-listen=[::]:{}", ADMIN.1),
+        format!("--admin-listen=0.0.0.0:{}", ADMIN.1),
         format!("--cache-dir={CACHE}"),
         "--log-format=json".to_owned(),
     ]
