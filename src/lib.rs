@@ -1,4 +1,5 @@
 //! Holdfast keeps a Kubernetes cluster equal to Git.
 
+pub mod api;
 pub mod core;
 pub mod git;

@@ -1,0 +1,163 @@
+//! From a `GitSync` as typed to a [`SyncPlan`] as meant.
+//!
+//! This is the only reader. Admission runs it on what somebody is about to write and refuses with its words; the runtime runs
+//! it again on what is stored, because an object may have been stored while the webhook was down. The schema catches most of
+//! the same mistakes earlier; it is a convenience, this is the rule.
+
+mod options;
+mod source;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use super::fault::FieldError;
+use super::{
+    Admission, Backoff, GitSync, IgnoreRule, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore::pointer_fault,
+};
+pub use options::SyncOptions;
+pub use source::SourcePlan;
+
+/// What a `GitSync` asks for, checked and in the types the program works with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncPlan {
+    /// Where the manifests are.
+    pub source: SourcePlan,
+    /// Namespace for namespaced manifests that name none.
+    pub namespace: String,
+    /// What admission does.
+    pub admission: Admission,
+    /// Delete what left Git.
+    pub prune: bool,
+    /// Undo drift.
+    pub self_heal: bool,
+    /// The switches of `syncOptions`.
+    pub options: SyncOptions,
+    /// How failures are tried again.
+    pub retry: RetryPlan,
+    /// Exclusion rules; their pointers are valid RFC 6901.
+    pub ignore: Vec<IgnoreRule>,
+    /// The pause, which may already be over: ask [`Suspension::holds`].
+    pub suspend: Option<Suspension>,
+}
+
+/// Exponential waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPlan {
+    /// Failures in a row that make a sync `Stalled`.
+    pub limit: u32,
+    /// Wait after the first failure.
+    pub first: Duration,
+    /// Growth per failure.
+    pub factor: u32,
+    /// Longest wait.
+    pub longest: Duration,
+}
+
+/// A pause with its reason and end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Why.
+    pub reason: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+// === impl SyncPlan ===
+
+impl TryFrom<&GitSync> for SyncPlan {
+    type Error = Vec<FieldError>;
+
+    fn try_from(sync: &GitSync) -> Result<Self, Self::Error> {
+        let spec = &sync.spec;
+        let mut faults = Faults::default();
+        let SyncPolicy { automated, sync_options, retry } = &spec.sync_policy;
+        let plan = Self {
+            source: source::read(&spec.source, &mut faults),
+            namespace: namespace(&spec.destination.namespace, &mut faults),
+            admission: spec.admission.clone(),
+            prune: automated.prune,
+            self_heal: automated.self_heal,
+            options: options::read(sync_options, &mut faults),
+            retry: retry_plan(retry, &mut faults),
+            ignore: ignore(&spec.ignore_differences, &mut faults),
+            suspend: spec.suspend.as_ref().map(|typed| suspension(typed, &mut faults)),
+        };
+        faults.or(plan)
+    }
+}
+
+// === impl RetryPlan ===
+
+impl RetryPlan {
+    /// How long to wait after `failures` in a row; zero after none.
+    pub fn wait(&self, failures: u32) -> Duration {
+        let Some(steps) = failures.checked_sub(1) else { return Duration::ZERO };
+        let growth = self.factor.saturating_pow(steps);
+        self.first.saturating_mul(growth).min(self.longest)
+    }
+}
+
+// === impl Suspension ===
+
+impl Suspension {
+    /// Whether the pause is on at `now`.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
+}
+
+// === readers ===
+
+fn namespace(typed: &str, faults: &mut Faults) -> String {
+    let remedy = "name the namespace the manifests go to";
+    faults.require(!typed.trim().is_empty(), "spec.destination.namespace", "is empty", remedy);
+    typed.to_owned()
+}
+
+fn retry_plan(typed: &Retry, faults: &mut Faults) -> RetryPlan {
+    let Retry { limit, backoff: Backoff { duration: first, factor, max_duration } } = typed;
+    let at = |name: &str| format!("spec.syncPolicy.retry.{name}");
+    faults.require(*limit > 0, &at("limit"), "is 0", "write at least 1; a sync never gives up for good");
+    faults.require(*factor > 0, &at("backoff.factor"), "is 0", "write at least 1, which keeps the wait as it is");
+    let first = duration_at(&at("backoff.duration"), first, faults);
+    let longest = duration_at(&at("backoff.maxDuration"), max_duration, faults);
+    RetryPlan { limit: *limit, first, factor: *factor, longest: longest.max(first) }
+}
+
+fn ignore(rules: &[IgnoreRule], faults: &mut Faults) -> Vec<IgnoreRule> {
+    for (index, rule) in rules.iter().enumerate() {
+        for (place, pointer) in rule.json_pointers.iter().enumerate() {
+            if let Some((reason, remedy)) = pointer_fault(pointer) {
+                faults.add(&format!("spec.ignoreDifferences[{index}].jsonPointers[{place}]"), reason, remedy);
+            }
+        }
+    }
+    rules.to_vec()
+}
+
+fn suspension(typed: &Suspend, faults: &mut Faults) -> Suspension {
+    let reason = typed.reason.trim();
+    let remedy = "say why, for whoever finds it later: a ticket and a few words";
+    faults.require(!reason.is_empty(), "spec.suspend.reason", "is empty", remedy);
+    let until = typed.until.parse().unwrap_or_else(|_| {
+        let remedy = "write an end as an RFC 3339 time such as 2026-12-01T10:00:00Z; nothing is paused for ever";
+        faults.add("spec.suspend.until", format!("{:?} is not a time", typed.until), remedy);
+        Timestamp::UNIX_EPOCH
+    });
+    Suspension { reason: reason.to_owned(), until }
+}
+
+/// A duration longer than nothing.
+pub(super) fn duration_at(field: &str, text: &str, faults: &mut Faults) -> Duration {
+    let remedy = "write a duration such as 30s, 2m or 1h30m";
+    match duration::parse(text) {
+        Ok(Duration::ZERO) => faults.add(field, format!("{text:?} is no time at all"), remedy),
+        Ok(duration) => return duration,
+        Err(reason) => faults.add(field, reason, remedy),
+    }
+    Duration::ZERO
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! The kinds people write, and what they mean.
+//!
+//! Every kind exists twice on purpose: *as typed* ([`GitSync`], [`DriftPolicy`]; serde and schema, text where people write
+//! text) and *as meant* ([`SyncPlan`], [`Policy`]; durations are durations, options are switches). Only [`meaning`] leads
+//! from one to the other, and both admission and the runtime call it, so an object that was admitted can always be run.
+//!
+//! Doc comments on the typed half are what `kubectl explain` prints: they are written for users.
+
+pub mod duration;
+pub mod fault;
+pub mod gitsync;
+pub mod ignore;
+pub mod meaning;
+pub mod policy;
+pub mod status;
+pub mod sync_policy;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, Source, Suspend, Undeclared};
+pub use ignore::IgnoreRule;
+pub use meaning::{FieldError, SyncPlan};
+pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
+pub use status::{DriftedObject, GitSyncStatus, ObjectRef};
+pub use sync_policy::{Automated, Backoff, Retry, SyncPolicy};
+
+/// Every CustomResourceDefinition of ours, in the order they are printed.
+pub fn definitions() -> [CustomResourceDefinition; 2] {
+    [GitSync::crd(), DriftPolicy::crd()]
+}

@@ -1,0 +1,169 @@
+//! `DriftPolicy`: what holds for the whole cluster.
+//!
+//! It is optional. The object is called `default`, and without it [`Policy::default`] holds, so that installing Holdfast does
+//! not begin with writing a policy.
+
+use std::time::Duration;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{FieldError, fault::Faults, meaning::duration_at};
+
+/// The name under which a `DriftPolicy` has effect.
+pub const POLICY_NAME: &str = "default";
+
+/// Cluster-wide rules of Holdfast.
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[kube(
+    group = "holdfast.dev",
+    version = "v1alpha1",
+    kind = "DriftPolicy",
+    plural = "driftpolicies",
+    shortname = "dp",
+    category = "holdfast",
+    derive = "PartialEq",
+    doc = "Cluster-wide rules of Holdfast. There is at most one, named default; without it the defaults below hold.",
+    validation = Rule::new("self.metadata.name == 'default'").message("the only DriftPolicy is named 'default'"),
+    printcolumn(name = "Longest break-glass", type_ = "string", json_path = ".spec.breakGlass.maxDuration"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftPolicySpec {
+    /// Users and groups, as globs, that are never denied at admission, besides nodes and the service accounts of
+    /// kube-system. What they change is still healed if it is not ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controllers: Vec<String>,
+    /// Limits of emergency edits.
+    #[serde(default)]
+    pub break_glass: BreakGlass,
+    /// Field managers, as globs, by which an edit found later is recognised as a person's.
+    #[serde(default = "interactive")]
+    pub interactive_managers: Vec<String>,
+}
+
+/// Limits of emergency edits.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakGlass {
+    /// The longest that may be asked for with `holdfast.dev/break-glass-for`.
+    #[serde(default = "four_hours")]
+    #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub max_duration: String,
+    /// How long an emergency lasts when nobody says.
+    #[serde(default = "half_an_hour")]
+    #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub default_duration: String,
+}
+
+/// A [`DriftPolicy`] as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Globs over user names and groups that are never denied.
+    pub controllers: Vec<String>,
+    /// Longest break-glass.
+    pub break_glass_longest: Duration,
+    /// Break-glass without a stated duration; never above the longest.
+    pub break_glass_usual: Duration,
+    /// Globs over field managers behind which a person sits.
+    pub interactive_managers: Vec<String>,
+}
+
+// === impl Policy ===
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            controllers: Vec::new(),
+            break_glass_longest: Duration::from_hours(4),
+            break_glass_usual: Duration::from_mins(30),
+            interactive_managers: interactive(),
+        }
+    }
+}
+
+impl TryFrom<&DriftPolicy> for Policy {
+    type Error = Vec<FieldError>;
+
+    fn try_from(typed: &DriftPolicy) -> Result<Self, Self::Error> {
+        let DriftPolicySpec { controllers, break_glass, interactive_managers } = &typed.spec;
+        let mut faults = Faults::default();
+        named_default(typed, &mut faults);
+        globs("spec.controllers", controllers, &mut faults);
+        nobody_in_particular(controllers, &mut faults);
+        globs("spec.interactiveManagers", interactive_managers, &mut faults);
+        let (break_glass_longest, break_glass_usual) = limits(break_glass, &mut faults);
+        faults.or(Self {
+            controllers: controllers.clone(),
+            break_glass_longest,
+            break_glass_usual,
+            interactive_managers: interactive_managers.clone(),
+        })
+    }
+}
+
+// === readers ===
+
+fn named_default(typed: &DriftPolicy, faults: &mut Faults) {
+    let name = typed.metadata.name.as_deref().unwrap_or_default();
+    let reason = format!("{name:?} would have no effect");
+    faults.require(name == POLICY_NAME, "metadata.name", &reason, "the only DriftPolicy is named default");
+}
+
+fn globs(field: &str, typed: &[String], faults: &mut Faults) {
+    for (index, glob) in typed.iter().enumerate() {
+        faults.require(!glob.trim().is_empty(), &format!("{field}[{index}]"), "is empty", "write a name or a glob");
+    }
+}
+
+/// Every request carries one of these groups: exempting it would switch the guard off while it looks switched on.
+fn nobody_in_particular(controllers: &[String], faults: &mut Faults) {
+    let everyone = |glob: &str| !glob.is_empty() && glob.bytes().all(|byte| byte == b'*');
+    for (index, glob) in controllers.iter().enumerate() {
+        if everyone(glob) || matches!(glob.as_str(), "system:authenticated" | "system:*" | "system:serviceaccounts") {
+            let remedy = "name the accounts; to stop denying altogether set spec.admission.mode of the GitSyncs";
+            faults.add(&format!("spec.controllers[{index}]"), format!("{glob:?} exempts everyone"), remedy);
+        }
+    }
+}
+
+fn limits(typed: &BreakGlass, faults: &mut Faults) -> (Duration, Duration) {
+    let longest = duration_at("spec.breakGlass.maxDuration", &typed.max_duration, faults);
+    let usual = duration_at("spec.breakGlass.defaultDuration", &typed.default_duration, faults);
+    if longest > Duration::ZERO && usual > longest {
+        let reason = format!("{:?} is longer than maxDuration {:?}", typed.default_duration, typed.max_duration);
+        faults.add("spec.breakGlass.defaultDuration", reason, "shorten it, or raise maxDuration");
+    }
+    (longest, usual)
+}
+
+// === defaults ===
+
+impl Default for DriftPolicySpec {
+    fn default() -> Self {
+        Self { controllers: Vec::new(), break_glass: BreakGlass::default(), interactive_managers: interactive() }
+    }
+}
+
+impl Default for BreakGlass {
+    fn default() -> Self {
+        Self { max_duration: four_hours(), default_duration: half_an_hour() }
+    }
+}
+
+fn four_hours() -> String {
+    "4h".to_owned()
+}
+
+fn half_an_hour() -> String {
+    "30m".to_owned()
+}
+
+/// kubectl, Lens (`node-fetch`), k9s, a dashboard in a browser, curl.
+fn interactive() -> Vec<String> {
+    ["kubectl*", "node-fetch", "k9s*", "Mozilla", "curl"].map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests;
