@@ -1,6 +1,8 @@
 //! Holdfast keeps a Kubernetes cluster equal to Git.
 
 pub mod api;
+pub mod cluster;
 pub mod core;
 pub mod evidence;
 pub mod git;
+pub mod reconcile;

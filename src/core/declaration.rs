@@ -78,6 +78,14 @@ impl Declaration {
         says_the_same(entry.fields, &manifest.value, live, Depth::Root).then(|| Self::read(manifest, live).ok())?
     }
 
+    /// The same declaration with the lines of a manifest that says the same elsewhere in its file.
+    pub fn relocated(&self, manifest: &Manifest) -> Self {
+        let written = Written { value: Some(&manifest.value), lines: Some(&manifest.origin.lines), line: 1 };
+        let mut moved = self.clone();
+        moved.sections.iter_mut().for_each(|(name, node)| node.relocate(written.field(name)));
+        moved
+    }
+
     /// Number of leaves: what a comparison has to look at.
     pub fn len(&self) -> usize {
         self.sections.iter().map(|(_, node)| node.leaves()).sum()
@@ -143,6 +151,17 @@ impl Node {
                 elements.iter().find(|(k, _)| k == key).map(|(_, node)| node)
             }
             _ => None,
+        }
+    }
+
+    fn relocate(&mut self, written: Written<'_>) {
+        self.line = written.line;
+        match &mut self.shape {
+            Shape::Fields(fields) => fields.iter_mut().for_each(|(name, node)| node.relocate(written.field(name))),
+            Shape::Elements(elements) => {
+                elements.iter_mut().for_each(|(key, node)| node.relocate(written.element(key)));
+            }
+            Shape::Members(_) | Shape::Leaf(_) | Shape::Nothing => {}
         }
     }
 
