@@ -8,6 +8,8 @@
 
 pub mod documents;
 mod problem;
+pub mod render;
 mod yaml;
 
 pub use problem::Problem;
+pub use render::RenderOptions;
