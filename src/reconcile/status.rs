@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::entry::{Drifted, Entry};
-use super::report::summary;
 use crate::api::{DriftedObject, GitSyncStatus};
 use crate::git::Problem;
 
@@ -150,11 +149,8 @@ fn listed(entry: &Entry, drifted: &Drifted) -> DriftedObject {
 
 fn name(problems: &[Problem]) -> String {
     let named: Vec<_> = problems.iter().take(NAMED).map(ToString::to_string).collect();
-    let rest = problems.len().saturating_sub(NAMED);
-    let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-    format!("{}{more}", summary_of(&named))
-}
-
-fn summary_of(named: &[String]) -> String {
-    if named.is_empty() { summary(&[]) } else { named.join("; ") }
+    match problems.len().saturating_sub(NAMED) {
+        0 => named.join("; "),
+        rest => format!("{}; and {rest} more", named.join("; ")),
+    }
 }
