@@ -4,6 +4,7 @@
 mod world;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -53,8 +54,18 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    match Arguments::parse().command {
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
         Command::Up { dir, holdfast } => up(&dir, holdfast).await,
         Command::Down { dir } => down(&dir).await,
         Command::GitServer { port, root } => {
@@ -64,7 +75,7 @@ async fn main() -> Result<()> {
         Command::Guard { dir, owner } => {
             // Blocking is all this process does.
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-            world::end_if_owner(&dir, &owner).await
+            world::guard::end_if_owner(&dir, &owner).await
         }
     }
 }
@@ -87,20 +98,31 @@ async fn down(dir: &Path) -> Result<()> {
 
 fn next_steps(dir: &Path, world: &World, without_holdfast: bool) -> Result<String> {
     let remote = world.git_url()?;
-    let dir = dir.display();
-    let refused = if without_holdfast { "goes through: nobody guards it" } else { "refused" };
+    let again = if dir == Path::new("target/dev") { String::new() } else { format!(" DIR={}", shell_word(dir)) };
+    let first = if without_holdfast {
+        "  # Nobody follows Git and nobody guards it now. By hand (twice, so that its own kind is known the second time):
+  $KUBECTL -n shop apply --recursive -f $GIT_WORKTREE/apps/shop
+  $KUBECTL --kubeconfig $ALICE_KUBECONFIG -n shop scale deployment/api --replicas=5
+  # `make up` then starts Holdfast in this world, and Git wins."
+    } else {
+        "  $KUBECTL get gitsyncs --all-namespaces
+  $KUBECTL --kubeconfig $ALICE_KUBECONFIG -n shop scale deployment/api --replicas=5    # refused
+  cd $GIT_WORKTREE                    # edit, commit and push: the cluster follows
+  tail -f $LOG_DIR/records.jsonl      # who did what"
+    };
+    let env = shell_word(&dir.join("env").canonicalize()?);
     Ok(format!(
         "
 Git is at {remote}. To try:
 
-  . {dir}/env; export KUBECONFIG
-  $KUBECTL get gitsyncs --all-namespaces
-  $KUBECTL --kubeconfig $ALICE_KUBECONFIG -n shop scale deployment/api --replicas=5    # {refused}
-  cd $GIT_WORKTREE                          # edit, commit and push: the cluster follows
-  tail -f $LOG_DIR/records.jsonl            # who did what
+  . {env}; export KUBECONFIG
+{first}
 
-  make down{}                                 # end it
-",
-        if dir.to_string() == "target/dev" { String::new() } else { format!(" DIR={dir}") }
+  make down{again}                           # end it
+"
     ))
+}
+
+fn shell_word(path: &Path) -> String {
+    world::report::quoted(&path.to_string_lossy())
 }

@@ -37,7 +37,8 @@ impl Output {
 /// Runs a command to its end, with `input` on its standard input.
 pub async fn run(command: &mut Command, input: &str) -> Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().with_context(|| format!("failed to start {:?}", command.as_std().get_program()))?;
+    let mut child =
+        command.spawn().with_context(|| format!("failed to start {}", command.as_std().get_program().display()))?;
     let mut stdin = child.stdin.take().context("standard input was asked to be a pipe")?;
     let feed = async move {
         // A command may end without reading all of it, and its own words about that are better than "broken pipe".

@@ -57,10 +57,10 @@ async fn call(command: &mut Command, body: &[u8]) -> Result<Response<Body>> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let mut stdin = child.stdin.take().context("standard input was asked to be a pipe")?;
     // Written while the answer is read: each side's pipe is small, and a fetch would otherwise wait for itself.
-    let feed = async move { stdin.write_all(body).await };
-    let (fed, output) = tokio::join!(feed, child.wait_with_output());
+    let sending = async move { stdin.write_all(body).await };
+    let (sent, output) = tokio::join!(sending, child.wait_with_output());
     let output = output?;
-    ensure!(output.status.success() || !output.stdout.is_empty(), "git http-backend failed: {fed:?}");
+    ensure!(output.status.success() || !output.stdout.is_empty(), "git http-backend failed: {sent:?}");
     parse(&output.stdout)
 }
 

@@ -38,7 +38,7 @@ mod clients;
 mod control_plane;
 mod git;
 pub mod git_server;
-mod guard;
+pub mod guard;
 mod holdfast;
 mod layout;
 mod people;
@@ -46,7 +46,7 @@ mod pki;
 mod ports;
 mod process;
 mod programs;
-mod report;
+pub mod report;
 mod server;
 mod wait;
 
@@ -61,13 +61,13 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 pub use clients::Output;
-pub use guard::{Guard, end_if_owner};
 pub use holdfast::HOLDFAST;
 pub use people::Person;
 pub use wait::wait_until;
 
 use control_plane::{API_SERVER, CONTROLLER_MANAGER, ControlPlane, ETCD};
 use git::{GIT_SERVER, Git};
+use guard::Guard;
 use holdfast::{Holdfast, json_lines};
 use layout::{Layout, write_atomically};
 use process::Process;
@@ -85,7 +85,7 @@ const TEAM_NAMESPACES: [&str; 2] = [SAMPLE, "playground"];
 /// Those started last end first: nobody should mourn a server that was meant to go.
 const ENDING_ORDER: [&str; 5] = [HOLDFAST, CONTROLLER_MANAGER, GIT_SERVER, API_SERVER, ETCD];
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What kind of world.
 #[derive(Clone, Debug, Default)]

@@ -81,13 +81,13 @@ impl Person {
 
 /// The API server's token file: `token,user,uid,"groups"`.
 pub fn write_token_file(layout: &Layout, pki: &Pki) -> Result<PathBuf> {
-    let mut lines = String::new();
-    for person in Person::KNOWN_BY_TOKEN {
+    let line = |person: Person| {
         let (name, groups) = (person.name(), person.groups());
-        lines += &format!("{},{name},{name},\"{groups}\"\n", pki.token(name)?);
-    }
+        Ok(format!("{},{name},{name},\"{groups}\"\n", pki.token(name)?))
+    };
+    let lines: Vec<String> = Person::KNOWN_BY_TOKEN.into_iter().map(line).collect::<Result<_>>()?;
     let file = layout.secrets().join("tokens.csv");
-    write_atomically(&file, lines)?;
+    write_atomically(&file, lines.concat())?;
     Ok(file)
 }
 
@@ -101,15 +101,15 @@ pub fn write_kubeconfigs(layout: &Layout, pki: &Pki, server: &str) -> Result<()>
 /// What the groups may do across the cluster: look around, and for oncall break glass.
 pub fn cluster_rights() -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": [
-        cluster_role("dev:developer", json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": [
+        cluster_role("dev:developer", &json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": [
             "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
         ]}])),
-        cluster_role("dev:look-around", json!([
+        cluster_role("dev:look-around", &json!([
             {"apiGroups": ["holdfast.dev"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get", "list", "watch"]},
         ])),
-        cluster_role("dev:break-glass", json!([
+        cluster_role("dev:break-glass", &json!([
             {"apiGroups": ["holdfast.dev"], "resources": ["gitsyncs"], "verbs": ["break-glass"]},
         ])),
         binding("ClusterRoleBinding", None, "dev:look-around", "team-shop"),
@@ -125,7 +125,7 @@ pub fn team_namespace(namespace: &str) -> Value {
     ]})
 }
 
-fn cluster_role(name: &str, rules: Value) -> Value {
+fn cluster_role(name: &str, rules: &Value) -> Value {
     json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
 }
 

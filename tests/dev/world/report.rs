@@ -43,11 +43,11 @@ impl Steps {
 
 /// Lines of `KEY=value` that any shell reads back exactly.
 pub fn env_lines(variables: &[(&str, String)]) -> String {
-    variables.iter().map(|(key, value)| format!("{key}={}\n", quoted(value))).collect()
+    variables.iter().map(|(key, value)| format!("{key}={}\n", quoted(value))).collect::<Vec<_>>().concat()
 }
 
 /// Plain words stay plain; everything else goes between single quotes, in which a shell sees nothing special but their end.
-fn quoted(value: &str) -> String {
+pub fn quoted(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@%+,=".contains(&byte);
     if value.bytes().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }
