@@ -2,10 +2,10 @@
 # scripts and programs: tests/control-plane/build.sh builds the control plane, tests/dev is "a world".
 
 DIR ?= target/dev
-DEV  = target/debug/examples/dev
+DEV  = $(or $(CARGO_TARGET_DIR),target)/debug/examples/dev
 
 .DEFAULT_GOAL := help
-.PHONY: help tools control-plane build up down demo test check bench
+.PHONY: help tools control-plane ground build up down demo test check bench
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,18 +19,22 @@ tools:
 control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once per machine; or set KUBEBUILDER_ASSETS)
 	@tests/control-plane/build.sh
 
+ground: build
+	@tests/control-plane/build.sh >/dev/null
+
 build: tools
 	@cargo build --bin holdfast --example dev
 
-up: build control-plane ## Start a cluster, a Git server and Holdfast on loopback; writes $(DIR)/env
+up: ground ## Start a cluster, a Git server and Holdfast on loopback; writes $(DIR)/env
 	@$(DEV) up --dir "$(DIR)"
 
-down: build ## End what `make up` started in the same DIR, and nothing else
+down: ## End what `make up` started in the same DIR, and nothing else
+	@test -x $(DEV) || $(MAKE) --no-print-directory build
 	@$(DEV) down --dir "$(DIR)"
 
-demo: build control-plane ## Tell the story with real commands on a real API server
+demo: ground ## Tell the story with real commands on a real API server
 
-test: build control-plane ## Run every test, those against a real API server included
+test: ground ## Run every test, those against a real API server included
 	@cargo test
 
 check: test ## Everything a change must pass: format, clippy, tests, docs, licences and advisories
@@ -39,4 +43,4 @@ check: test ## Everything a change must pass: format, clippy, tests, docs, licen
 	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "skipped: cargo-deny is not installed"; fi
 
-bench: build control-plane ## Measure compare, review and heal
+bench: ground ## Measure compare, review and heal

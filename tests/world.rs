@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 use world::{Options, Person, World, wait_until};
 
 fn folder(name: &str) -> PathBuf {
@@ -24,7 +24,7 @@ fn without_holdfast() -> Options {
 
 #[tokio::test]
 async fn a_world_holds_together() -> Result<()> {
-    let world = World::start(&folder("world"), without_holdfast()).await?;
+    let world = World::start(&folder("world"), Options { audit: true, ..without_holdfast() }).await?;
     alice_edits_only_her_own(&world).await?;
     data_outlives_the_api_server(&world).await?;
     git_goes_and_comes_back(&world).await?;
@@ -56,6 +56,9 @@ async fn alice_edits_only_her_own(world: &World) -> Result<()> {
     let may = ["auth", "can-i", "break-glass", "gitsyncs.holdfast.dev", "--namespace", "hers"];
     world.kubectl(Person::Alice, &may).await?.refusal()?;
     world.kubectl(Person::Oncall, &may).await?.success()?;
+
+    let created = |request: &Value| request["user"]["username"] == "alice" && request["objectRef"]["name"] == "note";
+    ensure!(world.audit()?.iter().any(created), "the audit log does not know of her note");
     Ok(())
 }
 
@@ -80,7 +83,7 @@ async fn git_goes_and_comes_back(world: &World) -> Result<()> {
 }
 
 async fn a_second_start_is_the_same_world(world: &World) -> Result<()> {
-    let again = Options { fresh: false, ..without_holdfast() };
+    let again = Options { fresh: false, audit: true, ..without_holdfast() };
     let same = World::start(&folder("world"), again).await?;
     ensure!(same.environment()? == world.environment()?, "it is another world");
     same.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hers"}})).await

@@ -57,6 +57,11 @@ impl ControlPlane {
         self.programs.join(CONTROLLER_MANAGER).exists()
     }
 
+    /// Where etcd listens.
+    pub fn etcd(&self) -> Result<String> {
+        Ok(format!("http://127.0.0.1:{}", ports::port(&self.layout, ETCD)?))
+    }
+
     /// Where the API server listens.
     pub fn server(&self) -> Result<String> {
         Ok(format!("https://127.0.0.1:{}", ports::port(&self.layout, API_SERVER)?))
@@ -103,10 +108,9 @@ impl ControlPlane {
 
     fn api_server_command(&self, port: u16) -> Result<Command> {
         people::write_kubeconfigs(&self.layout, &self.pki, &self.server()?)?;
-        let etcd = format!("http://127.0.0.1:{}", ports::port(&self.layout, ETCD)?);
         let mut command = Command::new(self.programs.join(API_SERVER));
         command
-            .args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string(), "--etcd-servers", &etcd])
+            .args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string(), "--etcd-servers", &self.etcd()?])
             .arg("--tls-cert-file")
             .arg(self.pki.serving_certificate())
             .arg("--tls-private-key-file")
@@ -119,8 +123,9 @@ impl ControlPlane {
             .arg("--token-auth-file")
             .arg(people::write_token_file(&self.layout, &self.pki)?)
             .args(["--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16"])
-            // Its address would otherwise be published as an endpoint, and loopback may not be one.
-            .args(["--endpoint-reconciler-type", "none"]);
+            // Said, because it would otherwise look for a route to the world and refuse to start without one; not
+            // published as an endpoint, because loopback may not be one.
+            .args(["--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none"]);
         self.add_audit(&mut command)?;
         Ok(command)
     }

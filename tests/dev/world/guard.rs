@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 
 use super::layout::{Layout, write_atomically};
+use super::lifetime::{end_all, lock};
 use super::report::Steps;
 
 /// Holds the pipe: the world ends when this is dropped.
@@ -40,9 +41,9 @@ impl Guard {
 
 /// Ends the world in `folder` if it is still `owner`'s.
 pub async fn end_if_owner(folder: &Path, owner: &str) -> Result<()> {
-    let _lock = super::lock(folder)?;
+    let _lock = lock(folder)?;
     if std::fs::read_to_string(owner_file(&Layout::create(folder)?)).is_ok_and(|current| current == owner) {
-        super::end_all(folder, Steps { quiet: true }).await?;
+        end_all(folder, Steps { quiet: true }).await?;
     }
     Ok(())
 }

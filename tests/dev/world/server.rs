@@ -31,10 +31,11 @@ pub async fn start<const N: usize>(
     let process = Process::new(layout, name);
     let start = if process.running().is_some() { Start::Before } else { Start::Now };
     for attempt in 1.. {
-        let ports = ports_of(layout, names)?;
         if process.running().is_none() {
-            process.spawn(&mut command(ports)?)?;
+            give_up_taken(layout, names)?;
+            process.spawn(&mut command(ports_of(layout, names)?)?)?;
         }
+        let ports = ports_of(layout, names)?;
         match process.ready(|| probe(ports)).await {
             Err(_) if attempt < ATTEMPTS && process.running().is_none() && give_up_taken(layout, names)? => {}
             outcome => return outcome.map(|()| start),
