@@ -211,6 +211,10 @@ impl World {
     }
 
     async fn admit_people(&self) -> Result<()> {
+        if self.holdfast.pid().is_none() {
+            // Left by one that was killed, they would refuse what follows. It registers them again when it starts.
+            self.take_webhooks_away().await?;
+        }
         self.apply(&people::cluster_rights()).await?;
         for namespace in TEAM_NAMESPACES.into_iter().filter(|_| self.options.sample) {
             self.namespace(namespace).await?;
