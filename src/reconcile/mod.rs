@@ -73,6 +73,7 @@ pub async fn run(context: Context, desired: Desired, stop: CancellationToken) {
                 Err(error) => tracing::warn!(%error, "failed to watch GitSyncs; trying again"),
             },
             Some(sight) = seen.recv() => router.sight(sight),
+            Some(kind) = router.wanted() => router.watch(kind),
         }
     }
     router.finish().await;
