@@ -18,11 +18,12 @@ use super::status::{Facts, Failure, status};
 use crate::api::meaning::SyncPlan;
 use crate::api::{GitSync, GitSyncStatus};
 use crate::cluster::events::{Note, reference};
-use crate::cluster::{Error, Kind};
+use crate::cluster::{Error, Kind, Kinds};
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
+use crate::evidence::metrics::Outcome;
 use crate::evidence::{Kind as What, Record};
-use crate::git::{self, Problem, Reading};
+use crate::git::{self, Problem, Reading, RenderOptions, RepoUrl, Repository};
 
 /// What a keeper is told.
 pub enum Input {
@@ -187,6 +188,16 @@ impl Keeper {
             let looked = tokio::task::spawn_blocking(move || look.look(&kinds)).await;
             looked.expect("looking at Git does not panic")
         }));
+    }
+
+    /// Looks at Git at the next opportunity.
+    pub(super) fn poll_now(&mut self) {
+        self.next_poll = Instant::now();
+    }
+
+    /// Kinds the sync had objects of when it last reported.
+    pub(super) fn kinds_before(&self) -> impl Iterator<Item = &str> {
+        self.status.kinds.iter().map(String::as_str)
     }
 
     async fn learn(&mut self, news: Result<News, git::Error>) {

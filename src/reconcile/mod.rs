@@ -20,6 +20,7 @@ pub mod publish;
 mod report;
 mod router;
 mod status;
+mod watchful;
 
 use std::path::PathBuf;
 use std::sync::Arc;
