@@ -16,10 +16,12 @@ mod heal;
 mod keeper;
 mod pass;
 pub mod plan;
+mod prune;
 pub mod publish;
 mod report;
 mod router;
 mod status;
+mod tally;
 mod watchful;
 
 use std::path::PathBuf;
@@ -39,6 +41,7 @@ use crate::cluster::events::Events;
 use crate::core::who::Identities;
 use crate::evidence::{Evidence, Metrics};
 use router::Router;
+pub use tally::Tally;
 
 /// What every keeper needs.
 pub struct Context {
@@ -54,6 +57,8 @@ pub struct Context {
     pub publisher: Arc<Publisher>,
     /// Who is who; changes with the `DriftPolicy`.
     pub identities: watch::Receiver<Arc<Identities>>,
+    /// Counts of all syncs together.
+    pub tally: Tally,
     /// Where clones of repositories are kept.
     pub cache: PathBuf,
 }

@@ -136,6 +136,7 @@ impl Router {
     fn forget(&mut self, name: &str) {
         self.keepers.remove(name);
         self.context.publisher.forget(name);
+        self.context.tally.set(name, None);
     }
 
     fn send(&self, name: &str, input: Input) {
