@@ -164,9 +164,7 @@ fn unwanted(key: &ObjectKey, before: &GitSyncStatus, now: Timestamp) -> DriftedO
         object,
         paths: Vec::new(),
         by: None,
-        why: Some(
-            stray.kept.clone().unwrap_or_else(|| "it left Git; prune is off, or waits for a complete sync".to_owned()),
-        ),
+        why: Some("it left Git; prune is off, or waits for a complete sync".to_owned()),
     }
 }
 
