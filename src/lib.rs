@@ -1,5 +1,6 @@
 //! Holdfast keeps a Kubernetes cluster equal to Git.
 
+pub mod admin;
 pub mod api;
 pub mod certs;
 pub mod cluster;
@@ -7,4 +8,6 @@ pub mod core;
 pub mod evidence;
 pub mod git;
 pub mod reconcile;
+pub mod shutdown;
+pub mod telemetry;
 pub mod webhook;
