@@ -19,13 +19,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 
 /// Writes `duration` the way [`parse`] reads it, without parts that are zero.
 pub fn display(duration: Duration) -> String {
-    let parts = [(duration.as_secs() / 3600, "h"), (duration.as_secs() / 60 % 60, "m"), (duration.as_secs() % 60, "s")];
-    let written: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    match (written.is_empty(), duration.subsec_millis()) {
-        (true, 0) => "0s".to_owned(),
-        (_, 0) => written,
-        (_, millis) => format!("{written}{millis}ms"),
-    }
+    let (seconds, millis) = (duration.as_secs(), u64::from(duration.subsec_millis()));
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"), (millis, "ms")];
+    let written: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if written.is_empty() { "0s".to_owned() } else { written.concat() }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The shape is the one people know from an Argo CD `Application`, so that moving over is renaming, not redesigning. Only what
 //! has an effect today is in the schema: a field that is accepted and ignored is a promise nobody keeps.
 
+#![allow(clippy::duplicated_attributes, reason = "each printer column has a type of its own")]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,25 +26,23 @@ use super::{IgnoreRule, SyncPolicy, status::GitSyncStatus};
     derive = "PartialEq",
     doc = "Keeps a part of the cluster equal to a folder in Git: what differs is refused at admission or healed afterwards."
 )]
-#[kube(
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(
-        name = "Revision",
-        type_ = "string",
-        json_path = ".status.revision",
-        description = "Commit the cluster is equal to, or why there is none yet"
-    ),
-    printcolumn(name = "Objects", type_ = "integer", json_path = ".status.objects"),
-    printcolumn(name = "Drifted", type_ = "integer", json_path = ".status.drifted"),
-    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.admission.mode"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
-        priority = 1
-    )
-)]
+#[kube(printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"))]
+#[kube(printcolumn(
+    name = "Revision",
+    type_ = "string",
+    json_path = ".status.revision",
+    description = "Commit the cluster is equal to, or why there is none yet"
+))]
+#[kube(printcolumn(name = "Objects", type_ = "integer", json_path = ".status.objects"))]
+#[kube(printcolumn(name = "Drifted", type_ = "integer", json_path = ".status.drifted"))]
+#[kube(printcolumn(name = "Mode", type_ = "string", json_path = ".spec.admission.mode"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
+#[kube(printcolumn(
+    name = "Message",
+    type_ = "string",
+    json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+    priority = 1
+))]
 #[serde(rename_all = "camelCase")]
 pub struct GitSyncSpec {
     /// Where the manifests are.

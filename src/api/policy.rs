@@ -25,10 +25,10 @@ pub const POLICY_NAME: &str = "default";
     category = "holdfast",
     derive = "PartialEq",
     doc = "Cluster-wide rules of Holdfast. There is at most one, named default; without it the defaults below hold.",
-    validation = Rule::new("self.metadata.name == 'default'").message("the only DriftPolicy is named 'default'"),
-    printcolumn(name = "Longest break-glass", type_ = "string", json_path = ".spec.breakGlass.maxDuration"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    validation = Rule::new("self.metadata.name == 'default'").message("the only DriftPolicy is named 'default'")
 )]
+#[kube(printcolumn(name = "Longest break-glass", type_ = "string", json_path = ".spec.breakGlass.maxDuration"))]
+#[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[serde(rename_all = "camelCase")]
 pub struct DriftPolicySpec {
     /// Users and groups, as globs, that are never denied at admission, besides nodes and the service accounts of

@@ -1,0 +1,118 @@
+//! The label values, all of them.
+//!
+//! prometheus-client would print variants as they are spelled in Rust; dashboards expect `dry-run`, so each value is written
+//! beside its variant.
+
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value.
+            pub(super) const ALL: &[Self] = &[$(Self::$variant,)+];
+        }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder) -> std::fmt::Result {
+                match self { $(Self::$variant => $value,)+ }.encode(encoder)
+            }
+        }
+    )+};
+}
+
+labels! {
+    /// What admission answered.
+    Verdict {
+        /// Nothing to object to.
+        Allow = "allow",
+        /// Refused.
+        Deny = "deny",
+        /// Passed with a warning.
+        Warn = "warn",
+        /// Passed, and the object was marked.
+        Mark = "mark",
+        /// Passed, and was recorded: break-glass, a pause, a controller.
+        Note = "note",
+    }
+    /// What the request would do.
+    Operation {
+        /// CREATE.
+        Create = "create",
+        /// UPDATE, subresources included.
+        Update = "update",
+        /// DELETE.
+        Delete = "delete",
+    }
+    /// Why a review could not be answered.
+    ErrorKind {
+        /// The body is not an AdmissionReview.
+        Unreadable = "unreadable",
+        /// The body is larger than two objects can be.
+        TooLarge = "too-large",
+        /// There is no snapshot yet.
+        NotReady = "not-ready",
+        /// A question to the API server (a right, a parent object) was not answered.
+        Upstream = "upstream",
+        /// A bug.
+        Internal = "internal",
+    }
+    /// How an attempt to undo drift ended.
+    HealOutcome {
+        /// The drift is gone.
+        Healed = "healed",
+        /// The object had moved on; it is judged again.
+        Conflict = "conflict",
+        /// The API server or another webhook refused it.
+        Refused = "refused",
+        /// No answer, or an answer that says nothing about the object.
+        Failed = "failed",
+    }
+    /// How something went.
+    Outcome {
+        /// Well.
+        Success = "success",
+        /// Not.
+        Failure = "failure",
+    }
+    /// Whether a sync is ready.
+    Readiness {
+        /// It is.
+        Yes = "true",
+        /// It is not.
+        No = "false",
+    }
+    /// What became of a record.
+    Fate {
+        /// Written out.
+        Written = "written",
+        /// Put aside in the spill file; counted again as written when it is replayed.
+        Spilled = "spilled",
+        /// Neither: it went to the log as a last resort.
+        Lost = "lost",
+    }
+    /// What was asked of the API server.
+    Ask {
+        /// One object.
+        Get = "get",
+        /// Many objects.
+        List = "list",
+        /// A watch was opened.
+        Watch = "watch",
+        /// A server-side apply that writes nothing.
+        DryRun = "dry-run",
+        /// A server-side apply.
+        Apply = "apply",
+        /// A JSON or merge patch.
+        Patch = "patch",
+        /// A create.
+        Create = "create",
+        /// A deletion.
+        Delete = "delete",
+        /// An access review.
+        Review = "review",
+    }
+}

@@ -1,0 +1,176 @@
+//! Where records go: a handle that never waits, and a thread that writes.
+//!
+//! The queue is bounded, because an unbounded one turns a stuck log collector into an out-of-memory kill of the webhook. What
+//! does not fit, and what cannot be written, goes to the spill file; the thread brings it back when it has caught up. A thread
+//! and not a task: writing to a pipe blocks, and a blocked worker of the runtime would be a blocked webhook.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+    thread,
+};
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    metrics::{Fate, Metrics},
+    record::{Record, RecordId},
+    spill::{self, Replay, Spill},
+};
+
+/// Records that may wait in memory: a few megabytes at worst, minutes of denials at any rate seen in practice.
+const QUEUE: usize = 4096;
+
+/// Takes records. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    queue: mpsc::Sender<Message>,
+    fallback: Arc<Fallback>,
+}
+
+/// A record with its name, as it is written.
+#[derive(Debug, Serialize)]
+struct Entry {
+    id: RecordId,
+    #[serde(flatten)]
+    record: Record,
+}
+
+#[derive(Debug)]
+enum Message {
+    Entry(Box<Entry>),
+    Close(oneshot::Sender<()>),
+}
+
+/// What to do with a record that cannot be written now.
+#[derive(Debug)]
+struct Fallback {
+    spill: Spill,
+    metrics: Metrics,
+}
+
+/// The writing side; lives in its own thread.
+struct Writer<W> {
+    out: W,
+    queue: mpsc::Receiver<Message>,
+    replay: Replay,
+    fallback: Arc<Fallback>,
+}
+
+// === impl Evidence ===
+
+impl Evidence {
+    /// Starts the thread that writes to `out`. Spilled records are kept in `directory`; those of an earlier run come first.
+    pub fn start(out: impl Write + Send + 'static, directory: &Path, metrics: Metrics) -> io::Result<Self> {
+        Self::with_queue(QUEUE, out, directory, metrics)
+    }
+
+    fn with_queue(
+        size: usize,
+        out: impl Write + Send + 'static,
+        directory: &Path,
+        metrics: Metrics,
+    ) -> io::Result<Self> {
+        let (sender, queue) = mpsc::channel(size);
+        let (spill, replay) = spill::in_directory(directory);
+        let fallback = Arc::new(Fallback { spill, metrics });
+        let writer = Writer { out, queue, replay, fallback: fallback.clone() };
+        thread::Builder::new().name("evidence".to_owned()).spawn(|| writer.run())?;
+        Ok(Self { queue: sender, fallback })
+    }
+
+    /// Records an event; never waits for whoever reads it.
+    pub fn record(&self, record: Record) -> RecordId {
+        let id = RecordId::next(record.time);
+        let message = Message::Entry(Box::new(Entry { id, record }));
+        if let Err(refused) = self.queue.try_send(message)
+            && let Message::Entry(entry) = refused.into_inner()
+        {
+            self.fallback.keep(&entry.line());
+        }
+        id
+    }
+
+    /// Writes out what is queued, then stops the thread. Records made afterwards by other clones are spilled.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.queue.send(Message::Close(done)).await.is_ok() {
+            // An error means that the thread ended before us, which is what was asked for.
+            closed.await.ok();
+        }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).expect("a record is strings, numbers and JSON values");
+        line.push(b'\n');
+        line
+    }
+}
+
+// === impl Writer ===
+
+impl<W: Write> Writer<W> {
+    fn run(mut self) {
+        self.replay();
+        while let Some(message) = self.queue.blocking_recv() {
+            match message {
+                Message::Entry(entry) => self.write(&entry.line()),
+                Message::Close(done) => return self.close(done),
+            }
+            if self.queue.is_empty() {
+                self.replay();
+            }
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        match self.out.write_all(line).and_then(|()| self.out.flush()) {
+            Ok(()) => self.fallback.metrics.recorded(Fate::Written),
+            Err(_) => self.fallback.keep(line),
+        }
+    }
+
+    fn replay(&mut self) {
+        let Self { out, fallback, replay, .. } = self;
+        let replayed = replay.run(&fallback.spill, |line| {
+            out.write_all(line)?;
+            fallback.metrics.recorded(Fate::Written);
+            Ok(())
+        });
+        // Whatever was wrong, the lines are still on disk and the next quiet moment tries again.
+        if let Err(error) = replayed.and_then(|()| self.out.flush()) {
+            tracing::warn!(%error, "failed to replay spilled evidence; it is kept");
+        }
+    }
+
+    fn close(mut self, done: oneshot::Sender<()>) {
+        self.queue.close();
+        while let Ok(Message::Entry(entry)) = self.queue.try_recv() {
+            self.write(&entry.line());
+        }
+        self.replay();
+        // Nobody waits any more if this fails.
+        done.send(()).ok();
+    }
+}
+
+// === impl Fallback ===
+
+impl Fallback {
+    fn keep(&self, line: &[u8]) {
+        let kept = self.spill.keep(line);
+        self.metrics.recorded(if kept.is_ok() { Fate::Spilled } else { Fate::Lost });
+        if let Err(error) = kept {
+            tracing::error!(%error, record = %String::from_utf8_lossy(line), "failed to keep evidence; this is its last copy");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
