@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use serde::Deserialize;
 
@@ -36,7 +37,7 @@ pub struct Review<'a> {
     /// What is done.
     pub operation: Operation,
     /// Who does it.
-    pub user_info: UserInfo,
+    pub user_info: Requester,
     /// After; absent on delete.
     #[serde(borrow, default)]
     pub object: Option<Object<'a>>,
@@ -95,18 +96,16 @@ pub enum Operation {
     Connect,
 }
 
-/// Who asks, as the API server authenticated them; all of it, for asking RBAC about them.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct UserInfo {
+/// Who asks, as the API server authenticated them; all of it, because RBAC may be asked about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "UserInfo")]
+pub struct Requester {
     /// Name and groups.
-    #[serde(flatten)]
-    pub user: UserName,
+    pub user: User,
     /// Unique id, if the authenticator knows one.
-    #[serde(default)]
     pub uid: Option<String>,
     /// Whatever else the authenticator said.
-    #[serde(default)]
-    pub extra: Option<BTreeMap<String, Vec<String>>>,
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// Of the options, the only thing that matters.
@@ -117,3 +116,130 @@ pub struct Options<'a> {
     #[serde(borrow, default)]
     pub field_manager: Option<Text<'a>>,
 }
+
+/// `userInfo`, in the API server's spelling.
+#[derive(Deserialize)]
+struct UserInfo {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    groups: Option<Vec<String>>,
+    #[serde(default)]
+    uid: Option<String>,
+    #[serde(default)]
+    extra: Option<BTreeMap<String, Vec<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    api_version: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    request: Review<'a>,
+}
+
+/// The body is not a review this can answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// JSON is UTF-8.
+    #[error("failed to read the body as UTF-8")]
+    NotUtf8(#[from] std::str::Utf8Error),
+    /// Not JSON, or not of the shape of a review.
+    #[error("failed to read the body as an AdmissionReview")]
+    NotAReview(#[from] serde_json::Error),
+    /// Some other kind, or a version nobody registered.
+    #[error("expected an AdmissionReview of admission.k8s.io/v1, got {kind} of {api_version}")]
+    AnotherKind {
+        /// As sent.
+        api_version: String,
+        /// As sent.
+        kind: String,
+    },
+    /// An answer has to name the question.
+    #[error("the review has no uid")]
+    NoUid,
+    /// A create without the new object, a delete without the old one.
+    #[error("the review lacks an object that its operation has")]
+    NoObject,
+    /// A section of one of the objects is not a JSON value this can hold (too deep, a number out of range).
+    #[error("failed to read {section} of the object")]
+    Section {
+        /// Which.
+        section: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+// === impl Review ===
+
+impl<'a> Review<'a> {
+    /// Reads the body of a request.
+    pub fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
+        let Envelope { api_version, kind, request } = serde_json::from_str(std::str::from_utf8(body)?)?;
+        if api_version != "admission.k8s.io/v1" || kind != "AdmissionReview" {
+            let (api_version, kind) = (api_version.0.into_owned(), kind.0.into_owned());
+            return Err(Unreadable::AnotherKind { api_version, kind });
+        }
+        if request.uid.is_empty() { Err(Unreadable::NoUid) } else { Ok(request) }
+    }
+
+    /// The object's name; a deletion of a whole collection names its objects only in themselves.
+    pub fn object_name(&self) -> &str {
+        let objects = [&self.object, &self.old_object];
+        let named = || objects.into_iter().flatten().map(Object::name).find(|name| !name.is_empty());
+        if self.name.is_empty() { named().unwrap_or_default() } else { &self.name }
+    }
+
+    /// The namespace the object lives in. Of a Namespace, the API server says that it lives in itself.
+    pub fn object_namespace(&self) -> Option<&str> {
+        let cluster_scoped = self.namespace.is_empty() || self.is_namespace();
+        (!cluster_scoped).then_some(&*self.namespace)
+    }
+
+    /// The field manager the client chose.
+    pub fn manager(&self) -> Option<&str> {
+        let manager = self.options.as_ref()?.field_manager.as_deref()?;
+        (!manager.is_empty()).then_some(manager)
+    }
+
+    /// Is this of no consequence?
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run.unwrap_or_default()
+    }
+
+    fn is_namespace(&self) -> bool {
+        self.kind.group.is_empty() && self.kind.kind == "Namespace"
+    }
+}
+
+// === impl Text ===
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<&str> for Text<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+// === impl Requester ===
+
+impl From<UserInfo> for Requester {
+    fn from(UserInfo { username, groups, uid, extra }: UserInfo) -> Self {
+        let user = User { name: username, groups: groups.unwrap_or_default() };
+        Self { user, uid, extra: extra.unwrap_or_default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
