@@ -9,9 +9,8 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
@@ -19,18 +18,18 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
-use super::answer::Answer;
-use super::review::{Operation, Review, Unreadable};
+use super::answer::{Answer, Refusal};
+use super::no_decision::NoDecision;
+use super::review::Review;
 use super::trial::Trial;
-use super::upstream::{Unanswered, Upstream};
-use super::{own, witness};
-use crate::core::breakglass::Limits;
+use super::upstream::Upstream;
+use super::{own, register, witness};
+use crate::core::breakglass::{Limits, Refused};
 use crate::core::judge::{Judgement, Verdict, Why};
 use crate::core::snapshot::Snapshot;
-use crate::core::stamp::Stamps;
+use crate::core::stamp::{Stamps, Write};
 use crate::core::who::Identities;
-use crate::evidence::metrics::{self, ErrorKind};
-use crate::evidence::{Evidence, Metrics};
+use crate::evidence::{Evidence, Kind, Metrics};
 
 /// All that answering reviews takes.
 pub struct Webhook {
@@ -67,41 +66,26 @@ const AT_ONCE: usize = 512;
 
 /// The routes of the webhook.
 pub fn router(webhook: Webhook) -> Router {
-    let desk = Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE) });
-    let validate = |State(desk): State<Arc<Desk>>, request: Request| async move { desk.serve(Hook::Validate, request).await };
-    let mutate = |State(desk): State<Arc<Desk>>, request: Request| async move { desk.serve(Hook::Mutate, request).await };
+    let at = |hook| {
+        post(move |State(desk): State<Arc<Desk>>, request: Request| async move { desk.serve(hook, request).await })
+    };
     Router::new()
-        .route("/validate", post(validate))
-        .route("/mutate", post(mutate))
+        .route(register::VALIDATE_PATH, at(Hook::Validate))
+        .route(register::MUTATE_PATH, at(Hook::Mutate))
+        .route(register::VALIDATE_OWN_PATH, at(Hook::Own))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(desk)
+        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE) }))
 }
 
-/// Why there is no decision.
-#[derive(Debug, thiserror::Error)]
-enum NoDecision {
-    /// The body did not arrive, or is too large.
-    #[error("failed to receive the body")]
-    Body(#[from] BytesRejection),
-    /// The body is not a review.
-    #[error("failed to read the review")]
-    Unreadable(#[from] Unreadable),
-    /// What Git says is not known yet.
-    #[error("there is no snapshot of what Git declares yet")]
-    NotReady,
-    /// The API server did not answer.
-    #[error("failed to ask the API server")]
-    Upstream(#[from] Unanswered),
-    /// A panic.
-    #[error("a bug in Holdfast: see its log")]
-    Bug,
-}
-
-/// Which of the two webhooks is called.
+/// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hook {
+    /// What to write on the object.
     Mutate,
+    /// Whether it may be stored.
     Validate,
+    /// Whether one of our own kinds makes sense.
+    Own,
 }
 
 /// Where reviews are taken in.
@@ -146,33 +130,31 @@ impl Webhook {
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
         let span = span(hook, &uid, &review);
         let Decision { verdict, answer, annotated } = self.decide(hook, review).instrument(span).await?;
-        if hook == Hook::Validate || verdict == Verdict::Deny {
+        if hook != Hook::Mutate || verdict == Verdict::Deny {
             self.metrics.reviewed(witness::counted(verdict), witness::operation(operation), started.elapsed());
         }
         Ok(answer.to_bytes(&uid, annotated))
     }
 
     async fn decide(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
-        if let Some(refusal) = own::refusal(&review).filter(|_| hook == Hook::Validate) {
-            return Ok(Decision::refused(Answer { refusal: Some(refusal), ..Answer::default() }));
+        if hook == Hook::Own {
+            return Ok(own::refusal(&review).map_or_else(Decision::pass, Decision::refused));
         }
-        let snapshot = self.snapshots.borrow().clone();
-        let Some(snapshot) = snapshot else {
-            return if own::is_own(&review) { Ok(Decision::pass()) } else { Err(NoDecision::NotReady) };
-        };
+        let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
         let rules = self.rules.borrow().clone();
         let is_dry_run = review.is_dry_run();
         let Some(trial) = Trial::open(review, snapshot, rules, (self.clock)())? else { return Ok(Decision::pass()) };
         match hook {
-            Hook::Validate => self.validate(&trial, is_dry_run).await,
             Hook::Mutate => self.mutate(&trial, is_dry_run).await,
+            Hook::Validate | Hook::Own => self.validate(&trial, is_dry_run).await,
         }
     }
 
     async fn validate(&self, trial: &Trial<'_>, is_dry_run: bool) -> Result<Decision, NoDecision> {
         let judgement = trial.verdict(&*self.upstream).await?;
         self.testify(trial, &judgement, is_dry_run);
-        Ok(Decision { verdict: judgement.verdict, answer: witness::answer(trial, &judgement), annotated: false })
+        let answer = witness::answer(trial, &judgement);
+        Ok(Decision { verdict: judgement.verdict, answer, annotated: false })
     }
 
     /// A break-glass that is being opened needs its stamps and no mark. Whether it may be is `/validate`'s to say.
@@ -181,30 +163,57 @@ impl Webhook {
             Ok(Stamps::Opening(writes)) => return Ok(Decision::write(trial, writes)),
             Ok(Stamps::Closing(writes)) => writes,
             Ok(Stamps::Untouched) => Vec::new(),
-            Err(refused) => {
-                let judgement = Judgement { verdict: Verdict::Deny, why: Why::Refused(refused), introduced: Vec::new() };
-                self.testify(trial, &judgement, is_dry_run);
-                return Ok(Decision::refused(witness::answer(trial, &judgement)));
-            }
+            Err(refused) => return Ok(self.refuse(trial, refused, is_dry_run)),
         };
-        if trial.may_be_marked(self.clock) {
+        if trial.may_be_marked() {
             writes.extend(trial.mark(&trial.verdict(&*self.upstream).await?));
         }
         Ok(Decision::write(trial, writes))
     }
 
+    fn refuse(&self, trial: &Trial<'_>, refused: Refused, is_dry_run: bool) -> Decision {
+        let judgement = Judgement { verdict: Verdict::Deny, why: Why::Refused(refused), introduced: Vec::new() };
+        self.testify(trial, &judgement, is_dry_run);
+        Decision { verdict: Verdict::Deny, answer: witness::answer(trial, &judgement), annotated: false }
+    }
+
     /// Leaves one record and its counts.
     fn testify(&self, trial: &Trial<'_>, judgement: &Judgement, is_dry_run: bool) {
         tracing::debug!(verdict = ?judgement.verdict, why = ?judgement.why, "judged");
-        if is_dry_run {
-            return;
-        }
-        let Some(record) = witness::record(trial, judgement) else { return };
+        let Some(record) = (!is_dry_run).then(|| witness::record(trial, judgement)).flatten() else { return };
         match record.kind {
-            crate::evidence::Kind::BreakGlassOpened => drop(self.metrics.break_glass_opened.inc()),
-            crate::evidence::Kind::BreakGlassRefused => drop(self.metrics.break_glass_refused.inc()),
+            Kind::BreakGlassOpened => _ = self.metrics.break_glass_opened.inc(),
+            Kind::BreakGlassRefused => _ = self.metrics.break_glass_refused.inc(),
             _ => {}
         }
         self.evidence.record(record);
     }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    fn pass() -> Self {
+        Self { verdict: Verdict::Allow, answer: Answer::default(), annotated: false }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        let answer = Answer { refusal: Some(refusal), ..Answer::default() };
+        Self { verdict: Verdict::Deny, answer, annotated: false }
+    }
+
+    fn write(trial: &Trial<'_>, writes: Vec<Write>) -> Self {
+        Self {
+            verdict: Verdict::Allow,
+            answer: Answer { writes, ..Answer::default() },
+            annotated: trial.is_annotated(),
+        }
+    }
+}
+
+/// One span per review, so that whatever is logged on the way says for which.
+fn span(hook: Hook, uid: &str, review: &Review<'_>) -> tracing::Span {
+    let (kind, name) = (&*review.kind.kind, review.object_name());
+    let (namespace, user) = (&*review.namespace, &*review.user_info.user.name);
+    tracing::info_span!("review", ?hook, uid, operation = ?review.operation, kind, namespace, name, user)
 }

@@ -10,7 +10,7 @@ use crate::core::stamp::Write;
 
 /// What is answered, short of the envelope.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub(super) struct Answer {
     /// Why the request is refused; `None` lets it pass.
     pub refusal: Option<Refusal>,
     /// Lines kubectl prints.
@@ -23,7 +23,7 @@ pub struct Answer {
 
 /// A refusal.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// What kind.
     pub reason: Reason,
     /// What the person reads.
@@ -32,7 +32,7 @@ pub struct Refusal {
 
 /// The reasons of a refusal, as the API server names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub(super) enum Reason {
     /// Git says otherwise.
     Forbidden,
     /// The object makes no sense.
@@ -78,7 +78,7 @@ struct Status<'a> {
 
 impl Answer {
     /// The body of the response to the review `uid`. `annotated` says whether the object has any annotations to write beside.
-    pub fn to_bytes(&self, uid: &str, annotated: bool) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, uid: &str, annotated: bool) -> Vec<u8> {
         let Self { refusal, warnings, audit, writes } = self;
         let patch = (!writes.is_empty()).then(|| patch(writes, annotated));
         let response = Response {
@@ -95,7 +95,7 @@ impl Answer {
     }
 
     /// Warns with a message of several lines.
-    pub fn warn(&mut self, message: &str) {
+    pub(super) fn warn(&mut self, message: &str) {
         let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
         self.warnings.extend(lines.flat_map(wrapped));
     }

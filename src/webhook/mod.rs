@@ -9,10 +9,12 @@
 
 pub mod admit;
 mod answer;
+mod no_decision;
 mod object;
 mod own;
 mod parts;
-pub mod review;
+pub mod register;
+mod review;
 pub mod serve;
 mod subject;
 pub mod tls;

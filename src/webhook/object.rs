@@ -15,7 +15,7 @@ use super::review::Text;
 
 /// One of the two objects of a review.
 #[derive(Debug)]
-pub struct Object<'a> {
+pub(super) struct Object<'a> {
     /// Its metadata.
     pub metadata: Metadata<'a>,
     /// The other top-level fields as they are written; identity and `status` are not among them.
@@ -24,7 +24,7 @@ pub struct Object<'a> {
 
 /// Object metadata.
 #[derive(Debug, Default)]
-pub struct Metadata<'a> {
+pub(super) struct Metadata<'a> {
     /// All that people and Git write, and what is not in the other fields.
     pub fields: Map<String, Value>,
     /// Who owns which fields.
@@ -34,7 +34,7 @@ pub struct Metadata<'a> {
 }
 
 /// The annotation in which a client-side `kubectl apply` keeps a copy of the object.
-pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Metadata that the API server writes for every object and nobody can declare.
 const SERVER_WRITTEN: [&str; 5] = ["uid", "resourceVersion", "generation", "creationTimestamp", "selfLink"];
@@ -43,22 +43,22 @@ const SERVER_WRITTEN: [&str; 5] = ["uid", "resourceVersion", "generation", "crea
 
 impl<'a> Object<'a> {
     /// `metadata.name`; empty while it is still to be generated.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.metadata.fields.get("name").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// A section as it is written.
-    pub fn section(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn section(&self, name: &str) -> Option<&'a str> {
         self.sections.iter().find(|(section, _)| section == name).map(|(_, raw)| raw.get())
     }
 
     /// Does the object carry this annotation?
-    pub fn has_annotation(&self, name: &str) -> bool {
+    pub(super) fn has_annotation(&self, name: &str) -> bool {
         self.metadata.fields.get("annotations").is_some_and(|annotations| annotations.get(name).is_some())
     }
 }
 
-impl<'de> Deserialize<'de> for Object<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor)
     }
@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
 // === impl Metadata ===
 
-impl<'de> Deserialize<'de> for Metadata<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Metadata<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MetadataVisitor)
     }
@@ -140,7 +140,7 @@ struct Annotations<'a> {
 
 // === impl Annotations ===
 
-impl<'de> Deserialize<'de> for Annotations<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(AnnotationsVisitor)
     }

@@ -2,6 +2,8 @@
 //!
 //! This needs no snapshot. The sync that keeps the first snapshot from being built must be open to repair.
 
+use std::fmt::Write;
+
 use serde::de::DeserializeOwned;
 
 use super::answer::{Reason, Refusal};
@@ -9,16 +11,11 @@ use super::review::{Operation, Review};
 use crate::api::{DriftPolicy, DriftPolicySpec, FieldError, GitSync, GitSyncSpec, Policy, SyncPlan};
 use crate::core::names::GROUP;
 
-/// Is the review about one of our own kinds?
-pub fn is_own(review: &Review<'_>) -> bool {
-    review.kind.group == GROUP
-}
-
 /// Why what is written cannot run, if it cannot. A spec that stays as it was is not looked at again: an object that was
 /// stored while nobody looked can still be labelled and deleted.
-pub fn refusal(review: &Review<'_>) -> Option<Refusal> {
+pub(super) fn refusal(review: &Review<'_>) -> Option<Refusal> {
     let writes = matches!(review.operation, Operation::Create | Operation::Update);
-    if !is_own(review) || !writes || !review.sub_resource.is_empty() {
+    if review.kind.group != GROUP || !writes || !review.sub_resource.is_empty() {
         return None;
     }
     let spec = review.object.as_ref()?.section("spec");
@@ -32,10 +29,12 @@ pub fn refusal(review: &Review<'_>) -> Option<Refusal> {
 
 fn faults(kind: &str, name: &str, spec: &str) -> Vec<FieldError> {
     let read = match kind {
-        "GitSync" => parse::<GitSyncSpec>(spec)
-            .and_then(|spec| SyncPlan::try_from(&GitSync::new(name, spec)).map(drop)),
-        "DriftPolicy" => parse::<DriftPolicySpec>(spec)
-            .and_then(|spec| Policy::try_from(&DriftPolicy::new(name, spec)).map(drop)),
+        "GitSync" => {
+            parse::<GitSyncSpec>(spec).and_then(|spec| SyncPlan::try_from(&GitSync::new(name, spec)).map(drop))
+        }
+        "DriftPolicy" => {
+            parse::<DriftPolicySpec>(spec).and_then(|spec| Policy::try_from(&DriftPolicy::new(name, spec)).map(drop))
+        }
         _ => Ok(()),
     };
     read.err().unwrap_or_default()
@@ -52,7 +51,7 @@ fn message(review: &Review<'_>, faults: &[FieldError]) -> String {
     let namespace = review.object_namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let mut message = format!("{} {namespace}{} cannot be run as written:", &*review.kind.kind, review.object_name());
     for fault in faults {
-        message.push_str(&format!("\n  {fault}"));
+        let _ = write!(message, "\n  {fault}");
     }
     message
 }

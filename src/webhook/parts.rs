@@ -14,7 +14,7 @@ use crate::core::state::State;
 
 /// What an edit does to an object, with the object on the sides it has.
 #[derive(Debug)]
-pub enum Sides<T> {
+pub(super) enum Sides<T> {
     /// Only afterwards.
     Create(T),
     /// Before and after.
@@ -25,7 +25,7 @@ pub enum Sides<T> {
 
 /// Both sides of an edit, parsed as far as it matters.
 #[derive(Debug)]
-pub struct Parts<'a> {
+pub(super) struct Parts<'a> {
     /// What there is before and after.
     pub sides: Sides<Side<'a>>,
     sections: Vec<Cow<'a, str>>,
@@ -33,14 +33,14 @@ pub struct Parts<'a> {
 
 /// One side.
 #[derive(Debug)]
-pub struct Side<'a> {
+pub(super) struct Side<'a> {
     value: Value,
     managed_fields: Option<&'a RawValue>,
 }
 
 /// How far to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub(super) enum Look {
     /// Metadata says it all.
     Metadata,
     /// Metadata, and every section that is not the same text on both sides.
@@ -51,7 +51,7 @@ pub enum Look {
 
 impl<T> Sides<T> {
     /// The sides an operation has; `None` if the review lacks one, or if it is a `CONNECT`, which has none.
-    pub fn of(operation: Operation, old: Option<T>, new: Option<T>) -> Option<Self> {
+    pub(super) fn of(operation: Operation, old: Option<T>, new: Option<T>) -> Option<Self> {
         match operation {
             Operation::Create => Some(Self::Create(new?)),
             Operation::Update => Some(Self::Update(old?, new?)),
@@ -61,7 +61,7 @@ impl<T> Sides<T> {
     }
 
     /// Before.
-    pub fn old(&self) -> Option<&T> {
+    pub(super) fn before(&self) -> Option<&T> {
         match self {
             Self::Create(_) => None,
             Self::Update(old, _) | Self::Delete(old) => Some(old),
@@ -69,7 +69,7 @@ impl<T> Sides<T> {
     }
 
     /// After.
-    pub fn new(&self) -> Option<&T> {
+    pub(super) fn after(&self) -> Option<&T> {
         match self {
             Self::Create(new) | Self::Update(_, new) => Some(new),
             Self::Delete(_) => None,
@@ -89,8 +89,8 @@ impl<T> Sides<T> {
 
 impl<'a> Parts<'a> {
     /// Parses what matters of both objects.
-    pub fn read(objects: Sides<Object<'a>>, look: Look) -> Result<Self, Unreadable> {
-        let (old, new) = (objects.old(), objects.new());
+    pub(super) fn read(objects: Sides<Object<'a>>, look: Look) -> Result<Self, Unreadable> {
+        let (old, new) = (objects.before(), objects.after());
         let sections = if look == Look::Differences { differing(old, new) } else { Vec::new() };
         let skip_last_applied = look == Look::Metadata || last_applied(old) == last_applied(new);
         let sides = objects.try_map(|object| Side::read(object, &sections, skip_last_applied))?;
@@ -98,7 +98,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The sections in which the two sides may differ.
-    pub fn scope(&self) -> Vec<&str> {
+    pub(super) fn scope(&self) -> Vec<&str> {
         std::iter::once("metadata").chain(self.sections.iter().map(|name| &**name)).collect()
     }
 }
@@ -123,7 +123,7 @@ impl<'a> Side<'a> {
     }
 
     /// This side as the core reads it.
-    pub fn state(&self) -> State<'_> {
+    pub(super) fn state(&self) -> State<'_> {
         match self.managed_fields {
             Some(raw) => State::with_raw_owners(&self.value, raw.get()),
             None => State::whole(&self.value),

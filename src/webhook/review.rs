@@ -4,18 +4,17 @@
 //! server sends and no verdict needs is skipped without being built.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use serde::Deserialize;
 
 use super::object::Object;
-use crate::core::who::User;
+use super::upstream::Requester;
 
 /// The part of a review that is a question.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Review<'a> {
+pub(super) struct Review<'a> {
     /// Names the question; the answer repeats it.
     #[serde(borrow)]
     pub uid: Text<'a>,
@@ -55,11 +54,11 @@ pub struct Review<'a> {
 /// A string that is copied only if it has escapes in it.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(transparent)]
-pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// Group and kind. The version is not part of an object's identity.
 #[derive(Debug, Deserialize)]
-pub struct Kind<'a> {
+pub(super) struct Kind<'a> {
     /// API group; empty for the core group.
     #[serde(borrow, default)]
     pub group: Text<'a>,
@@ -70,7 +69,7 @@ pub struct Kind<'a> {
 
 /// Where the API server serves objects.
 #[derive(Debug, Deserialize)]
-pub struct Resource<'a> {
+pub(super) struct Resource<'a> {
     /// API group; empty for the core group.
     #[serde(borrow, default)]
     pub group: Text<'a>,
@@ -85,7 +84,7 @@ pub struct Resource<'a> {
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Operation {
+pub(super) enum Operation {
     /// Makes an object.
     Create,
     /// Changes one.
@@ -96,38 +95,13 @@ pub enum Operation {
     Connect,
 }
 
-/// Who asks, as the API server authenticated them; all of it, because RBAC may be asked about them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "UserInfo")]
-pub struct Requester {
-    /// Name and groups.
-    pub user: User,
-    /// Unique id, if the authenticator knows one.
-    pub uid: Option<String>,
-    /// Whatever else the authenticator said.
-    pub extra: BTreeMap<String, Vec<String>>,
-}
-
 /// Of the options, the only thing that matters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Options<'a> {
+pub(super) struct Options<'a> {
     /// The field manager the client chose.
     #[serde(borrow, default)]
     pub field_manager: Option<Text<'a>>,
-}
-
-/// `userInfo`, in the API server's spelling.
-#[derive(Deserialize)]
-struct UserInfo {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    groups: Option<Vec<String>>,
-    #[serde(default)]
-    uid: Option<String>,
-    #[serde(default)]
-    extra: Option<BTreeMap<String, Vec<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -143,7 +117,7 @@ struct Envelope<'a> {
 
 /// The body is not a review this can answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub(super) enum Unreadable {
     /// JSON is UTF-8.
     #[error("failed to read the body as UTF-8")]
     NotUtf8(#[from] std::str::Utf8Error),
@@ -178,7 +152,7 @@ pub enum Unreadable {
 
 impl<'a> Review<'a> {
     /// Reads the body of a request.
-    pub fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
         let Envelope { api_version, kind, request } = serde_json::from_str(std::str::from_utf8(body)?)?;
         if api_version != "admission.k8s.io/v1" || kind != "AdmissionReview" {
             let (api_version, kind) = (api_version.0.into_owned(), kind.0.into_owned());
@@ -188,26 +162,26 @@ impl<'a> Review<'a> {
     }
 
     /// The object's name; a deletion of a whole collection names its objects only in themselves.
-    pub fn object_name(&self) -> &str {
+    pub(super) fn object_name(&self) -> &str {
         let objects = [&self.object, &self.old_object];
         let named = || objects.into_iter().flatten().map(Object::name).find(|name| !name.is_empty());
         if self.name.is_empty() { named().unwrap_or_default() } else { &self.name }
     }
 
     /// The namespace the object lives in. Of a Namespace, the API server says that it lives in itself.
-    pub fn object_namespace(&self) -> Option<&str> {
+    pub(super) fn object_namespace(&self) -> Option<&str> {
         let cluster_scoped = self.namespace.is_empty() || self.is_namespace();
         (!cluster_scoped).then_some(&*self.namespace)
     }
 
     /// The field manager the client chose.
-    pub fn manager(&self) -> Option<&str> {
+    pub(super) fn manager(&self) -> Option<&str> {
         let manager = self.options.as_ref()?.field_manager.as_deref()?;
         (!manager.is_empty()).then_some(manager)
     }
 
     /// Is this of no consequence?
-    pub fn is_dry_run(&self) -> bool {
+    pub(super) fn is_dry_run(&self) -> bool {
         self.dry_run.unwrap_or_default()
     }
 
@@ -229,15 +203,6 @@ impl Deref for Text<'_> {
 impl PartialEq<&str> for Text<'_> {
     fn eq(&self, other: &&str) -> bool {
         self.0 == *other
-    }
-}
-
-// === impl Requester ===
-
-impl From<UserInfo> for Requester {
-    fn from(UserInfo { username, groups, uid, extra }: UserInfo) -> Self {
-        let user = User { name: username, groups: groups.unwrap_or_default() };
-        Self { user, uid, extra: extra.unwrap_or_default() }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::core::snapshot::Snapshot;
 
 /// What a review is about.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Subject {
+pub(super) enum Subject {
     /// An object itself.
     Object(ObjectKey),
     /// The replicas of this object, through its `scale` subresource.
@@ -20,7 +20,7 @@ pub enum Subject {
 
 impl Subject {
     /// What this review is about. The kind behind a `scale` is known only of objects Git declares; of others it does not matter.
-    pub fn of(review: &Review<'_>, snapshot: &Snapshot) -> Self {
+    pub(super) fn of(review: &Review<'_>, snapshot: &Snapshot) -> Self {
         let name = review.object_name();
         if name.is_empty() || review.operation == Operation::Connect {
             return Self::NotOurs;
@@ -47,7 +47,7 @@ fn key(review: &Review<'_>, group: &str, kind: &str) -> ObjectKey {
 }
 
 /// Where the reviewed object, or the parent of the reviewed subresource, is served.
-pub fn place(review: &Review<'_>) -> Place {
+pub(super) fn place(review: &Review<'_>) -> Place {
     Place {
         group: review.resource.group.to_string(),
         version: review.resource.version.to_string(),

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use super::admit::Rules;
 use super::object::Object;
 use super::parts::{Look, Parts, Sides};
-use super::review::{Requester, Review, Unreadable};
+use super::review::{Review, Unreadable};
 use super::subject::{Subject, place};
-use super::upstream::{Place, Unanswered, Upstream};
+use super::upstream::{Place, Requester, Unanswered, Upstream};
 use crate::core::breakglass::{self, Glass, Refused};
 use crate::core::compare::Scope;
 use crate::core::judge::{Action, Court, Edit, Judgement, Verdict, judge};
@@ -24,7 +24,7 @@ use crate::core::stamp::{self, Stamps, Write};
 use crate::core::who::Class;
 
 /// An edit ready to be judged.
-pub struct Trial<'a> {
+pub(super) struct Trial<'a> {
     /// Which object.
     pub key: ObjectKey,
     /// What Git declares for it, if it does.
@@ -55,7 +55,7 @@ struct Emergency {
 
 impl<'a> Trial<'a> {
     /// Prepares a review; `None` if it is about nothing of ours.
-    pub fn open(
+    pub(super) fn open(
         review: Review<'a>,
         snapshot: Arc<Snapshot>,
         rules: Arc<Rules>,
@@ -66,17 +66,17 @@ impl<'a> Trial<'a> {
             Subject::Object(key) => (key, None),
             Subject::Scale(key) => (key, Some(place(&review))),
         };
-        let manager = review.manager().map(str::to_owned);
+        let tool = review.manager().map(str::to_owned);
         let Review { operation, user_info: requester, object, old_object, .. } = review;
         let objects = Sides::of(operation, old_object, object).ok_or(Unreadable::NoObject)?;
         let managed = snapshot.get(&key).cloned();
         let has_break_glass = has_break_glass(&objects);
         let parts = Parts::read(objects, look(managed.is_some()))?;
-        Ok(Some(Self { key, managed, requester, manager, now, parts, scaled, has_break_glass, snapshot, rules }))
+        Ok(Some(Self { key, managed, requester, manager: tool, now, parts, scaled, has_break_glass, snapshot, rules }))
     }
 
     /// The verdict, after asking whatever it hangs on.
-    pub async fn verdict(&self, upstream: &dyn Upstream) -> Result<Judgement, Unanswered> {
+    pub(super) async fn verdict(&self, upstream: &dyn Upstream) -> Result<Judgement, Unanswered> {
         let judgement = self.judge(Emergency::default());
         match &self.managed {
             Some(managed) if !passes(judgement.verdict) => match self.emergency(managed, upstream).await? {
@@ -89,37 +89,43 @@ impl<'a> Trial<'a> {
 
     /// What break-glass stamps the edit needs. Objects that are not guarded have no emergencies, and neither have those who
     /// are never denied.
-    pub fn stamps(&self) -> Result<Stamps, Refused> {
-        let Some(new) = self.parts.sides.new().filter(|_| self.has_break_glass && self.is_guarded()) else {
+    pub(super) fn stamps(&self) -> Result<Stamps, Refused> {
+        let Some(new) = self.parts.sides.after().filter(|_| self.has_break_glass && self.is_guarded()) else {
             return Ok(Stamps::Untouched);
         };
-        let old = self.parts.sides.old().map(|old| old.state());
+        let old = self.parts.sides.before().map(|old| old.state());
         stamp::stamps(old.as_ref(), &new.state(), &self.rules.limits, &self.requester.user.name, self.now)
     }
 
+    /// Can the verdict be one that leaves a mark? Asked before judging, because in most clusters it never is.
+    pub(super) fn may_be_marked(&self) -> bool {
+        let suspended = |managed: &Managed| managed.sync.suspended_at(self.now).is_some();
+        self.managed.as_ref().is_some_and(|managed| managed.sync.mode == Mode::Annotate || suspended(managed))
+    }
+
     /// The mark this judgement leaves on the object. What is being deleted takes no mark, and a `Scale` has no place for one.
-    pub fn mark(&self, judgement: &Judgement) -> Option<Write> {
-        let new = self.parts.sides.new().filter(|_| judgement.verdict == Verdict::Mark && self.scaled.is_none())?;
-        let old = self.parts.sides.old().map(|old| old.state());
+    pub(super) fn mark(&self, judgement: &Judgement) -> Option<Write> {
+        let new = self.parts.sides.after().filter(|_| judgement.verdict == Verdict::Mark && self.scaled.is_none())?;
+        let old = self.parts.sides.before().map(|old| old.state());
         stamp::mark(old.as_ref(), &new.state(), &self.requester.user.name, &judgement.introduced, self.now)
     }
 
     /// Does this very edit open a break-glass?
-    pub fn opens_break_glass(&self) -> bool {
-        let Some(new) = self.parts.sides.new().filter(|_| self.has_break_glass) else { return false };
-        let old = self.parts.sides.old().map(|old| old.state());
+    pub(super) fn opens_break_glass(&self) -> bool {
+        let Some(new) = self.parts.sides.after().filter(|_| self.has_break_glass) else { return false };
+        let old = self.parts.sides.before().map(|old| old.state());
         let change = breakglass::change(old.as_ref(), &new.state(), &self.rules.limits);
         matches!(change, Ok(breakglass::Change::Open(_)))
     }
 
     /// Has the object, as it would be stored, any annotations?
-    pub fn is_annotated(&self) -> bool {
-        let new = self.parts.sides.new();
+    pub(super) fn is_annotated(&self) -> bool {
+        let new = self.parts.sides.after();
         new.is_some_and(|new| new.state().object.pointer("/metadata/annotations").is_some())
     }
 
     /// What is done, as admission calls it.
-    pub fn verb(&self) -> &'static str {
+    pub(super) fn verb(&self) -> &'static str {
         match self.parts.sides {
             Sides::Create(_) => "CREATE",
             Sides::Update(..) => "UPDATE",
@@ -171,7 +177,7 @@ impl<'a> Trial<'a> {
 }
 
 fn has_break_glass(objects: &Sides<Object<'_>>) -> bool {
-    [objects.old(), objects.new()].into_iter().flatten().any(|object| object.has_annotation(BREAK_GLASS))
+    [objects.before(), objects.after()].into_iter().flatten().any(|object| object.has_annotation(BREAK_GLASS))
 }
 
 fn look(is_managed: bool) -> Look {

@@ -2,22 +2,33 @@
 //!
 //! Both questions cost a round trip, so they are asked only when the verdict hangs on the answer. No answer is no verdict.
 
-use futures::future::BoxFuture;
+use std::collections::BTreeMap;
 
-use super::review::Requester;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+
 use crate::core::breakglass::Glass;
+use crate::core::who::User;
 
 /// Answers to questions about rights and parents.
 pub trait Upstream: Send + Sync + 'static {
     /// May this user break glass on objects of this sync (`namespace/name`)?
-    fn may_break_glass<'a>(
-        &'a self,
-        who: &'a Requester,
-        sync: &'a str,
-    ) -> BoxFuture<'a, Result<bool, Unanswered>>;
+    fn may_break_glass<'a>(&'a self, who: &'a Requester, sync: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>>;
 
     /// The break-glass stamped on this object, expired or not. A review of `scale` does not show the object it scales.
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>>;
+}
+
+/// Who asks, as the API server authenticated them; all of it, because RBAC may be asked about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "UserInfo")]
+pub struct Requester {
+    /// Name and groups.
+    pub user: User,
+    /// Unique id, if the authenticator knows one.
+    pub uid: Option<String>,
+    /// Whatever else the authenticator said.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// Where the API server serves an object.
@@ -62,3 +73,25 @@ pub enum Unanswered {
 
 /// An error of whatever client is behind the trait.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// `userInfo`, in the API server's spelling.
+#[derive(Deserialize)]
+struct UserInfo {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    groups: Option<Vec<String>>,
+    #[serde(default)]
+    uid: Option<String>,
+    #[serde(default)]
+    extra: Option<BTreeMap<String, Vec<String>>>,
+}
+
+// === impl Requester ===
+
+impl From<UserInfo> for Requester {
+    fn from(UserInfo { username, groups, uid, extra }: UserInfo) -> Self {
+        let user = User { name: username, groups: groups.unwrap_or_default() };
+        Self { user, uid, extra: extra.unwrap_or_default() }
+    }
+}

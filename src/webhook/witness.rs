@@ -16,7 +16,7 @@ use crate::evidence::record::{Actor, Field, Kind, Record};
 const AUDITED: usize = 20;
 
 /// The answer of `/validate`.
-pub fn answer(trial: &Trial<'_>, judgement: &Judgement) -> Answer {
+pub(super) fn answer(trial: &Trial<'_>, judgement: &Judgement) -> Answer {
     let mut answer = Answer { audit: audit(trial, judgement), ..Answer::default() };
     match judgement.verdict {
         Verdict::Allow | Verdict::Note => {}
@@ -27,12 +27,12 @@ pub fn answer(trial: &Trial<'_>, judgement: &Judgement) -> Answer {
 }
 
 /// The refusal of a judgement.
-pub fn refusal(trial: &Trial<'_>, judgement: &Judgement) -> Refusal {
+pub(super) fn refusal(trial: &Trial<'_>, judgement: &Judgement) -> Refusal {
     Refusal { reason: Reason::Forbidden, message: message(trial, judgement) }
 }
 
 /// The record of a judgement, if it is worth one.
-pub fn record(trial: &Trial<'_>, judgement: &Judgement) -> Option<Record> {
+pub(super) fn record(trial: &Trial<'_>, judgement: &Judgement) -> Option<Record> {
     let managed = trial.managed.as_deref();
     let shown: Vec<_> = judgement.introduced.iter().map(|deviation| show(&trial.key, deviation)).collect();
     let first_line = shown.iter().find_map(|field| field.line);
@@ -51,7 +51,7 @@ pub fn record(trial: &Trial<'_>, judgement: &Judgement) -> Option<Record> {
 }
 
 /// The verdict, as metrics count it.
-pub fn counted(verdict: Verdict) -> metrics::Verdict {
+pub(super) fn counted(verdict: Verdict) -> metrics::Verdict {
     match verdict {
         Verdict::Allow => metrics::Verdict::Allow,
         Verdict::Note => metrics::Verdict::Note,
@@ -62,7 +62,7 @@ pub fn counted(verdict: Verdict) -> metrics::Verdict {
 }
 
 /// The operation, as metrics count it; nothing registers for `CONNECT`.
-pub fn operation(operation: super::review::Operation) -> Operation {
+pub(super) fn operation(operation: super::review::Operation) -> Operation {
     match operation {
         super::review::Operation::Create => Operation::Create,
         super::review::Operation::Update | super::review::Operation::Connect => Operation::Update,

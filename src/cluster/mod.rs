@@ -1,0 +1,3 @@
+//! The API server, asked.
+
+pub mod rights;
