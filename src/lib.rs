@@ -1,9 +1,12 @@
 //! Holdfast keeps a Kubernetes cluster equal to Git.
 
+pub mod admin;
 pub mod api;
 pub mod certs;
 pub mod cluster;
 pub mod core;
 pub mod evidence;
 pub mod git;
+pub mod shutdown;
+pub mod telemetry;
 pub mod webhook;
