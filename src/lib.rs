@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod core;
 pub mod evidence;
 pub mod git;
+pub mod reconcile;
 pub mod shutdown;
 pub mod telemetry;
 pub mod webhook;

@@ -65,7 +65,7 @@ pub async fn serve(
     let leaving = shutdown.clone();
     let router = router.layer(from_fn(move |request, next| close_when_leaving(leaving.clone(), request, next)));
     tokio::select! {
-        served = server.serve(router.into_make_service()) => served,
+        ended = server.serve(router.into_make_service()) => ended,
         () = go(handle, shutdown, leave) => Ok(()),
     }
 }
