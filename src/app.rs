@@ -32,7 +32,8 @@ use crate::evidence::{Evidence, Metrics};
 use crate::reconcile::{self, Desired, Publisher, Tally};
 use crate::shutdown::Shutdown;
 use crate::webhook::serve::{Leave, serve};
-use crate::webhook::{Rules, Webhook, router};
+use crate::core::judge::Rules;
+use crate::webhook::{Webhook, router};
 use certificate::Certificate;
 
 /// Runs Holdfast until `shutdown`.

@@ -2,8 +2,10 @@
 
 pub mod admin;
 pub mod api;
+pub mod app;
 pub mod certs;
 pub mod cluster;
+pub mod config;
 pub mod core;
 pub mod evidence;
 pub mod git;

@@ -13,7 +13,7 @@ use crate::api::{DriftPolicy, Policy, policy::POLICY_NAME};
 use crate::core::breakglass::Limits;
 use crate::core::who::Identities;
 use crate::shutdown::Shutdown;
-use crate::webhook::Rules;
+use crate::core::judge::Rules;
 use crate::webhook::register::SERVICE_ACCOUNT;
 
 /// Our own service account: namespace and name.
