@@ -4,7 +4,7 @@
 //! here: the running process writes them itself, because only it knows its certificate and which kinds Git declares. Until it
 //! does, nothing is guarded and nothing is blocked.
 
-pub mod rbac;
+mod rbac;
 mod workload;
 
 use std::collections::BTreeMap;

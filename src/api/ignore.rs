@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::core::exclude::{BadPointer, Pointer};
+
 /// Objects (by glob) and the fields of them that are left alone.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -32,19 +34,25 @@ pub struct IgnoreRule {
     pub json_pointers: Vec<String>,
 }
 
-/// What is wrong with a JSON Pointer, if anything is: the reason, and what to write instead.
+/// What is wrong with a JSON Pointer, if anything is: the reason, and what to write instead. Judged by the parser that will
+/// apply it.
 pub(super) fn pointer_fault(pointer: &str) -> Option<(String, String)> {
-    if pointer.is_empty() {
-        let remedy = "leave jsonPointers out to ignore the whole object, or name a field such as \"/spec/replicas\"";
-        return Some(("an empty pointer means the whole object".to_owned(), remedy.to_owned()));
-    }
-    if !pointer.starts_with('/') {
-        return Some((format!("{pointer:?} does not start with '/'"), format!("write {:?}", slashed(pointer))));
-    }
-    bad_escape(pointer).then(|| {
-        let remedy = "in a JSON Pointer '~' is written ~0 and '/' inside a key is written ~1";
-        (format!("{pointer:?} has a '~' that is neither ~0 nor ~1"), remedy.to_owned())
-    })
+    let (reason, remedy) = match pointer.parse::<Pointer>() {
+        Ok(_) => return None,
+        Err(_) if pointer.is_empty() => {
+            let remedy =
+                "leave jsonPointers out to ignore the whole object, or name a field such as \"/spec/replicas\"";
+            ("an empty pointer means the whole object".to_owned(), remedy.to_owned())
+        }
+        Err(BadPointer::NoSlash(_)) => {
+            (format!("{pointer:?} does not start with '/'"), format!("write {:?}", slashed(pointer)))
+        }
+        Err(BadPointer::BadEscape(_)) => {
+            let remedy = "in a JSON Pointer '~' is written ~0 and '/' inside a key is written ~1";
+            (format!("{pointer:?} has a '~' that is neither ~0 nor ~1"), remedy.to_owned())
+        }
+    };
+    Some((reason, remedy))
 }
 
 /// `.spec.replicas` and `spec/replicas` are what people write when they mean `/spec/replicas`.
@@ -52,10 +60,6 @@ fn slashed(path: &str) -> String {
     let path = path.trim_start_matches('.');
     let separated = if path.contains('/') { path.to_owned() } else { path.replace('.', "/") };
     format!("/{separated}")
-}
-
-fn bad_escape(pointer: &str) -> bool {
-    pointer.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']))
 }
 
 #[cfg(test)]

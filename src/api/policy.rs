@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FieldError, fault::Faults, meaning::duration_at};
+use crate::core::who::INTERACTIVE;
 
 /// The name under which a `DriftPolicy` has effect.
 pub const POLICY_NAME: &str = "default";
@@ -160,9 +161,8 @@ fn half_an_hour() -> String {
     "30m".to_owned()
 }
 
-/// kubectl, Lens (`node-fetch`), k9s, a dashboard in a browser, curl.
 fn interactive() -> Vec<String> {
-    ["kubectl*", "node-fetch", "k9s*", "Mozilla", "curl"].map(str::to_owned).to_vec()
+    INTERACTIVE.map(str::to_owned).to_vec()
 }
 
 #[cfg(test)]

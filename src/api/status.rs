@@ -34,6 +34,9 @@ pub struct GitSyncStatus {
     /// The objects that differ, and why they are not healed. Shortened when there are many; `drifted` has the full count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftedObject>,
+    /// Kinds this sync has objects of, as `apiVersion/Kind`: where to look, after a restart, for what has left Git since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
     /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `BreakGlass` and `Fighting` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

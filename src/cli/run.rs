@@ -66,7 +66,7 @@ impl Arguments {
 async fn run(mut config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log.format, std::mem::take(&mut config.log.filter))?;
     let shutdown = Shutdown::on_signals(DRAIN).context("failed to listen for signals")?;
-    Ok(app::run(config, shutdown).await?)
+    app::run(config, shutdown).await
 }
 
 /// As the XDG base directories say; the system's temporary folder if there is no home.

@@ -72,4 +72,12 @@ impl Lines {
             Below::Map(_) | Below::Nothing => None,
         }
     }
+
+    /// The node at `path` through mappings, or its closest ancestor that is written: the line to show for something missing.
+    pub fn nearest(&self, path: &[&str]) -> &Self {
+        match path.split_first().and_then(|(key, rest)| Some((self.field(key)?, rest))) {
+            Some((below, rest)) => below.nearest(rest),
+            None => self,
+        }
+    }
 }

@@ -3,6 +3,23 @@
 //! Values in, values out. No async, no clock, no client, no files, no environment: `tests/tidy.rs` holds that, so that both
 //! edges (the webhook and the reconciler) can only ever ask the same question and get the same answer.
 
+pub mod breakglass;
+pub mod compare;
+pub mod declaration;
+pub mod drift;
+pub mod exclude;
+pub mod fields;
+pub mod heal;
+pub mod judge;
 pub mod manifest;
+pub mod mask;
 pub mod names;
 pub mod object;
+pub mod path;
+pub mod say;
+pub mod snapshot;
+pub mod stamp;
+pub mod state;
+pub mod undeclared;
+pub mod value;
+pub mod who;

@@ -11,11 +11,9 @@ use k8s_openapi::api::{
 };
 
 use super::{Document, metadata};
-use crate::{core::names::GROUP, webhook::register::SERVICE_ACCOUNT};
+use crate::{cluster::rights::VERB, core::names::GROUP, webhook::register::SERVICE_ACCOUNT};
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
-/// The verb that opens an emergency; asked with a `SubjectAccessReview` on the object's `GitSync`.
-pub const BREAK_GLASS_VERB: &str = "break-glass";
 
 pub(super) fn documents(namespace: &str) -> Vec<Document> {
     vec![
@@ -81,7 +79,7 @@ fn binding(namespace: &str) -> ClusterRoleBinding {
 }
 
 fn break_glass() -> ClusterRole {
-    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[BREAK_GLASS_VERB])];
+    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[VERB])];
     ClusterRole { metadata: metadata("holdfast-break-glass", None), rules: Some(rules), ..ClusterRole::default() }
 }
 

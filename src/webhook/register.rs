@@ -15,6 +15,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use crate::core::snapshot::Resource;
 use entries::Entry;
 
 /// Name of both configurations.
@@ -41,8 +42,8 @@ pub struct Registration {
     pub timeout_seconds: i32,
     /// The namespace we run in, under the service account [`SERVICE_ACCOUNT`].
     pub namespace: String,
-    /// Group and plural of every kind Git declares something of.
-    pub declared_kinds: Vec<Resource>,
+    /// Every resource Git declares something of, in the version it is declared in.
+    pub declared: Vec<Resource>,
 }
 
 /// How the API server reaches the webhook.
@@ -69,15 +70,6 @@ pub enum FailurePolicy {
     Ignore,
     /// Refuse the edit.
     Fail,
-}
-
-/// An API resource: what rules are written in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Resource {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Plural, as in URLs.
-    pub plural: String,
 }
 
 // === impl FailurePolicy ===

@@ -5,18 +5,18 @@ use serde_json::json;
 use super::*;
 
 fn registration() -> Registration {
-    let resource = |group: &str, plural: &str| Resource { group: group.to_owned(), plural: plural.to_owned() };
+    let resource = |group: &str, plural: &str| Resource {
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        plural: plural.to_owned(),
+    };
     Registration {
         client: Client::Url("https://127.0.0.1:9443/".to_owned()),
         ca_bundle: b"pem".to_vec(),
         failure_policy: FailurePolicy::Ignore,
         timeout_seconds: 1,
         namespace: "holdfast-system".to_owned(),
-        declared_kinds: vec![
-            resource("apps", "deployments"),
-            resource("", "configmaps"),
-            resource("apps", "deployments"),
-        ],
+        declared: vec![resource("apps", "deployments"), resource("", "configmaps"), resource("apps", "deployments")],
     }
 }
 
@@ -39,7 +39,7 @@ fn the_mutating_configuration_is_asked_about_less() {
 
 #[test]
 fn nothing_declared_means_nothing_to_guess_about() {
-    let nothing = Registration { declared_kinds: Vec::new(), ..registration() };
+    let nothing = Registration { declared: Vec::new(), ..registration() };
     assert!(names(&registration()).contains(&"unmarked.holdfast.dev".to_owned()));
     assert!(!names(&nothing).contains(&"unmarked.holdfast.dev".to_owned()));
 }

@@ -1,0 +1,110 @@
+//! What can go wrong with a request, sorted by what to do about it.
+
+use std::fmt;
+
+use kube::core::Status;
+
+/// A request to the API server failed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {doing}: {cause}")]
+pub struct Error {
+    /// What was attempted (`apply Deployment.apps shop/api`).
+    pub doing: String,
+    /// Why it failed.
+    pub cause: Cause,
+}
+
+/// Why a request failed, by what to do about it.
+#[derive(Debug)]
+pub enum Cause {
+    /// There is no such object, or the cluster does not serve its kind.
+    NotFound(String),
+    /// The object moved since it was judged: judge again.
+    Conflict(String),
+    /// The manifest is wrong; trying again changes nothing. Carries the API server's words.
+    Invalid(String),
+    /// Somebody's webhook, quota or RBAC refuses: may change without a commit.
+    Refused(String),
+    /// The API server is not there, overloaded or restarting: try again.
+    Unavailable(String),
+}
+
+// === impl Error ===
+
+impl Error {
+    /// Describes a client error met while `doing` something.
+    pub fn new(doing: impl Into<String>, error: &kube::Error) -> Self {
+        Self { doing: doing.into(), cause: Cause::of(error) }
+    }
+
+    /// Is it only that there is no such object?
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.cause, Cause::NotFound(_))
+    }
+
+    /// Has the object moved since it was read?
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.cause, Cause::Conflict(_))
+    }
+
+    /// Is the manifest itself at fault?
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.cause, Cause::Invalid(_))
+    }
+}
+
+// === impl Cause ===
+
+impl Cause {
+    fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status),
+            other => Self::Unavailable(in_words(other)),
+        }
+    }
+
+    /// A duplicate merge key or an unknown field is answered with a 500, although the manifest is at fault.
+    fn of_status(status: &Status) -> Self {
+        let message = status.message.clone();
+        let manifest_at_fault = message.contains("failed to create typed patch object")
+            || message.contains("field not declared in schema")
+            || message.contains("strict decoding error");
+        match status.code {
+            404 => Self::NotFound(message),
+            // A failed `test` of a JSON patch: the object is no longer what was judged.
+            422 if message.contains("testing") && message.contains("failed") => Self::Conflict(message),
+            409 => Self::Conflict(message),
+            _ if manifest_at_fault => Self::Invalid(message),
+            400 | 422 => Self::Invalid(message),
+            401 | 403 => Self::Refused(message),
+            _ if message.contains("admission webhook") => Self::Refused(message),
+            _ => Self::Unavailable(message),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(message)
+            | Self::Conflict(message)
+            | Self::Invalid(message)
+            | Self::Refused(message)
+            | Self::Unavailable(message) => write!(f, "{message}"),
+        }
+    }
+}
+
+/// The whole chain of causes: a client error alone often says no more than "service error".
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        next = cause.source();
+    }
+    words
+}

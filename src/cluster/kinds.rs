@@ -1,0 +1,78 @@
+//! Which kinds the cluster serves: from `apiVersion` and `kind` to a resource path.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::discovery::{Discovery, Scope};
+use kube::{Client, core::ApiResource};
+
+use super::Error;
+use crate::core::object::ObjectKey;
+
+/// One served kind in one version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// How to address it.
+    pub resource: ApiResource,
+    /// Do its objects live in namespaces?
+    pub namespaced: bool,
+}
+
+/// Every served kind.
+#[derive(Debug, Clone, Default)]
+pub struct Kinds {
+    served: Arc<HashMap<(String, String), Kind>>,
+}
+
+// === impl Kinds ===
+
+impl Kinds {
+    /// Asks the API server: two requests, whatever the number of groups. An aggregated API that is down does not hide the
+    /// others.
+    pub async fn discover(client: &Client) -> Result<Self, Error> {
+        let discovery = Discovery::new(client.clone()).run_aggregated().await;
+        let discovery = discovery.map_err(|error| Error::new("ask which kinds the cluster serves", &error))?;
+        let mut served = HashMap::new();
+        for group in discovery.groups() {
+            for version in group.versions() {
+                for (resource, capabilities) in group.versioned_resources(version) {
+                    let namespaced = capabilities.scope == Scope::Namespaced;
+                    let name = (resource.api_version.clone(), resource.kind.clone());
+                    served.insert(name, Kind { resource, namespaced });
+                }
+            }
+        }
+        Ok(Self { served: Arc::new(served) })
+    }
+
+    /// The kind of this `apiVersion` and `kind`.
+    pub fn get(&self, api_version: &str, kind: &str) -> Option<Kind> {
+        self.served.get(&(api_version.to_owned(), kind.to_owned())).cloned()
+    }
+
+    /// Do objects of this kind live in namespaces, in whatever version? `None` when no version is served.
+    pub fn namespaced(&self, group: &str, kind: &str) -> Option<bool> {
+        let mut served = self.served.values();
+        served.find(|served| served.resource.group == group && served.resource.kind == kind).map(|kind| kind.namespaced)
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// `apiVersion/Kind`, as statuses list it.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.resource.api_version, self.resource.kind)
+    }
+
+    /// The request path of the collection that holds `key`.
+    pub fn path(&self, key: &ObjectKey) -> String {
+        let namespace = key.namespace.as_deref().filter(|_| self.namespaced);
+        <kube::core::DynamicObject as kube::Resource>::url_path(&self.resource, namespace)
+    }
+
+    /// The request path of all objects of the kind.
+    pub fn path_everywhere(&self) -> String {
+        <kube::core::DynamicObject as kube::Resource>::url_path(&self.resource, None)
+    }
+}

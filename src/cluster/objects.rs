@@ -1,0 +1,119 @@
+//! Reading and writing objects as JSON. Every request is counted: in a steady state the counters stand still.
+
+use kube::api::{
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective,
+};
+use kube::core::Request;
+use serde_json::Value;
+
+use super::{Cluster, Error, Kind};
+use crate::core::names::{FIELD_MANAGER, MANAGED_LABEL};
+use crate::core::object::ObjectKey;
+use crate::evidence::metrics::Ask;
+
+/// Objects per page of a list: keeps the memory of one answer in bounds on large clusters.
+const PAGE: u32 = 500;
+
+/// Does a write count, or does the API server only say what it would do?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// It counts.
+    Real,
+    /// Everything happens but the writing.
+    DryRun,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The object as it is, or `None` when there is none.
+    pub async fn get(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Value>, Error> {
+        let request = Request::new(kind.path(key)).get(&key.name, &GetParams::default());
+        match self.send(Ask::Get, format!("read {key}"), request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every object of the kind that carries the managed label.
+    pub async fn list_managed(&self, kind: &Kind) -> Result<Vec<Value>, Error> {
+        let mut objects = Vec::new();
+        let mut page = ListParams::default().labels(&format!("{MANAGED_LABEL}=true")).limit(PAGE);
+        loop {
+            let request = Request::new(kind.path_everywhere()).list(&page);
+            let mut answer = self.send(Ask::List, format!("list {}", kind.resource.plural), request).await?;
+            if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
+                objects.extend(items.into_iter().map(|item| with_type(item, kind)));
+            }
+            match answer.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(token) if !token.is_empty() => page = page.continue_token(token),
+                _ => return Ok(objects),
+            }
+        }
+    }
+
+    /// Server-side apply as our field manager, forced: takes back what others took. Unknown and duplicate fields are errors.
+    pub async fn apply(&self, kind: &Kind, key: &ObjectKey, body: &Value, write: Write) -> Result<Value, Error> {
+        let dry_run = write == Write::DryRun;
+        let params = PatchParams {
+            dry_run,
+            force: true,
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+        };
+        let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Apply(body));
+        let (ask, doing) = if dry_run { (Ask::DryRun, "dry-run the apply of") } else { (Ask::Apply, "apply") };
+        self.send(ask, format!("{doing} {key}"), request).await
+    }
+
+    /// A JSON patch as our field manager.
+    pub async fn patch(&self, kind: &Kind, key: &ObjectKey, patch: json_patch::Patch) -> Result<Value, Error> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Json::<()>(patch));
+        self.send(Ask::Patch, format!("patch {key}"), request).await
+    }
+
+    /// A merge patch of the status subresource.
+    pub async fn patch_status(&self, kind: &Kind, key: &ObjectKey, status: &Value) -> Result<Value, Error> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let request =
+            Request::new(kind.path(key)).patch_subresource("status", &key.name, &params, &Patch::Merge(status));
+        self.send(Ask::Patch, format!("write the status of {key}"), request).await
+    }
+
+    /// Deletes exactly the object that was judged (same `uid`), dependents after it in the background.
+    pub async fn delete(&self, kind: &Kind, key: &ObjectKey, uid: &str) -> Result<(), Error> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let request = Request::new(kind.path(key)).delete(&key.name, &params);
+        match self.send(Ask::Delete, format!("delete {key}"), request).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send(
+        &self,
+        ask: Ask,
+        doing: String,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, Error> {
+        self.metrics.called(ask);
+        let request = request.map_err(|error| Error::new(doing.clone(), &kube::Error::BuildRequest(error)))?;
+        self.client.request(request).await.map_err(|error| Error::new(doing, &error))
+    }
+}
+
+/// Items of a list leave out what the list says for all of them.
+fn with_type(mut item: Value, kind: &Kind) -> Value {
+    if let Some(fields) = item.as_object_mut() {
+        fields.entry("apiVersion").or_insert_with(|| kind.resource.api_version.clone().into());
+        fields.entry("kind").or_insert_with(|| kind.resource.kind.clone().into());
+    }
+    item
+}

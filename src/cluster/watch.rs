@@ -1,0 +1,78 @@
+//! Watching managed objects: one watch per kind, by label, for every sync together.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{Api, DynamicObject};
+use kube::runtime::{WatchStreamExt, watcher};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{Cluster, Kind};
+use crate::core::names::MANAGED_LABEL;
+use crate::core::object::ObjectKey;
+
+/// What a watch has seen.
+#[derive(Debug)]
+pub enum Sight {
+    /// The object is, or has become, this.
+    Object(ObjectKey, Box<Value>),
+    /// The object is gone, or has lost its label: the watch cannot tell.
+    Gone(ObjectKey),
+    /// The watch started over, and these are all the objects of the kind there are.
+    Everything(Kind, HashSet<ObjectKey>),
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Watches managed objects of `kind` until the receiver is dropped. Never gives up: a watch that breaks (API server
+    /// restart, 410 Gone, a CRD that went away) is started again with back-off, and reports everything anew.
+    pub async fn watch(self: Arc<Self>, kind: Kind, sights: mpsc::Sender<Sight>) {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource);
+        let config = watcher::Config::default().labels(&format!("{MANAGED_LABEL}=true"));
+        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut listed = HashSet::new();
+        loop {
+            let sight = match events.try_next().await {
+                Ok(Some(event)) => read(event, &kind, &mut listed),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(kind = kind.resource.kind, %error, "watch broke; starting it again");
+                    None
+                }
+            };
+            if let Some(sight) = sight
+                && sights.send(sight).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+fn read(event: watcher::Event<DynamicObject>, kind: &Kind, listed: &mut HashSet<ObjectKey>) -> Option<Sight> {
+    match event {
+        watcher::Event::Init => {
+            listed.clear();
+            None
+        }
+        watcher::Event::InitApply(object) => {
+            let (key, object) = plain(&object, kind)?;
+            listed.insert(key.clone());
+            Some(Sight::Object(key, Box::new(object)))
+        }
+        watcher::Event::InitDone => Some(Sight::Everything(kind.clone(), std::mem::take(listed))),
+        watcher::Event::Apply(object) => plain(&object, kind).map(|(key, object)| Sight::Object(key, Box::new(object))),
+        watcher::Event::Delete(object) => plain(&object, kind).map(|(key, _)| Sight::Gone(key)),
+    }
+}
+
+/// The object as JSON, with the type that lists leave out.
+fn plain(object: &DynamicObject, kind: &Kind) -> Option<(ObjectKey, Value)> {
+    let mut value = serde_json::to_value(object).ok()?;
+    value["apiVersion"] = kind.resource.api_version.clone().into();
+    value["kind"] = kind.resource.kind.clone().into();
+    Some((ObjectKey::of(&value)?, value))
+}

@@ -1,0 +1,219 @@
+//! `compare(declaration, state) -> deviations`: where a cluster is not what Git declares.
+//!
+//! The walk follows the declaration, never the object and never a schema, so what nobody declared costs nothing. In sync it
+//! allocates nothing: the way down is a chain of borrowed steps, and becomes a [`Path`] only where something deviates.
+
+use serde_json::Value;
+
+use super::declaration::{Declaration, Node, Shape};
+use super::path::{MergeKey, Path, Step};
+use super::snapshot::Managed;
+use super::state::State;
+use super::value::{is_nothing, same};
+
+/// A place where the cluster is not what the declaration says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deviation {
+    /// Where.
+    pub path: Path,
+    /// In which way.
+    pub kind: Kind,
+    /// What Git has there, as the API server reads it.
+    pub git: Option<Value>,
+    /// What the cluster has there.
+    pub live: Option<Value>,
+    /// Line in Git, where there is one.
+    pub line: Option<u32>,
+}
+
+/// The kinds of deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+pub enum Kind {
+    /// A declared leaf has another value.
+    Changed,
+    /// A declared leaf or list element is gone.
+    Removed,
+    /// Undeclared, and put there by a person.
+    Added,
+    /// Git used to declare it, no longer does, and it is still there.
+    Leftover,
+    /// The whole object is not there.
+    Missing,
+    /// The whole object should not be there.
+    Unwanted,
+}
+
+/// Which sections (top-level fields) of an object to look at.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// All of them.
+    Whole,
+    /// Only these; the others are known not to matter, and may not even have been parsed.
+    Only(&'a [&'a str]),
+}
+
+/// Every declared place at which `state` deviates, in the declaration's order; empty ⇔ all that Git declares is so.
+/// Kinds `Changed` and `Removed` only.
+pub fn compare(declaration: &Declaration, state: &State<'_>, scope: Scope<'_>) -> Vec<Deviation> {
+    let mut walk = Walk { state, found: Vec::new() };
+    for (name, node) in declaration.sections.iter().filter(|(name, _)| scope.contains(name)) {
+        walk.node(node, state.object.get(&**name), &Trail { up: None, step: Borrowed::Field(name) });
+    }
+    walk.found
+}
+
+// === impl Deviation ===
+
+impl Deviation {
+    /// The object as a whole is missing or unwanted.
+    pub fn whole(kind: Kind, managed: &Managed) -> Self {
+        let line = Some(managed.manifest.origin.lines.line);
+        Self { path: Path::default(), kind, git: None, live: None, line }
+    }
+}
+
+// === impl Scope ===
+
+impl Scope<'_> {
+    /// Is this section looked at?
+    pub fn contains(self, section: &str) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Only(sections) => sections.contains(&section),
+        }
+    }
+}
+
+struct Walk<'a> {
+    state: &'a State<'a>,
+    found: Vec<Deviation>,
+}
+
+/// The way down to a node, borrowed: each level lives on the stack of the call that made it.
+struct Trail<'a> {
+    up: Option<&'a Trail<'a>>,
+    step: Borrowed<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Borrowed<'a> {
+    Field(&'a str),
+    Key(&'a MergeKey),
+    Member(&'a Value),
+}
+
+// === impl Walk ===
+
+impl Walk<'_> {
+    fn node(&mut self, node: &Node, live: Option<&Value>, trail: &Trail<'_>) {
+        match (&node.shape, live) {
+            (Shape::Nothing, live) if is_nothing(live) => {}
+            (Shape::Nothing, live) if self.is_open_struct(live, trail) => {}
+            (Shape::Nothing, live) => self.deviates(node.line, Some(Value::Null), live, trail),
+            (Shape::Leaf(declared), live) => self.leaf(node, declared, live, trail),
+            (Shape::Fields(fields), live) => self.fields(fields, live, trail),
+            (Shape::Elements(elements), live) => self.elements(elements, list(live), trail),
+            (Shape::Members(members), live) => self.members(node.line, members, list(live), trail),
+        }
+    }
+
+    fn leaf(&mut self, node: &Node, declared: &Value, live: Option<&Value>, trail: &Trail<'_>) {
+        let empty = declared.as_object().is_some_and(serde_json::Map::is_empty);
+        let agrees = same(declared, live.unwrap_or(&Value::Null));
+        if !agrees && !(empty && self.is_open_struct(live, trail)) {
+            self.deviates(node.line, Some(declared.clone()), live, trail);
+        }
+    }
+
+    /// A struct stands where Git declared nothing of it: each missing field is reported on its own, so that a rule can
+    /// exclude one and not the others.
+    fn fields(&mut self, fields: &[(Box<str>, Node)], live: Option<&Value>, trail: &Trail<'_>) {
+        for (name, node) in fields {
+            let trail = Trail { up: Some(trail), step: Borrowed::Field(name) };
+            self.node(node, live.and_then(|live| live.get(&**name)), &trail);
+        }
+    }
+
+    /// Elements usually stand in Git's order, so the search for each starts where the last one was found. A key that is
+    /// there twice is a change: of two `env` entries with one name the last one counts, and it need not be Git's.
+    fn elements(&mut self, elements: &[(MergeKey, Node)], live: &[Value], trail: &Trail<'_>) {
+        let mut next = 0;
+        for (key, node) in elements {
+            let trail = Trail { up: Some(trail), step: Borrowed::Key(key) };
+            match position_from(live, next, |element| key.matches(element)) {
+                Some(position) if live.iter().skip(position + 1).any(|element| key.matches(element)) => {
+                    let twice = live.iter().filter(|element| key.matches(element)).cloned().collect();
+                    self.deviates(node.line, Some(node.element(key)), Some(&twice), &trail);
+                }
+                Some(position) => {
+                    self.node(node, live.get(position), &trail);
+                    next = position + 1;
+                }
+                None => self.deviates(node.line, Some(node.element(key)), None, &trail),
+            }
+        }
+    }
+
+    fn members(&mut self, line: u32, members: &[Value], live: &[Value], trail: &Trail<'_>) {
+        for member in members.iter().filter(|member| !live.contains(member)) {
+            let trail = Trail { up: Some(trail), step: Borrowed::Member(member) };
+            self.deviates(line, Some(member.clone()), None, &trail);
+        }
+    }
+
+    /// `resources: {}` in Git leaves the struct open: what others put into it is undeclared, not changed. An *atomic* `{}`
+    /// (a selector) is a value, and filling it is a change. Only ownership tells them apart: nobody can own a field inside
+    /// something atomic, and who fills it takes it from us. (What a mutating webhook fills in, nobody owns at all.)
+    fn is_open_struct(&self, live: Option<&Value>, trail: &Trail<'_>) -> bool {
+        live.is_some_and(Value::is_object) && {
+            let path = trail.path();
+            self.state.owners().any(|entry| {
+                let owned = path.steps().iter().try_fold(entry.fields, |fields, step| fields.child(step));
+                owned.is_some_and(|fields| fields.children().next().is_some() || (entry.is_ours() && fields.is_leaf()))
+            })
+        }
+    }
+
+    fn deviates(&mut self, line: u32, git: Option<Value>, live: Option<&Value>, trail: &Trail<'_>) {
+        let kind = if live.is_some() { Kind::Changed } else { Kind::Removed };
+        self.found.push(Deviation { path: trail.path(), kind, git, live: live.cloned(), line: Some(line) });
+    }
+}
+
+// === impl Trail ===
+
+impl Trail<'_> {
+    fn path(&self) -> Path {
+        let mut steps = Vec::new();
+        let mut here = Some(self);
+        while let Some(trail) = here {
+            steps.push(trail.step.to_owned());
+            here = trail.up;
+        }
+        steps.reverse();
+        Path::new(steps)
+    }
+}
+
+// === impl Borrowed ===
+
+impl Borrowed<'_> {
+    fn to_owned(self) -> Step {
+        match self {
+            Self::Field(name) => Step::Field(name.into()),
+            Self::Key(key) => Step::Key(key.clone()),
+            Self::Member(value) => Step::Value(value.clone()),
+        }
+    }
+}
+
+/// A live list, with everything that is not a list counting as an empty one.
+fn list(live: Option<&Value>) -> &[Value] {
+    live.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The position of the first match at or after `start`, or else before it.
+fn position_from(elements: &[Value], start: usize, is_it: impl Fn(&Value) -> bool) -> Option<usize> {
+    let (before, after) = elements.split_at_checked(start).unwrap_or((elements, &[]));
+    after.iter().position(&is_it).map(|position| start + position).or_else(|| before.iter().position(&is_it))
+}

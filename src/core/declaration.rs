@@ -1,0 +1,333 @@
+//! What Git declares, as the API server reads it: leaf paths with merge keys, normalised values, and lines.
+//!
+//! A declaration is read out of the API server's answer to an apply (dry-run or real): our own `fieldsV1` entry says which
+//! paths, the answered object says which values. Defaults, quantities, conversions and other people's mutating webhooks are
+//! thereby exact without any schema in memory.
+//!
+//! # Why not the live object's `managedFields`
+//! Because any update steals ownership: after a person patches `spec.replicas` our entry no longer lists it. What Git declares
+//! has to be kept, it cannot be looked up.
+
+use serde_json::{Map, Value};
+
+use super::fields::{self, Fields};
+use super::manifest::{Lines, Manifest};
+use super::path::{MergeKey, Path, Step};
+use super::value::{is_nothing, same};
+
+/// The declared paths and values of one object, as a tree.
+#[derive(Debug, Clone)]
+pub struct Declaration {
+    /// The object's top-level fields. `apiVersion`, `kind` and the name are identity, not declaration, and not in it.
+    pub sections: Vec<(Box<str>, Node)>,
+    /// What the API server makes of the manifest alone, where somebody needed to know: tells a default from an addition.
+    pub pristine: Option<Box<Value>>,
+}
+
+/// One declared place.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Line in Git (1-based) of the nearest thing that declares it.
+    pub line: u32,
+    /// What is declared there.
+    pub shape: Shape,
+}
+
+/// What is declared at a [`Node`]. A node that only holds others declares nothing by itself.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// A struct or map of which each listed field is declared on its own.
+    Fields(Vec<(Box<str>, Node)>),
+    /// An associative list: elements by merge key, in the order Git has them.
+    Elements(Vec<(MergeKey, Node)>),
+    /// A set: each value must be in the list, whatever else is.
+    Members(Vec<Value>),
+    /// A scalar, an atomic list, an atomic struct, or an empty map: compared whole.
+    Leaf(Value),
+    /// Declared, and absent from the answer: the API server drops this kind of empty (`ingress: []`), and absent is the value.
+    Nothing,
+}
+
+/// The API server's answer to an apply did not contain what an answer must.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the answer to the apply of {object} has no managedFields entry of manager \"{}\"",
+    super::names::FIELD_MANAGER
+)]
+pub struct Unowned {
+    /// The object, as [`super::object::ObjectKey`] displays it.
+    pub object: String,
+}
+
+// === impl Declaration ===
+
+impl Declaration {
+    /// Reads the declaration of `manifest` out of what the API server answered to its apply.
+    pub fn read(manifest: &Manifest, answer: &Value) -> Result<Self, Unowned> {
+        let entry = fields::ours(answer).ok_or_else(|| Unowned { object: manifest.key.to_string() })?;
+        let written = Written { value: Some(&manifest.value), lines: Some(&manifest.origin.lines), line: 1 };
+        match Shape::read(entry.fields, Some(answer), written) {
+            Shape::Fields(sections) => Ok(Self { sections, pristine: None }),
+            _ => Ok(Self { sections: Vec::new(), pristine: None }),
+        }
+    }
+
+    /// The shortcut that makes a restart cheap: when every leaf of the manifest already equals the live object's value at
+    /// the same path of *our* entry, and we own nothing else, the live object is the answer an apply would give.
+    pub fn recognise(manifest: &Manifest, live: &Value) -> Option<Self> {
+        let entry = fields::ours(live)?;
+        says_the_same(entry.fields, &manifest.value, live, Depth::Root).then(|| Self::read(manifest, live).ok())?
+    }
+
+    /// The same declaration with the lines of a manifest that says the same elsewhere in its file.
+    pub fn relocated(&self, manifest: &Manifest) -> Self {
+        let written = Written { value: Some(&manifest.value), lines: Some(&manifest.origin.lines), line: 1 };
+        let mut moved = self.clone();
+        moved.sections.iter_mut().for_each(|(name, node)| node.relocate(written.field(name)));
+        moved
+    }
+
+    /// Number of leaves: what a comparison has to look at.
+    pub fn len(&self) -> usize {
+        self.sections.iter().map(|(_, node)| node.leaves()).sum()
+    }
+
+    /// The declared node at `path`, if exactly that place or something below it is declared.
+    pub fn find(&self, path: &Path) -> Option<&Node> {
+        let (first, rest) = path.steps().split_first()?;
+        let section = self.sections.iter().find(|(name, _)| first.is_field(name)).map(|(_, node)| node)?;
+        rest.iter().try_fold(section, |node, step| node.child(step))
+    }
+
+    /// Does Git declare something at exactly this place or below it, members of sets included?
+    pub fn declares(&self, path: &Path) -> bool {
+        let is_member = || {
+            let (last, list) = path.steps().split_last()?;
+            let Shape::Members(members) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };
+            Some(members.iter().any(|member| *last == Step::Value(member.clone())))
+        };
+        self.find(path).is_some() || is_member().unwrap_or_default()
+    }
+
+    /// The merge key of a manifest's list element: what an index in a rule means.
+    pub fn key_of(&self, list: &[Step], element: &Value) -> Option<MergeKey> {
+        let Shape::Elements(elements) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };
+        let fits = |(key, node): &&(MergeKey, Node)| key.matches_as_written(element) && node.writes_key_of(key, element);
+        elements.iter().find(fits).map(|(key, _)| key.clone())
+    }
+
+    /// Does it declare nothing at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// The declared value of this place as plain JSON: what Git would have there if nothing else were.
+    pub fn value(&self) -> Value {
+        match &self.shape {
+            Shape::Fields(fields) => {
+                let declared = fields.iter().filter(|(_, node)| !matches!(node.shape, Shape::Nothing));
+                Value::Object(declared.map(|(name, node)| (name.to_string(), node.value())).collect())
+            }
+            Shape::Elements(elements) => elements.iter().map(|(key, node)| node.element(key)).collect(),
+            Shape::Members(values) => Value::Array(values.clone()),
+            Shape::Leaf(value) => value.clone(),
+            Shape::Nothing => Value::Null,
+        }
+    }
+
+    /// The declared value of a list element: its fields and its key.
+    pub fn element(&self, key: &MergeKey) -> Value {
+        let mut element = match self.value() {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        for (name, value) in key.fields() {
+            element.entry(name).or_insert_with(|| value.clone());
+        }
+        Value::Object(element)
+    }
+
+    /// Does Git spell out the same fields of the key here as in this element? Ownership lists only those that are written.
+    fn writes_key_of(&self, key: &MergeKey, element: &Value) -> bool {
+        let declared = |name: &str| self.child(&Step::Field(name.into())).is_some();
+        key.fields().all(|(name, _)| declared(name) == element.get(name).is_some())
+    }
+
+    /// The declared child one step down.
+    pub fn child(&self, step: &Step) -> Option<&Self> {
+        match (&self.shape, step) {
+            (Shape::Fields(fields), Step::Field(name)) => fields.iter().find(|(n, _)| n == name).map(|(_, node)| node),
+            (Shape::Elements(elements), Step::Key(key)) => {
+                elements.iter().find(|(k, _)| k == key).map(|(_, node)| node)
+            }
+            _ => None,
+        }
+    }
+
+    fn relocate(&mut self, written: Written<'_>) {
+        self.line = written.line;
+        match &mut self.shape {
+            Shape::Fields(fields) => fields.iter_mut().for_each(|(name, node)| node.relocate(written.field(name))),
+            Shape::Elements(elements) => {
+                elements.iter_mut().for_each(|(key, node)| node.relocate(written.element(key)));
+            }
+            Shape::Members(_) | Shape::Leaf(_) | Shape::Nothing => {}
+        }
+    }
+
+    fn leaves(&self) -> usize {
+        match &self.shape {
+            Shape::Fields(fields) => fields.iter().map(|(_, node)| node.leaves()).sum(),
+            Shape::Elements(elements) => elements.iter().map(|(_, node)| node.leaves().max(1)).sum(),
+            Shape::Members(values) => values.len(),
+            Shape::Leaf(_) | Shape::Nothing => 1,
+        }
+    }
+
+    fn read(owned: Fields<'_>, answered: Option<&Value>, written: Written<'_>) -> Self {
+        Self { line: written.line, shape: Shape::read(owned, answered, written) }
+    }
+}
+
+// === impl Shape ===
+
+impl Shape {
+    fn read(owned: Fields<'_>, answered: Option<&Value>, written: Written<'_>) -> Self {
+        let children: Vec<_> = owned.children().collect();
+        match children.first() {
+            None => answered.map_or(Self::Nothing, |value| Self::Leaf(value.clone())),
+            Some((Step::Field(_), _)) => Self::read_fields(children, answered, written),
+            Some((Step::Key(_), _)) => Self::read_elements(children, answered, written),
+            Some((Step::Value(_), _)) => Self::read_members(children),
+        }
+    }
+
+    fn read_fields(children: Vec<(Step, Fields<'_>)>, answered: Option<&Value>, written: Written<'_>) -> Self {
+        let read = |(step, owned): (Step, Fields<'_>)| match step {
+            Step::Field(name) => {
+                let answered = answered.and_then(|value| value.get(&*name));
+                let node = Node::read(owned, answered, written.field(&name));
+                Some((name, node))
+            }
+            Step::Key(_) | Step::Value(_) => None,
+        };
+        Self::Fields(children.into_iter().filter_map(read).collect())
+    }
+
+    /// Elements are kept in the answer's order, which is Git's: a comparison then finds each next to the one before.
+    fn read_elements(children: Vec<(Step, Fields<'_>)>, answered: Option<&Value>, written: Written<'_>) -> Self {
+        let elements = answered.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let mut read: Vec<_> = children
+            .into_iter()
+            .filter_map(|(step, owned)| {
+                let position = step.position(elements)?;
+                let Step::Key(key) = step else { return None };
+                let node = Node::read(owned, elements.get(position), written.element(&key));
+                Some((position, (key, node)))
+            })
+            .collect();
+        read.sort_by_key(|(position, _)| *position);
+        Self::Elements(read.into_iter().map(|(_, element)| element).collect())
+    }
+
+    fn read_members(children: Vec<(Step, Fields<'_>)>) -> Self {
+        let value = |(step, _)| match step {
+            Step::Value(value) => Some(value),
+            Step::Field(_) | Step::Key(_) => None,
+        };
+        Self::Members(children.into_iter().filter_map(value).collect())
+    }
+}
+
+/// The place in Git that corresponds to a place in the answer, as far down as the two run in parallel.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    value: Option<&'a Value>,
+    lines: Option<&'a Lines>,
+    line: u32,
+}
+
+// === impl Written ===
+
+impl<'a> Written<'a> {
+    fn field(self, name: &str) -> Self {
+        self.below(self.value.and_then(|value| value.get(name)), self.lines.and_then(|lines| lines.field(name)))
+    }
+
+    fn element(self, key: &MergeKey) -> Self {
+        let elements = self.value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let position = key.position_as_written(elements);
+        let lines = self.lines.zip(position).and_then(|(lines, position)| lines.element(position));
+        self.below(position.and_then(|position| elements.get(position)), lines)
+    }
+
+    /// Where the two part ways, the last line both knew is still the best answer.
+    fn below(self, value: Option<&'a Value>, lines: Option<&'a Lines>) -> Self {
+        Self { value, lines, line: lines.map_or(self.line, |lines| lines.line) }
+    }
+}
+
+/// How deep a comparison of manifest and ownership stands: identity is written in manifests but never owned.
+#[derive(Clone, Copy)]
+enum Depth {
+    Root,
+    Metadata,
+    Inside,
+}
+
+// === impl Depth ===
+
+impl Depth {
+    fn below(self, step: &Step) -> Self {
+        if matches!(self, Self::Root) && step.is_field("metadata") { Self::Metadata } else { Self::Inside }
+    }
+
+    fn is_identity(self, name: &str) -> bool {
+        match self {
+            Self::Root => matches!(name, "apiVersion" | "kind"),
+            Self::Metadata => matches!(name, "name" | "namespace"),
+            Self::Inside => false,
+        }
+    }
+}
+
+/// Do the manifest, our owned paths and the live values agree completely?
+fn says_the_same(owned: Fields<'_>, written: &Value, live: &Value, depth: Depth) -> bool {
+    if owned.is_leaf() {
+        return same(written, live);
+    }
+    let mut steps = 0;
+    let owned_agrees = owned.children().all(|(step, below)| {
+        steps += 1;
+        match (find_as_written(&step, written), step.find(live)) {
+            (Some(written), Some(live)) => says_the_same(below, written, live, depth.below(&step)),
+            (Some(written), None) => below.is_leaf() && is_nothing(Some(written)),
+            (None, _) => false,
+        }
+    });
+    owned_agrees && steps == claims(written, depth)
+}
+
+/// The child of a manifest node one step down; list elements may leave key fields to their defaults there.
+fn find_as_written<'v>(step: &Step, written: &'v Value) -> Option<&'v Value> {
+    match step {
+        Step::Key(key) => {
+            let elements = written.as_array()?;
+            elements.get(key.position_as_written(elements)?)
+        }
+        Step::Field(_) | Step::Value(_) => step.find(written),
+    }
+}
+
+/// How many children of a manifest node an apply would claim.
+fn claims(written: &Value, depth: Depth) -> usize {
+    match written {
+        Value::Object(fields) => fields.keys().filter(|name| !depth.is_identity(name)).count(),
+        Value::Array(elements) => elements.len(),
+        _ => 0,
+    }
+}

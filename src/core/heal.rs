@@ -1,0 +1,292 @@
+//! From drift to writes: what to send so that the cluster equals Git again, and nothing else changes.
+//!
+//! One forced server-side apply of the manifest does almost all of it: it sets what was changed, adds what was removed, takes
+//! ownership back and removes what we own and Git no longer says. It does *not* remove what others added, so additions by
+//! people are first taken over: their ownership is moved to our entry by a JSON patch, and the apply then drops them. (Removing the
+//! values themselves would not do: a removed default comes back, still owned by the person, and is removed again for ever.)
+//!
+//! # Exclusions hold when healing too: strip or adopt
+//! Leaving an excluded field out of the apply *resets* it if we alone own it (`replicas` falls to 1). So a field that has
+//! another owner is left out, and one that has none is sent as it is live.
+
+use json_patch::Patch;
+use serde_json::{Map, Value, json};
+
+use super::compare::{Deviation, Kind, Scope};
+use super::declaration::{Node, Shape};
+use super::fields::{Entry, Fields};
+use super::names::FIELD_MANAGER;
+use super::path::{MergeKey, Path, Step};
+use super::snapshot::Managed;
+use super::state::State;
+use super::undeclared::{IsPerson, Look, is_left_alone, undeclared};
+use super::value::{is_nothing, same};
+
+/// The body of the apply that makes the object what Git says. `live` is the object after [`before_apply`]'s patch, or `None`
+/// when there is no object yet: everything is sent then, exclusions or not.
+pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
+    let mut body = managed.manifest.value.clone();
+    if let Some(live) = live {
+        strip_or_adopt(managed, live, &mut body);
+        keep_what_is_not_ours_to_reset(managed, live, &mut body);
+    }
+    body
+}
+
+/// The patch to send before the apply: takes over what people added in `drift`, and removes these annotations. `None` when
+/// there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails instead of overwriting.
+pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, remove: &[&str]) -> Option<Patch> {
+    let mut operations = Vec::new();
+    if let Some(owners) = taken_over(live, drift, is_person) {
+        operations.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": owners}));
+    }
+    for name in remove.iter().filter(|name| live.annotation(name).is_some()) {
+        let pointer = Path::of_fields(&["metadata", "annotations", name]).pointer_in(live.object)?;
+        operations.push(json!({"op": "remove", "path": pointer}));
+    }
+    if operations.is_empty() {
+        return None;
+    }
+    let judged = live.object.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
+    operations.insert(0, json!({"op": "test", "path": "/metadata/resourceVersion", "value": judged}));
+    serde_json::from_value(Value::Array(operations)).ok()
+}
+
+/// What is excluded and not as Git has it: left out if somebody else owns it, else sent as it is live.
+fn strip_or_adopt(managed: &Managed, live: &State<'_>, body: &mut Value) {
+    if managed.exclusions.is_empty() {
+        return;
+    }
+    let mut excluded = Excluded { managed, live, body, steps: Vec::new() };
+    for (name, node) in &managed.declaration.sections {
+        excluded.below(Step::Field(name.clone()), node, Some(live.object));
+    }
+}
+
+/// A walk along the declaration that makes the body of an apply say nothing new about excluded places.
+struct Excluded<'a> {
+    managed: &'a Managed,
+    live: &'a State<'a>,
+    body: &'a mut Value,
+    steps: Vec<Step>,
+}
+
+// === impl Excluded ===
+
+impl Excluded<'_> {
+    fn below(&mut self, step: Step, node: &Node, above: Option<&Value>) {
+        let value = above.and_then(|above| step.find(above));
+        self.steps.push(step);
+        self.node(node, value);
+        self.steps.pop();
+    }
+
+    fn node(&mut self, node: &Node, value: Option<&Value>) {
+        match &node.shape {
+            Shape::Fields(fields) => {
+                fields.iter().for_each(|(name, node)| self.below(Step::Field(name.clone()), node, value));
+            }
+            Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
+            Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
+            Shape::Leaf(declared) => self.leaf(same(declared, value.unwrap_or(&Value::Null)), value),
+            Shape::Nothing => self.leaf(is_nothing(value), value),
+        }
+    }
+
+    /// An element that is gone is made anew as a whole, or not at all: half a container is not one.
+    fn element(&mut self, key: &MergeKey, node: &Node, list: Option<&Value>) {
+        let step = Step::Key(key.clone());
+        if list.is_some_and(|list| step.find(list).is_some()) {
+            self.below(step, node, list);
+        } else {
+            self.leave_out(step);
+        }
+    }
+
+    fn member(&mut self, member: &Value, list: Option<&Value>) {
+        let step = Step::Value(member.clone());
+        if list.is_none_or(|list| step.find(list).is_none()) {
+            self.leave_out(step);
+        }
+    }
+
+    /// What is gone and excluded stays gone.
+    fn leave_out(&mut self, step: Step) {
+        self.steps.push(step);
+        if self.managed.exclusions.cover(&Path::new(self.steps.clone())) {
+            take_out(self.body, &self.steps);
+        }
+        self.steps.pop();
+    }
+
+    fn leaf(&mut self, in_sync: bool, value: Option<&Value>) {
+        let path = Path::new(self.steps.clone());
+        if in_sync || !self.managed.exclusions.cover(&path) {
+            return;
+        }
+        match value {
+            Some(value) if !others_own(self.live, &path) => put(self.body, path.steps(), value.clone()),
+            _ => {
+                take_out(self.body, path.steps());
+            }
+        }
+    }
+}
+
+/// What we own and Git no longer declares would be removed by the apply, and reset to a default. Where that is excluded, or
+/// left alone for good, we go on sending the live value until somebody else owns it. A list element that goes, goes whole.
+fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mut Value) {
+    let Managed { declaration, exclusions, .. } = managed;
+    let Some(ours) = live.owners().find(Entry::is_ours) else { return };
+    let look = Look { is_person: &|_| false, scope: Scope::Whole, before: None, exclusions };
+    let mut going = undeclared(declaration, live, &look);
+    exclusions.subtract_from(&mut going);
+    each_owned(ours.fields, &mut Vec::new(), &mut |steps| {
+        let path = Path::new(steps.to_vec());
+        let kept = exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
+        let goes = going.iter().any(|place| place.path.covers(&path));
+        if !kept || goes || declaration.declares(&path) || others_own(live, &path) {
+            return;
+        }
+        if let Some(value) = path.find(live.object) {
+            put(body, steps, value.clone());
+        }
+    });
+}
+
+/// Does anybody but us own this very leaf?
+fn others_own(live: &State<'_>, path: &Path) -> bool {
+    live.owners()
+        .filter(|entry| !entry.is_ours() && entry.manager != FIELD_MANAGER)
+        .any(|entry| path.steps().iter().try_fold(entry.fields, |fields, step| fields.child(step)).is_some())
+}
+
+/// `managedFields` with everything people added in `drift` moved from their entries to ours.
+fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) -> Option<Value> {
+    let added: Vec<_> = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover)).collect();
+    let mut entries = live.object.pointer("/metadata/managedFields")?.as_array()?.clone();
+    let mut taken = Value::Object(Map::new());
+    for entry in entries.iter_mut().filter(|entry| Entry::read(entry).is_some_and(|entry| is_person(&entry))) {
+        if let Some(fields) = entry.get_mut("fieldsV1") {
+            added.iter().for_each(|found| move_owned(fields, &mut taken, found.path.steps()));
+        }
+    }
+    if taken.as_object().is_none_or(Map::is_empty) {
+        return None;
+    }
+    entries.retain(|entry| entry.get("fieldsV1").is_some_and(|fields| !Fields::new(fields).is_leaf()));
+    match entries.iter_mut().find(|entry| Entry::read(entry).is_some_and(|entry| entry.is_ours())) {
+        Some(ours) => unite(&mut ours["fieldsV1"], taken),
+        None => entries.push(json!({
+            "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+            "apiVersion": live.object.get("apiVersion"), "fieldsV1": taken,
+        })),
+    }
+    Some(Value::Array(entries))
+}
+
+/// Moves what is owned at and below `steps` from one `fieldsV1` node to another. A parent that owns nothing any more goes too:
+/// left behind empty, it would read as a leaf.
+fn move_owned(from: &mut Value, to: &mut Value, steps: &[Step]) {
+    let Some((first, rest)) = steps.split_first() else { return };
+    let Some(name) = Fields::new(from).member_name(first) else { return };
+    let (Some(from), Some(to)) = (from.as_object_mut(), to.as_object_mut()) else { return };
+    let Some(mut below) = from.remove(&name) else { return };
+    let target = to.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
+    if rest.is_empty() {
+        unite(target, below);
+        return;
+    }
+    move_owned(&mut below, target, rest);
+    if target.as_object().is_none_or(Map::is_empty) {
+        to.remove(&name);
+    }
+    if below.as_object().is_some_and(|below| !below.is_empty()) {
+        from.insert(name, below);
+    }
+}
+
+/// The union of two `fieldsV1` nodes.
+fn unite(into: &mut Value, other: Value) {
+    if let (Some(into), Value::Object(other)) = (into.as_object_mut(), other) {
+        for (name, below) in other {
+            unite(into.entry(name).or_insert_with(|| Value::Object(Map::new())), below);
+        }
+    }
+}
+
+/// Calls `visit` for every leaf of a `fieldsV1` node.
+fn each_owned(fields: Fields<'_>, steps: &mut Vec<Step>, visit: &mut dyn FnMut(&[Step])) {
+    if fields.is_leaf() {
+        visit(steps);
+    }
+    for (step, below) in fields.children() {
+        steps.push(step);
+        each_owned(below, steps, visit);
+        steps.pop();
+    }
+}
+
+/// Puts a value into a manifest, making the way to it where there is none.
+fn put(node: &mut Value, steps: &[Step], value: Value) {
+    let Some((first, rest)) = steps.split_first() else {
+        *node = value;
+        return;
+    };
+    match first {
+        Step::Field(name) => {
+            if !node.is_object() {
+                *node = Value::Object(Map::new());
+            }
+            let fields = node.as_object_mut().expect("made one just above");
+            put(fields.entry(&**name).or_insert(Value::Null), rest, value);
+        }
+        Step::Key(key) => {
+            if !node.is_array() {
+                *node = Value::Array(Vec::new());
+            }
+            let elements = node.as_array_mut().expect("made one just above");
+            let position = key.position_as_written(elements).unwrap_or_else(|| {
+                let fields = key.fields().map(|(name, value)| (name.to_owned(), value.clone()));
+                elements.push(Value::Object(fields.collect()));
+                elements.len() - 1
+            });
+            put(&mut elements[position], rest, value);
+        }
+        Step::Value(member) => {
+            if !node.is_array() {
+                *node = Value::Array(Vec::new());
+            }
+            let members = node.as_array_mut().expect("made one just above");
+            if !members.contains(member) {
+                members.push(member.clone());
+            }
+        }
+    }
+}
+
+/// Takes a place out of a manifest, and what held nothing else with it: an empty map left behind would be a claim of its own.
+/// Says whether `node` is empty now, and was not before.
+fn take_out(node: &mut Value, steps: &[Step]) -> bool {
+    let Some((first, rest)) = steps.split_first() else { return true };
+    match (first, node) {
+        (Step::Field(name), Value::Object(fields)) => {
+            if fields.get_mut(&**name).is_some_and(|below| take_out(below, rest)) {
+                fields.remove(&**name);
+                return fields.is_empty();
+            }
+        }
+        (step, Value::Array(elements)) => {
+            let position = match step {
+                Step::Key(key) => key.position_as_written(elements),
+                other => other.position(elements),
+            };
+            if let Some(position) = position.filter(|position| take_out(&mut elements[*position], rest)) {
+                elements.remove(position);
+                return elements.is_empty();
+            }
+        }
+        _ => {}
+    }
+    false
+}

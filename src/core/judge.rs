@@ -1,0 +1,351 @@
+//! The verdict on an edit, in the order of the decision table.
+//!
+//! A verdict is a value: what is to happen and why, a closed enum that metrics, records, tests and messages are all read off.
+//! The edges only translate (`webhook::review` in, HTTP out).
+
+use jiff::Timestamp;
+
+use super::breakglass::{self, Glass, Limits, Refused};
+use super::compare::{Deviation, Kind, Scope, compare};
+use super::drift::{Change, introduced};
+use super::fields::Entry;
+use super::names::{FIELD_MANAGER, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
+use super::object::ObjectKey;
+use super::path::Path;
+use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
+use super::state::State;
+use super::undeclared::{Look, undeclared};
+use super::who::{Class, Identities, User};
+
+/// An edit of one object, as an admission review shows it.
+pub struct Edit<'a> {
+    /// Which object. For `scale`, the parent's.
+    pub key: &'a ObjectKey,
+    /// Who asks.
+    pub user: &'a User,
+    /// What they do.
+    pub action: Action<'a>,
+    /// The field manager they chose, if they chose one.
+    pub manager: Option<&'a str>,
+    /// May this user break glass on this object's sync? Asked of RBAC only when something hangs on it.
+    pub may_break_glass: bool,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What an edit does.
+pub enum Action<'a> {
+    /// Makes the object.
+    Create(State<'a>),
+    /// Changes it, within these sections. Labels, annotations and owner references are always there, in scope or not:
+    /// marks and break-glass are read off them.
+    Update(State<'a>, State<'a>, Scope<'a>),
+    /// Changes `spec.replicas` through the scale subresource; what break-glass the parent carries is known from elsewhere.
+    Scale(State<'a>, State<'a>, Option<Glass>),
+    /// Deletes it.
+    Delete(State<'a>),
+}
+
+/// What the judge knows besides the edit.
+pub struct Court<'a> {
+    /// The desired state.
+    pub snapshot: &'a Snapshot,
+    /// Who is who.
+    pub identities: &'a Identities,
+    /// How long a break-glass may last.
+    pub limits: &'a Limits,
+}
+
+/// The rules a `DriftPolicy` can change.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Who is who.
+    pub identities: Identities,
+    /// How long a break-glass may last.
+    pub limits: Limits,
+}
+
+/// What is to happen, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What is to happen.
+    pub verdict: Verdict,
+    /// Why.
+    pub why: Why,
+    /// What the edit brings in that Git does not say; the reconciler would undo it.
+    pub introduced: Vec<Deviation>,
+}
+
+/// What is to happen with an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It passes, and is nothing to speak of.
+    Allow,
+    /// It passes and is recorded.
+    Note,
+    /// It passes with a warning.
+    Warn,
+    /// It passes and the object is marked.
+    Mark,
+    /// It is refused.
+    Deny,
+}
+
+/// Why a verdict is what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// Our own write.
+    Ourselves,
+    /// Git does not declare this object.
+    Unmanaged,
+    /// The sync's admission mode is `Off`.
+    Off,
+    /// The object is on its way out already.
+    Terminating,
+    /// A controller's doing; the reconciler judges it.
+    Controller,
+    /// Nothing is introduced that Git does not say.
+    EqualsGit,
+    /// A break-glass is open, or opened by this very edit.
+    BreakGlass(Glass),
+    /// A break-glass is closed; Git wins again.
+    BreakGlassClosed,
+    /// The sync is paused.
+    Suspended,
+    /// The edit introduces drift.
+    Drift,
+    /// A managed object would be deleted.
+    Delete,
+    /// A namespace with this many managed objects would be deleted.
+    NamespaceDelete(usize),
+    /// The marks of a managed object would be changed or removed.
+    Marks,
+    /// An object Git does not declare would be made to look managed.
+    Forged,
+    /// Our entry in `managedFields` would be wiped, or written by somebody else.
+    Ownership,
+    /// The owner references of a managed object would be changed.
+    OwnerReferences,
+    /// A break-glass that is not granted.
+    Refused(Refused),
+}
+
+/// Judges an edit.
+pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
+    let class = court.identities.class(edit.user);
+    if class == Class::Ourselves {
+        return Judgement::of(Verdict::Allow, Why::Ourselves);
+    }
+    let Some(managed) = court.snapshot.get(edit.key) else { return unmanaged(edit, class, court) };
+    if managed.sync.mode == Mode::Off {
+        return Judgement::of(Verdict::Allow, Why::Off);
+    }
+    Case { edit, class, managed, court }.judge()
+}
+
+/// An edit of an object Git does not declare. Two things are still ours: a namespace that holds managed objects, and marks
+/// that would make the object look managed.
+fn unmanaged(edit: &Edit<'_>, class: Class, court: &Court<'_>) -> Judgement {
+    let guarded = matches!(class, Class::Automation | Class::Person);
+    match &edit.action {
+        Action::Delete(old) if edit.key.kind == "Namespace" && edit.key.group.is_empty() => {
+            delete_namespace(edit, old, guarded, court)
+        }
+        Action::Create(new) if guarded && claims_to_be_managed(edit.key, None, new) => {
+            Judgement::of(Verdict::Deny, Why::Forged)
+        }
+        Action::Update(old, new, _) if guarded && claims_to_be_managed(edit.key, Some(old), new) => {
+            Judgement::of(Verdict::Deny, Why::Forged)
+        }
+        _ => Judgement::of(Verdict::Allow, Why::Unmanaged),
+    }
+}
+
+fn delete_namespace(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Court<'_>) -> Judgement {
+    match court.snapshot.held_by(&edit.key.name) {
+        0 => Judgement::of(Verdict::Allow, Why::Unmanaged),
+        _ if is_terminating(old) => Judgement::of(Verdict::Allow, Why::Terminating),
+        held if guarded => Judgement::of(Verdict::Deny, Why::NamespaceDelete(held)),
+        _ => Judgement::of(Verdict::Note, Why::Controller),
+    }
+}
+
+/// A tracking-id that names the object itself is a claim, and only we make it. A copy's id names the original: harmless.
+fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new: &State<'_>) -> bool {
+    let claim = new.annotation(TRACKING_ID);
+    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim);
+    is_new && claim.is_some_and(|id| tracked_by(id, key).is_some())
+}
+
+/// An edit of a managed object under judgement.
+struct Case<'a> {
+    edit: &'a Edit<'a>,
+    class: Class,
+    managed: &'a Managed,
+    court: &'a Court<'a>,
+}
+
+/// What an edit has to do with break-glass.
+enum Emergency {
+    None,
+    /// This very edit opens one, with the right to.
+    Opened(Glass),
+    /// One is open on the object, whoever opened it.
+    Open(Glass),
+    /// This edit closes one.
+    Closed,
+}
+
+// === impl Case ===
+
+impl Case<'_> {
+    fn judge(&self) -> Judgement {
+        match &self.edit.action {
+            Action::Delete(old) => self.delete(old),
+            Action::Create(new) => self.create(new),
+            Action::Update(old, new, scope) => self.update(old, new, *scope),
+            Action::Scale(old, new, glass) => {
+                let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
+                self.weigh(self.introduced(old, new, Scope::Only(&["spec"])), emergency, Why::Drift)
+            }
+        }
+    }
+
+    fn delete(&self, old: &State<'_>) -> Judgement {
+        if is_terminating(old) {
+            return Judgement::of(Verdict::Allow, Why::Terminating);
+        }
+        let mut gone = vec![Deviation::whole(Kind::Missing, self.managed)];
+        self.managed.exclusions.subtract_from(&mut gone);
+        let emergency = breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open);
+        self.weigh(gone, emergency, Why::Delete)
+    }
+
+    /// Anybody may put back what Git says, and without the marks: adding those is our part. Whoever creates an object owns its
+    /// defaults, so what was *added* to Git's object can only be told where the defaults are known.
+    fn create(&self, new: &State<'_>) -> Judgement {
+        let Managed { declaration, exclusions, .. } = self.managed;
+        let mut found = compare(declaration, new, Scope::Whole);
+        if declaration.pristine.is_some() && self.managed.sync.undeclared != Undeclared::Allow {
+            let is_person = |entry: &Entry<'_>| self.is_person(entry);
+            let look = Look { is_person: &is_person, scope: Scope::Whole, before: None, exclusions };
+            found.extend(undeclared(declaration, new, &look));
+        }
+        exclusions.subtract_from(&mut found);
+        found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
+        match self.emergency(None, new) {
+            Ok(emergency) => self.weigh(found, emergency, Why::Drift),
+            Err(why) => Judgement { verdict: Verdict::Deny, why, introduced: found },
+        }
+    }
+
+    fn update(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Judgement {
+        let introduced = self.introduced(old, new, scope);
+        let guarded = self.class != Class::Controller;
+        let tampering = guarded.then(|| self.tampering(old, new, &introduced)).flatten();
+        match tampering.map_or_else(|| self.emergency(Some(old), new), Err) {
+            Ok(emergency) => self.weigh(introduced, emergency, Why::Drift),
+            Err(why) => Judgement { verdict: Verdict::Deny, why, introduced },
+        }
+    }
+
+    fn introduced(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Vec<Deviation> {
+        introduced(self.managed, &Change { old, new, scope, is_person: &|entry| self.is_person(entry) })
+    }
+
+    /// People are known here by who they are; in the cluster, afterwards, only by the tool they used.
+    fn is_person(&self, entry: &Entry<'_>) -> bool {
+        let theirs = self.class == Class::Person && self.edit.manager.is_none_or(|manager| manager == entry.manager);
+        theirs || self.court.identities.is_interactive(entry)
+    }
+
+    /// What nobody may do to a managed object, whatever the mode and the emergency.
+    fn tampering(&self, old: &State<'_>, new: &State<'_>, introduced: &[Deviation]) -> Option<Why> {
+        if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
+            return Some(Why::Marks);
+        }
+        let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
+        if owners(old) != owners(new) {
+            return Some(Why::OwnerReferences);
+        }
+        let impostor = self.edit.manager == Some(FIELD_MANAGER);
+        let wiped = old.has_our_entry() && !new.has_our_entry();
+        (impostor || wiped).then_some(Why::Ownership)
+    }
+
+    /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.
+    fn emergency(&self, old: Option<&State<'_>>, new: &State<'_>) -> Result<Emergency, Why> {
+        if self.class == Class::Controller {
+            return Ok(Emergency::None);
+        }
+        let Edit { user, now, .. } = self.edit;
+        match breakglass::change(old, new, self.court.limits).map_err(Why::Refused)? {
+            breakglass::Change::Open(_) if !self.edit.may_break_glass => Err(Why::Refused(self.no_right())),
+            breakglass::Change::Open(request) => {
+                let glass = breakglass::check_stamps(&request, new, &user.name, *now);
+                glass.map(Emergency::Opened).map_err(Why::Refused)
+            }
+            breakglass::Change::Forged => Err(Why::Refused(Refused::ForgedStamps)),
+            breakglass::Change::Close => Ok(Emergency::Closed),
+            breakglass::Change::None => Ok(breakglass::open(new, *now).map_or(Emergency::None, Emergency::Open)),
+        }
+    }
+
+    fn no_right(&self) -> Refused {
+        Refused::NoRight { user: self.edit.user.name.clone(), sync: self.managed.sync.name.clone() }
+    }
+
+    fn weigh(&self, introduced: Vec<Deviation>, emergency: Emergency, offence: Why) -> Judgement {
+        let (verdict, why) = match emergency {
+            Emergency::Opened(glass) => (Verdict::Note, Why::BreakGlass(glass)),
+            Emergency::Closed if introduced.is_empty() => (Verdict::Note, Why::BreakGlassClosed),
+            _ if introduced.is_empty() => (Verdict::Allow, Why::EqualsGit),
+            _ if self.class == Class::Controller => (Verdict::Note, Why::Controller),
+            Emergency::Open(glass) if self.edit.may_break_glass => (Verdict::Note, Why::BreakGlass(glass)),
+            _ if self.managed.sync.suspended_at(self.edit.now).is_some() => (Verdict::Mark, Why::Suspended),
+            _ => (self.by_mode(&introduced), offence),
+        };
+        Judgement { verdict, why, introduced }
+    }
+
+    fn by_mode(&self, introduced: &[Deviation]) -> Verdict {
+        let Sync { mode, undeclared, .. } = *self.managed.sync;
+        let only_added = introduced.iter().all(|deviation| deviation.kind == Kind::Added);
+        match mode {
+            Mode::Deny if only_added && undeclared == Undeclared::Warn => Verdict::Warn,
+            Mode::Deny => Verdict::Deny,
+            Mode::Warn => Verdict::Warn,
+            Mode::Annotate => Verdict::Mark,
+            Mode::Off => Verdict::Allow,
+        }
+    }
+}
+
+// === impl Judgement ===
+
+impl Judgement {
+    fn of(verdict: Verdict, why: Why) -> Self {
+        Self { verdict, why, introduced: Vec::new() }
+    }
+}
+
+fn is_terminating(old: &State<'_>) -> bool {
+    old.object.pointer("/metadata/deletionTimestamp").is_some()
+}
+
+/// Is this one of the two marks every managed object carries?
+pub fn is_mark(path: &Path) -> bool {
+    *path == Path::of_fields(&["metadata", "labels", MANAGED_LABEL])
+        || *path == Path::of_fields(&["metadata", "annotations", TRACKING_ID])
+}
+
+/// The manual-edit mark says who edited. Only `/mutate` writes it, and it writes the truth; a mark that names somebody else was
+/// typed.
+fn forges_mark(old: &State<'_>, new: &State<'_>, user: &str) -> bool {
+    let mark = new.annotation(MANUAL_EDIT);
+    let names_user = |mark: &str| {
+        let mark: Option<serde_json::Value> = serde_json::from_str(mark).ok();
+        mark.is_some_and(|mark| mark.get("user").is_some_and(|named| named == user))
+    };
+    mark.is_some_and(|mark| old.annotation(MANUAL_EDIT) != Some(mark) && !names_user(mark))
+}

@@ -1,0 +1,187 @@
+//! The desired state as one immutable value: one writer publishes it, the webhook and the reconciler read it without locks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::declaration::Declaration;
+use super::exclude::Exclusions;
+use super::manifest::Manifest;
+use super::object::ObjectKey;
+
+/// Everything Git declares for this cluster, by every sync.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    objects: HashMap<ObjectKey, Arc<Managed>>,
+    /// Group and plural resource name → kind: a review of `scale` names only the resource.
+    kinds: BTreeMap<(String, String), String>,
+    /// Namespace → how many declared objects live in it.
+    namespaces: HashMap<String, usize>,
+}
+
+/// One declared object and all that is needed to judge it.
+#[derive(Debug, Clone)]
+pub struct Managed {
+    /// The sync it belongs to, as of the commit it was read from.
+    pub sync: Arc<Sync>,
+    /// What Git says.
+    pub manifest: Arc<Manifest>,
+    /// What the API server makes of that.
+    pub declaration: Declaration,
+    /// What is somebody else's business.
+    pub exclusions: Exclusions,
+    /// Plural resource name, from discovery.
+    pub resource: Arc<str>,
+}
+
+/// What a verdict needs to know of a GitSync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sync {
+    /// `namespace/name` of the GitSync.
+    pub name: String,
+    /// The repository as shown to people: no credentials in it.
+    pub repository: String,
+    /// What the sync follows (`main`, `v1.2`, `HEAD`).
+    pub target: String,
+    /// Full SHA of the commit this state was read from.
+    pub revision: String,
+    /// What admission does about an edit.
+    pub mode: Mode,
+    /// What is done about undeclared fields people add.
+    pub undeclared: Undeclared,
+    /// Does the reconciler heal, or only report?
+    pub self_heal: bool,
+    /// Paused, by whom, why and until when.
+    pub suspension: Option<Suspension>,
+}
+
+/// A pause of a whole sync: never without a reason and an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    pub until: Timestamp,
+}
+
+/// What admission does about an edit that would be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mode {
+    /// Refuses it.
+    #[default]
+    Deny,
+    /// Lets it pass with a warning that kubectl prints.
+    Warn,
+    /// Lets it pass and marks the object.
+    Annotate,
+    /// Does not look.
+    Off,
+}
+
+/// What is done about undeclared fields that people add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Undeclared {
+    /// They are drift: refused at admission, removed by the reconciler.
+    #[default]
+    Deny,
+    /// They are pointed out at admission and left alone.
+    Warn,
+    /// They are nobody's business.
+    Allow,
+}
+
+/// An API resource in one version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resource {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Version.
+    pub version: String,
+    /// Plural, as in URLs.
+    pub plural: String,
+}
+
+// === impl Resource ===
+
+impl Resource {
+    fn of(managed: &Managed) -> Self {
+        let api_version = managed.manifest.value.get("apiVersion").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        Self {
+            group: managed.manifest.key.group.clone(),
+            version: version.to_owned(),
+            plural: managed.resource.to_string(),
+        }
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The snapshot of these objects. An object that two syncs declare is kept for the first; callers report the conflict.
+    pub fn new(managed: impl IntoIterator<Item = Arc<Managed>>) -> Self {
+        let mut snapshot = Self::default();
+        for managed in managed {
+            snapshot.insert(managed);
+        }
+        snapshot
+    }
+
+    fn insert(&mut self, managed: Arc<Managed>) {
+        let key = &managed.manifest.key;
+        if self.objects.contains_key(key) {
+            return;
+        }
+        self.kinds.insert((key.group.clone(), managed.resource.to_string()), key.kind.clone());
+        if let Some(namespace) = &key.namespace {
+            *self.namespaces.entry(namespace.clone()).or_default() += 1;
+        }
+        self.objects.insert(key.clone(), managed);
+    }
+
+    /// What Git declares for this object.
+    pub fn get(&self, key: &ObjectKey) -> Option<&Arc<Managed>> {
+        self.objects.get(key)
+    }
+
+    /// Every declared object.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Managed>> {
+        self.objects.values()
+    }
+
+    /// How many objects Git declares.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Does Git declare nothing?
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// The declared kind behind a resource (`apps`, `deployments`).
+    pub fn kind_of(&self, group: &str, resource: &str) -> Option<&str> {
+        self.kinds.get(&(group.to_owned(), resource.to_owned())).map(String::as_str)
+    }
+
+    /// Every declared resource, in the versions Git declares it in: group, version and plural, in order.
+    pub fn resources(&self) -> Vec<Resource> {
+        let resources: BTreeSet<_> = self.objects.values().map(|managed| Resource::of(managed)).collect();
+        resources.into_iter().collect()
+    }
+
+    /// How many declared objects would go with this namespace.
+    pub fn held_by(&self, namespace: &str) -> usize {
+        self.namespaces.get(namespace).copied().unwrap_or_default()
+    }
+}
+
+// === impl Sync ===
+
+impl Sync {
+    /// The pause in force at `now`, if any.
+    pub fn suspended_at(&self, now: Timestamp) -> Option<&Suspension> {
+        self.suspension.as_ref().filter(|suspension| now < suspension.until)
+    }
+}

@@ -1,0 +1,82 @@
+//! One state of an object, however it reached us: whole from a watch, or the parts of a review that could matter.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use super::fields::Entry;
+use super::names::FIELD_MANAGER;
+
+/// An object and who owns its fields.
+///
+/// The webhook hands over objects whose unchanged sections were never parsed, and `managedFields` as raw text: most verdicts
+/// need neither, and building documents nobody reads is most of what a slow webhook does.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// The object, or as much of it as was worth parsing.
+    pub object: &'a Value,
+    raw_owners: Option<&'a str>,
+    owners: OnceCell<Value>,
+}
+
+// === impl State ===
+
+impl<'a> State<'a> {
+    /// A whole object, `managedFields` included.
+    pub fn whole(object: &'a Value) -> Self {
+        Self { object, raw_owners: None, owners: OnceCell::new() }
+    }
+
+    /// An object whose `managedFields` are still text (the JSON array).
+    pub fn with_raw_owners(object: &'a Value, managed_fields: &'a str) -> Self {
+        Self { object, raw_owners: Some(managed_fields), owners: OnceCell::new() }
+    }
+
+    /// The entries of `managedFields`, parsed when first asked for. Unreadable ones count as none: the API server wrote
+    /// them, and a guard that errs here errs towards "nobody owns this", which protects.
+    pub fn owners(&self) -> impl Iterator<Item = Entry<'_>> {
+        let list = match self.raw_owners {
+            None => self.object.pointer("/metadata/managedFields"),
+            Some(raw) => Some(self.owners.get_or_init(|| serde_json::from_str(raw).unwrap_or_default())),
+        };
+        list.and_then(Value::as_array).into_iter().flatten().filter_map(Entry::read)
+    }
+
+    /// Is our own entry among the owners? Without it the API server no longer knows which fields came from Git.
+    pub fn has_our_entry(&self) -> bool {
+        match self.raw_owners {
+            None => self.owners().any(|entry| entry.is_ours()),
+            Some(raw) => serde_json::from_str::<Vec<Label>>(raw).is_ok_and(|labels| labels.iter().any(Label::is_ours)),
+        }
+    }
+
+    /// `metadata.annotations[name]`.
+    pub fn annotation(&self, name: &str) -> Option<&'a str> {
+        self.object.get("metadata")?.get("annotations")?.get(name)?.as_str()
+    }
+
+    /// `metadata.labels[name]`.
+    pub fn label(&self, name: &str) -> Option<&'a str> {
+        self.object.get("metadata")?.get("labels")?.get(name)?.as_str()
+    }
+}
+
+/// Whose entry it is, without what it owns.
+#[derive(serde::Deserialize)]
+struct Label<'a> {
+    #[serde(borrow, default)]
+    manager: Cow<'a, str>,
+    #[serde(borrow, default)]
+    operation: Cow<'a, str>,
+    #[serde(borrow, default)]
+    subresource: Cow<'a, str>,
+}
+
+// === impl Label ===
+
+impl Label<'_> {
+    fn is_ours(&self) -> bool {
+        self.manager == FIELD_MANAGER && self.operation == "Apply" && self.subresource.is_empty()
+    }
+}

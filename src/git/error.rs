@@ -1,0 +1,102 @@
+//! Why Git could not be read at all.
+//!
+//! What is wrong with single files is not here: that is a [`super::Problem`], and the rest is read nevertheless. URLs in
+//! messages never carry credentials, because [`super::RepoUrl`] takes them out before anything else sees the URL.
+
+/// Whatever lies below an error: the file that talks to Git decides, the others need not know.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Reading Git failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is not one Holdfast can read from.
+    #[error("failed to use {url} as a repository: {reason}")]
+    Url {
+        /// The URL, without credentials.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The server does not answer, or not in time.
+    #[error("failed to reach {url}")]
+    Unreachable {
+        /// The URL, without credentials.
+        url: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// The server answers that there is no such repository, or not for these credentials: many do not tell the two apart.
+    #[error("failed to read {url}: no such repository, or it needs other credentials")]
+    Refused {
+        /// The URL, without credentials.
+        url: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// The server was reached but the objects did not arrive.
+    #[error("failed to fetch {revision} from {url}")]
+    Fetch {
+        /// The URL, without credentials.
+        url: String,
+        /// What was asked for.
+        revision: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// Nothing there has that name.
+    #[error("failed to find {revision} in {url}: it is no branch, tag or commit there")]
+    NoSuchRevision {
+        /// The URL, without credentials.
+        url: String,
+        /// What was asked for.
+        revision: String,
+    },
+    /// Several things there have that name.
+    #[error("failed to choose what {revision} means in {url}: it is {choices}")]
+    Ambiguous {
+        /// The URL, without credentials.
+        url: String,
+        /// What was asked for.
+        revision: String,
+        /// What it could mean, and how to write that.
+        choices: String,
+    },
+    /// The revision exists and is a file or a folder.
+    #[error("failed to read {revision} in {url}: it is not a commit")]
+    NotACommit {
+        /// The URL, without credentials.
+        url: String,
+        /// What was asked for.
+        revision: String,
+    },
+    /// The local copy is unusable, even though it was made anew.
+    #[error("failed to use the local copy of {url}")]
+    Cache {
+        /// The URL, without credentials.
+        url: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// `spec.source.path` is not a path inside a repository.
+    #[error("failed to use {path:?} as a path in the repository: {reason}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The commit has no such file or folder.
+    #[error("failed to find {path:?} in commit {sha}")]
+    NoSuchPath {
+        /// The path.
+        path: String,
+        /// The commit.
+        sha: String,
+    },
+    /// The path names a single file that is not YAML or JSON.
+    #[error("failed to read manifests from {path:?}: it is neither a folder nor a .yaml, .yml or .json file")]
+    NotManifests {
+        /// The path.
+        path: String,
+    },
+}

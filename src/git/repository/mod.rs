@@ -1,0 +1,88 @@
+//! A repository's objects on this machine, kept as fresh as they need to be.
+//!
+//! This folder is the only place that names `gix`; to everything else a commit is a [`Snapshot`] of folders and files.
+//!
+//! What lies in the cache folder is a cache in the strict sense: it can be thrown away at any moment at the price of one
+//! fetch. So there is no repair, no garbage collection and no lock recovery: whatever is wrong with it, it is fetched anew.
+//!
+//! Two bare repositories are kept per URL. `tips` is shallow: branches, tags, `HEAD` and full commit ids are fetched with depth
+//! 1, because only the tree of one commit is ever read and the history of an infrastructure repository is the bulk of it.
+//! `history` is complete, and only made when an *abbreviated* commit id is asked for, as no server resolves those.
+
+mod cache;
+mod fetch;
+mod resolve;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use snapshot::{Commit, Entry, EntryKind, Snapshot};
+pub use url::{Credentials, RepoUrl};
+
+use super::error::Error;
+use cache::Cache;
+use resolve::Resolver;
+
+/// How long a server may keep silent, at any point, before it counts as unreachable.
+const STALL: Duration = Duration::from_secs(30);
+
+/// A remote repository, as seen through its cache folder. All methods block.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    url: RepoUrl,
+    folder: PathBuf,
+    stall: Duration,
+}
+
+// === impl Repository ===
+
+impl Repository {
+    /// A repository cached below `cache_dir`. Nothing is fetched yet. Several may share a `cache_dir`, and even an URL.
+    pub fn open(cache_dir: &Path, url: RepoUrl) -> Result<Self, Error> {
+        let folder = cache_dir.join(url.cache_name());
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| Error::Cache { url: url.to_string(), source: source.into() })?;
+        Ok(Self { url, folder, stall: STALL })
+    }
+
+    /// The same repository, giving up on a silent server after `stall`.
+    #[must_use]
+    pub fn with_stall_timeout(self, stall: Duration) -> Self {
+        Self { stall, ..self }
+    }
+
+    /// The URL, without credentials.
+    pub fn url(&self) -> &RepoUrl {
+        &self.url
+    }
+
+    /// Which commit `target` is now. Asks the server, unless `target` is a full commit id that is here already.
+    pub fn fetch(&self, target: &str) -> Result<Commit, Error> {
+        self.at(target, |snapshot| Ok(snapshot.commit().clone()))
+    }
+
+    /// Reads the commit that `target` is now: a branch, a tag, `HEAD`, or a commit id.
+    ///
+    /// The cache is locked against other threads and processes meanwhile. When it turns out to be damaged, `read` is called a
+    /// second time, on a cache made anew.
+    pub fn at<T>(&self, target: &str, read: impl Fn(&Snapshot) -> Result<T, Error>) -> Result<T, Error> {
+        let cache = Cache::lock(&self.folder).map_err(|source| self.cache_error(source))?;
+        let attempt =
+            || Resolver { cache: &cache, url: &self.url, stall: self.stall }.resolve(target).and_then(|at| read(&at));
+        match attempt() {
+            Err(Error::Cache { .. } | Error::Fetch { .. }) => {
+                cache.clear().map_err(|source| self.cache_error(source))?;
+                attempt()
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn cache_error(&self, source: std::io::Error) -> Error {
+        Error::Cache { url: self.url.to_string(), source: source.into() }
+    }
+}

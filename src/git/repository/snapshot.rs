@@ -1,0 +1,130 @@
+//! One commit, as folders and files. Nothing is checked out: objects are read where Git keeps them.
+
+use gix::ObjectId;
+use gix::objs::tree;
+use jiff::Timestamp;
+
+use super::super::error::Error;
+use super::url::RepoUrl;
+
+/// A commit, for messages and records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its full id.
+    pub sha: String,
+    /// Who wrote it, as `Name <email>`.
+    pub author: String,
+    /// When it was committed (not when it was first written: a rebase keeps that, and then it can be years ago).
+    pub time: Timestamp,
+    /// First line of its message.
+    pub subject: String,
+}
+
+/// A commit whose objects are here.
+#[derive(Debug)]
+pub struct Snapshot {
+    repository: gix::Repository,
+    url: String,
+    commit: Commit,
+    root: ObjectId,
+}
+
+/// Something in a folder.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its name, without the folder's.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+    id: ObjectId,
+}
+
+/// What an [`Entry`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder.
+    Folder,
+    /// A file, executable or not.
+    File,
+    /// A symbolic link; its content is where it leads.
+    Symlink,
+    /// Another repository's commit.
+    Submodule,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The commit `id` is, or leads to if it is an annotated tag.
+    pub(super) fn of(repository: gix::Repository, id: ObjectId, url: &RepoUrl, target: &str) -> Result<Self, Error> {
+        let url = url.to_string();
+        let broken = |source: gix::Error| Error::Cache { url: url.clone(), source: source.into() };
+        let object = repository.find_object(id).and_then(gix::Object::peel_tags_to_end).map_err(broken)?.detach();
+        if object.kind != gix::objs::Kind::Commit {
+            return Err(Error::NotACommit { url, revision: target.to_owned() });
+        }
+        let (commit, root) = describe(&repository, object.id).map_err(broken)?;
+        Ok(Self { repository, url, commit, root })
+    }
+
+    /// Which commit this is.
+    pub fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// The folder everything is in.
+    pub fn root(&self) -> Entry {
+        Entry { name: String::new(), kind: EntryKind::Folder, id: self.root }
+    }
+
+    /// What a folder holds.
+    pub fn list(&self, folder: &Entry) -> Result<Vec<Entry>, Error> {
+        let tree = self.repository.find_tree(folder.id).map_err(|source| self.broken(source))?;
+        tree.iter()
+            .map(|entry| entry.map(|entry| Entry::of(&entry)))
+            .collect::<gix::Result<_>>()
+            .map_err(|source| self.broken(source))
+    }
+
+    /// How large a file is, without reading it.
+    pub fn size(&self, file: &Entry) -> Result<u64, Error> {
+        self.repository.find_header(file.id).map(|header| header.size()).map_err(|source| self.broken(source))
+    }
+
+    /// What a file holds.
+    pub fn bytes(&self, file: &Entry) -> Result<Vec<u8>, Error> {
+        let mut blob = self.repository.find_blob(file.id).map_err(|source| self.broken(source))?;
+        Ok(blob.take_data())
+    }
+
+    fn broken(&self, source: gix::Error) -> Error {
+        Error::Cache { url: self.url.clone(), source: source.into() }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn of(entry: &gix::object::tree::EntryRef<'_, '_>) -> Self {
+        let kind = match entry.mode().kind() {
+            tree::EntryKind::Tree => EntryKind::Folder,
+            tree::EntryKind::Blob | tree::EntryKind::BlobExecutable => EntryKind::File,
+            tree::EntryKind::Link => EntryKind::Symlink,
+            tree::EntryKind::Commit => EntryKind::Submodule,
+        };
+        Self { name: entry.filename().to_string(), kind, id: entry.object_id() }
+    }
+}
+
+fn describe(repository: &gix::Repository, id: ObjectId) -> gix::Result<(Commit, ObjectId)> {
+    let commit = repository.find_commit(id)?;
+    let author = commit.author()?;
+    let described = Commit {
+        sha: id.to_string(),
+        author: format!("{} <{}>", author.name, author.email),
+        // Git takes any number as time; one beyond the year 9999 is as good as none.
+        time: Timestamp::from_second(commit.time()?.seconds).unwrap_or_default(),
+        subject: commit.message()?.summary().to_string(),
+    };
+    Ok((described, commit.tree_id()?.detach()))
+}

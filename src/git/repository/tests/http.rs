@@ -1,0 +1,231 @@
+//! The same over smart HTTP: `git http-backend` behind a few lines of CGI, and servers that misbehave.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::super::super::testing::{Origin, full};
+use super::super::{Credentials, Error, RepoUrl, Repository};
+
+/// What a server does with a connection, after noting the request line.
+type Handler = dyn Fn(&Request, &mut TcpStream) -> std::io::Result<()> + Send + Sync;
+
+struct Request {
+    method: String,
+    path: String,
+    query: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+struct Server {
+    address: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+// === impl Server ===
+
+impl Server {
+    fn start(handler: impl Fn(&Request, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let (handler, seen): (Arc<Handler>, _) = (Arc::new(handler), Arc::new(Mutex::new(Vec::new())));
+        let noted = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().filter_map(Result::ok) {
+                let (handler, noted) = (Arc::clone(&handler), Arc::clone(&noted));
+                std::thread::spawn(move || {
+                    let Some(request) = Request::read(&stream) else { return };
+                    noted.lock().expect("unpoisoned").push(format!("{} {}", request.method, request.path));
+                    // The client may be gone already; that is its right.
+                    let _ = handler(&request, &mut stream);
+                });
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// Serves the folder `origin` is in.
+    fn git(origin: &Origin) -> Self {
+        let root = origin.path().parent().expect("it is in a folder").to_owned();
+        Self::start(move |request, stream| backend(&root, request, stream))
+    }
+
+    fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.seen.lock().expect("unpoisoned"))
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/origin/.git", self.address)
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    fn read(stream: &TcpStream) -> Option<Self> {
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let (method, target) = (words.next()?, words.next()?);
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let headers: Vec<_> = reader
+            .by_ref()
+            .lines()
+            .map_while(|line| line.ok().filter(|line| !line.is_empty()))
+            .filter_map(|line| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())))
+            .collect();
+        let mut request = Self { method, path, query, headers, body: Vec::new() };
+        request.body = request.read_body(&mut reader)?;
+        Some(request)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    fn read_body(&self, reader: &mut impl std::io::BufRead) -> Option<Vec<u8>> {
+        let mut body = vec![0; self.header("content-length").map_or(Some(0), |length| length.parse().ok())?];
+        reader.read_exact(&mut body).ok()?;
+        while self.header("transfer-encoding") == Some("chunked") {
+            let mut size = String::new();
+            reader.read_line(&mut size).ok()?;
+            let size = usize::from_str_radix(size.trim(), 16).ok()?;
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk).ok()?;
+            body.extend_from_slice(&chunk[..size]);
+            if size == 0 {
+                break;
+            }
+        }
+        Some(body)
+    }
+}
+
+/// `git http-backend` is a CGI program: headers first, `Status:` among them.
+fn backend(root: &std::path::Path, request: &Request, stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("REQUEST_METHOD", &request.method)
+        .env("PATH_INFO", &request.path)
+        .env("QUERY_STRING", &request.query)
+        .env("CONTENT_TYPE", request.header("content-type").unwrap_or_default())
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .env("GIT_PROTOCOL", request.header("git-protocol").unwrap_or_default())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().expect("piped").write_all(&request.body)?;
+    let output = child.wait_with_output()?.stdout;
+    let status = String::from_utf8_lossy(&output[..output.len().min(40)]);
+    let status = status.strip_prefix("Status: ").and_then(|rest| rest.lines().next()).unwrap_or("200 OK");
+    write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\n")?;
+    stream.write_all(&output)
+}
+
+fn answer(stream: &mut TcpStream, status: &str, headers: &str) -> std::io::Result<()> {
+    write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n")
+}
+
+fn at(origin: &Origin, url: &str) -> Repository {
+    origin.repository_at(url).with_stall_timeout(Duration::from_secs(2))
+}
+
+#[test]
+fn branches_tags_and_commits_over_http() {
+    let origin = Origin::with(&[("a.yaml", "1")]);
+    let first = origin.git(&["rev-parse", "HEAD"]);
+    origin.git(&["tag", "--annotate", "v1", "--message", "one"]);
+    let second = origin.commit("second", &[("a.yaml", "2")]);
+    let server = Server::git(&origin);
+    let repository = at(&origin, &server.url());
+    for (target, id) in [("HEAD", &second), ("main", &second), ("v1", &first), (&first[..9], &first)] {
+        assert_eq!(&super::sha(&repository, target), id, "{target}");
+    }
+    let third = origin.commit("third", &[("a.yaml", "3")]);
+    assert_eq!(super::sha(&repository, "main"), third);
+    origin.git(&["reset", "--quiet", "--hard", "HEAD~2"]);
+    let forced = origin.commit("forced", &[("a.yaml", "4")]);
+    assert_eq!(super::sha(&repository, "main"), forced);
+    assert_eq!(super::content(&repository, "main"), "4");
+}
+
+#[test]
+fn asking_whether_anything_changed_takes_two_requests() {
+    let origin = Origin::with(&[("a.yaml", "1")]);
+    let server = Server::git(&origin);
+    let repository = at(&origin, &server.url());
+    let id = super::sha(&repository, "main");
+    server.requests();
+    super::sha(&repository, "main");
+    assert_eq!(server.requests(), ["GET /origin/.git/info/refs", "POST /origin/.git/git-upload-pack"]);
+    super::sha(&repository, &id);
+    assert!(server.requests().is_empty(), "a full commit id that is here needs no server");
+}
+
+#[test]
+fn a_server_that_wants_credentials_or_has_no_such_repository() {
+    let origin = Origin::empty();
+    for (status, headers) in
+        [("401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n"), ("403 Forbidden", ""), ("404 Not Found", "")]
+    {
+        let server = Server::start(move |_, stream| answer(stream, status, headers));
+        let error = super::fails(&at(&origin, &server.url()), "main");
+        assert!(matches!(error, Error::Refused { .. }), "{status}: {}", full(&error));
+    }
+}
+
+#[test]
+fn a_server_that_is_broken_or_not_there() {
+    let origin = Origin::empty();
+    let broken = Server::start(|_, stream| answer(stream, "503 Service Unavailable", ""));
+    let web = Server::start(|_, stream| answer(stream, "200 OK", "Content-Type: text/html\r\n"));
+    for url in [broken.url(), web.url(), "http://127.0.0.1:1/r".to_owned(), "http://no-such-host.invalid/r".to_owned()]
+    {
+        let error = super::fails(&at(&origin, &url), "main");
+        assert!(matches!(error, Error::Unreachable { .. }), "{url}: {}", full(&error));
+        assert!(error.to_string().contains(&url), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_keeps_silent_is_given_up_on() {
+    let origin = Origin::empty();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = Server::start(move |_, _| {
+        held.lock().map(|held| held.recv().unwrap_or_default()).map_err(|_| std::io::ErrorKind::Other.into())
+    });
+    let repository = at(&origin, &server.url()).with_stall_timeout(Duration::from_millis(300));
+    let start = Instant::now();
+    let error = super::fails(&repository, "main");
+    assert!(matches!(error, Error::Unreachable { .. }), "{}", full(&error));
+    assert!(start.elapsed() < Duration::from_secs(10));
+    drop(release);
+}
+
+#[test]
+fn credentials_are_not_sent_in_clear_and_never_shown() {
+    let origin = Origin::with(&[("a.yaml", "1")]);
+    let server = Server::git(&origin);
+    let typed = server.url().replace("http://", "http://ann:s3cret@");
+    let given = RepoUrl::parse(&server.url())
+        .expect("valid")
+        .with_credentials(Credentials { username: "ann".into(), password: "s3cret".into() });
+    for url in [RepoUrl::parse(&typed).expect("valid"), given] {
+        let repository = Repository::open(&origin.cache(), url).expect("a cache");
+        let error = super::fails(&repository, "main");
+        assert!(
+            !full(&error).contains("s3cret") && !format!("{error:?} {repository:?}").contains("s3cret"),
+            "{error:?}"
+        );
+        assert!(full(&error).contains("clear text"), "{}", full(&error));
+    }
+    assert!(server.requests().is_empty());
+}

@@ -1,0 +1,90 @@
+//! Real repositories for tests, made with the `git` command and without a trace of the machine's configuration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{RepoUrl, Repository};
+
+/// A repository somebody pushes to, and a cache folder for whoever reads it.
+pub(super) struct Origin {
+    folder: TempDir,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// An empty repository whose default branch is `main`.
+    pub(super) fn empty() -> Self {
+        let origin = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        fs::create_dir(origin.path()).expect("a folder for the repository");
+        origin.git(&["init", "--quiet", "--initial-branch=main"]);
+        // Servers differ in this; by default Git itself hands out tips only.
+        origin.git(&["config", "uploadpack.allowAnySHA1InWant", "false"]);
+        origin
+    }
+
+    /// A repository with one commit of these files.
+    pub(super) fn with(files: &[(&str, &str)]) -> Self {
+        let origin = Self::empty();
+        origin.commit("first", files);
+        origin
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join("origin")
+    }
+
+    pub(super) fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("file://{}", self.path().display())
+    }
+
+    pub(super) fn repository(&self) -> Repository {
+        self.repository_at(&self.url())
+    }
+
+    pub(super) fn repository_at(&self, url: &str) -> Repository {
+        Repository::open(&self.cache(), RepoUrl::parse(url).expect("a valid URL")).expect("a cache folder")
+    }
+
+    /// Writes the files, commits everything and returns the commit's id.
+    pub(super) fn commit(&self, message: &str, files: &[(&str, &str)]) -> String {
+        for (name, content) in files {
+            let path = self.path().join(name);
+            fs::create_dir_all(path.parent().expect("it is in the repository")).expect("a folder");
+            fs::write(path, content).expect("a file");
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Runs `git` in the repository and returns what it prints.
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
+        git(&self.path(), arguments)
+    }
+}
+
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "protocol.file.allow=always"])
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .output()
+        .expect("git is installed");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// An error with its causes, as a log or a condition shows it.
+pub(super) fn full(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

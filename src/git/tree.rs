@@ -1,0 +1,156 @@
+//! Which files of a commit are manifests.
+//!
+//! The rules are those of `kubectl apply --recursive`, made explicit about what they leave out: a file that would have been
+//! applied but is not must be visible as a [`Problem`], because silence reads as "in sync".
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::error::Error;
+use super::problem::Problem;
+use super::repository::{Entry, EntryKind, Snapshot};
+
+/// Larger than any file of manifests a person would review; the API server takes no single object beyond 3 MiB.
+const FILE_LIMIT: u64 = 10 << 20;
+
+/// A file of manifests, as committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path inside the repository.
+    pub path: Arc<str>,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Walks folders, collecting files and problems.
+struct Walk<'a> {
+    snapshot: &'a Snapshot,
+    files: Vec<SourceFile>,
+    problems: Vec<Problem>,
+}
+
+/// Every manifest file at or below `path`, in Git's order, and what had to be left out.
+pub fn files(snapshot: &Snapshot, path: &str) -> Result<(Vec<SourceFile>, Vec<Problem>), Error> {
+    let components = components(path)?;
+    let entry = find(snapshot, &components, path)?;
+    let mut walk = Walk { snapshot, files: Vec::new(), problems: Vec::new() };
+    let base = components.join("/");
+    match entry.kind {
+        EntryKind::Folder => walk.folders(base, entry)?,
+        EntryKind::File if is_manifest(&entry.name) => walk.file(base, &entry)?,
+        _ => return Err(Error::NotManifests { path: base }),
+    }
+    Ok((walk.files, walk.problems))
+}
+
+// === impl Walk ===
+
+impl Walk<'_> {
+    /// Depth is the committer's choice, so the folders still to visit are kept in a list and not on the stack.
+    fn folders(&mut self, path: String, folder: Entry) -> Result<(), Error> {
+        let mut pending = vec![(path, folder)];
+        while let Some((path, folder)) = pending.pop() {
+            let below = self.folder(&path, &folder)?;
+            pending.extend(below.into_iter().rev());
+        }
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(())
+    }
+
+    /// Takes the files of one folder and returns its subfolders.
+    fn folder(&mut self, path: &str, folder: &Entry) -> Result<Vec<(String, Entry)>, Error> {
+        let entries = self.snapshot.list(folder)?;
+        if let Some((marker, reason)) = entries.iter().find_map(|entry| Some((&entry.name, unsupported(&entry.name)?)))
+        {
+            self.problem(&join(path, marker), reason);
+            return Ok(Vec::new());
+        }
+        let mut folders = Vec::new();
+        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
+            let path = join(path, &entry.name);
+            match entry.kind {
+                EntryKind::Folder => folders.push((path, entry)),
+                EntryKind::File if is_manifest(&entry.name) => self.file(path, &entry)?,
+                EntryKind::File => {}
+                EntryKind::Symlink => {
+                    self.problem(&path, "this is a symbolic link, which is not followed; commit the file itself");
+                }
+                EntryKind::Submodule => {
+                    self.problem(&path, "this is a submodule, which is not followed; give it a GitSync of its own");
+                }
+            }
+        }
+        Ok(folders)
+    }
+
+    fn file(&mut self, path: String, entry: &Entry) -> Result<(), Error> {
+        if let Some(reason) = unsupported(&entry.name) {
+            self.problem(&path, reason);
+            return Ok(());
+        }
+        let size = self.snapshot.size(entry)?;
+        if size > FILE_LIMIT {
+            let reason = format!("the file has {size} bytes; more than {FILE_LIMIT} are not read");
+            self.problem(&path, reason);
+            return Ok(());
+        }
+        self.files.push(SourceFile { path: path.into(), bytes: self.snapshot.bytes(entry)? });
+        Ok(())
+    }
+
+    fn problem(&mut self, path: &str, reason: impl Into<String>) {
+        self.problems.push(Problem::in_file(&path.into(), reason));
+    }
+}
+
+/// `spec.source.path` taken apart. It must stay inside the repository, whatever the folders in it may be.
+fn components(path: &str) -> Result<Vec<&str>, Error> {
+    let refuse = |reason| Err(Error::Path { path: path.to_owned(), reason });
+    if path.starts_with('/') {
+        return refuse("it is absolute; write it relative to the root of the repository");
+    }
+    if path.contains(['\\', '\0']) {
+        return refuse("it contains a backslash or a zero byte");
+    }
+    let components: Vec<_> = path.split('/').filter(|component| !matches!(*component, "" | ".")).collect();
+    if components.contains(&"..") {
+        return refuse("`..` could leave the repository");
+    }
+    Ok(components)
+}
+
+fn find(snapshot: &Snapshot, components: &[&str], path: &str) -> Result<Entry, Error> {
+    let mut entry = snapshot.root();
+    for component in components {
+        let below = if entry.kind == EntryKind::Folder { snapshot.list(&entry)? } else { Vec::new() };
+        let found = below.into_iter().find(|entry| entry.name == *component);
+        entry = found.ok_or_else(|| Error::NoSuchPath { path: path.to_owned(), sha: snapshot.commit().sha.clone() })?;
+    }
+    Ok(entry)
+}
+
+fn is_manifest(name: &str) -> bool {
+    [".yaml", ".yml", ".json"].iter().any(|extension| name.ends_with(extension))
+}
+
+/// Files that say "what lies here is input for a renderer". Applying such a folder as it is would be wrong, so all of it,
+/// subfolders included, is left alone.
+fn unsupported(name: &str) -> Option<&'static str> {
+    match name {
+        "kustomization.yaml" | "kustomization.yml" | "Kustomization" => Some(
+            "rendering with Kustomize is not supported, and applying its input unrendered would be wrong, so nothing in this \
+             folder is applied; commit the output of `kustomize build` instead",
+        ),
+        "Chart.yaml" => Some(
+            "rendering with Helm is not supported, and applying a chart unrendered would be wrong, so nothing in this folder \
+             is applied; commit the output of `helm template` instead",
+        ),
+        _ => None,
+    }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}

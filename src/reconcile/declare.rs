@@ -1,0 +1,124 @@
+//! From a manifest to a declaration: asking the API server what it makes of it, or recognising that it already said.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::cluster::objects::Write;
+use crate::cluster::{Cause, Cluster, Error, Kind};
+use crate::core::declaration::Declaration;
+use crate::core::exclude::{Exclusions, Rule};
+use crate::core::manifest::Manifest;
+use crate::core::snapshot::{Managed, Sync};
+use crate::git::Problem;
+
+/// A manifest the API server has read.
+pub struct Declared {
+    /// What it declares.
+    pub managed: Managed,
+    /// How to address the object.
+    pub kind: Kind,
+    /// The object as it is now, if it is.
+    pub live: Option<Value>,
+}
+
+/// Why a manifest could not be declared.
+#[derive(Debug)]
+pub enum Undeclared {
+    /// Its namespace or its kind is not there yet; this commit may bring it.
+    Premature(Problem),
+    /// The manifest is wrong.
+    Invalid(Problem),
+    /// The API server, or somebody's webhook, would not have it.
+    Refused(Problem),
+    /// The API server did not answer; nothing is known.
+    Unavailable(Error),
+}
+
+/// What every declaration of a sync needs.
+pub struct Declaring<'a> {
+    /// Whom to ask.
+    pub cluster: &'a Cluster,
+    /// The sync, at the commit in question.
+    pub sync: &'a Arc<Sync>,
+    /// Its exclusion rules.
+    pub rules: &'a [Rule],
+}
+
+// === impl Declaring ===
+
+impl Declaring<'_> {
+    /// Declares `manifest`. `known` is the live object if the caller has just listed it.
+    pub async fn declare(&self, manifest: Manifest, known: Option<Value>) -> Result<Declared, Undeclared> {
+        let kind = self.kind(&manifest).await?;
+        let live = match known {
+            Some(live) => Some(live),
+            None => self.cluster.get(&kind, &manifest.key).await.map_err(|error| sort(&manifest, error))?,
+        };
+        let declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
+            Some(declaration) => declaration,
+            None => self.ask(&kind, &manifest, live.is_none()).await?,
+        };
+        Ok(Declared { managed: self.managed(manifest, declaration, &kind), kind, live })
+    }
+
+    /// What was declared before, at another commit: nothing to ask, but lines, rules and the commit are new.
+    pub fn again(&self, manifest: Manifest, known: &Managed, kind: &Kind) -> Managed {
+        let declaration = known.declaration.relocated(&manifest);
+        self.managed(manifest, declaration, kind)
+    }
+
+    async fn kind(&self, manifest: &Manifest) -> Result<Kind, Undeclared> {
+        let text = |name| manifest.value.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let found = self.cluster.kind(api_version, kind).await.map_err(Undeclared::Unavailable)?;
+        let unknown = || format!("the cluster does not serve kind {kind} of {api_version}; is its CRD installed?");
+        found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
+    }
+
+    async fn ask(&self, kind: &Kind, manifest: &Manifest, alone: bool) -> Result<Declaration, Undeclared> {
+        let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
+        let answer = answer.map_err(|error| sort(manifest, error))?;
+        let declaration = Declaration::read(manifest, &answer);
+        let mut declaration = declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))?;
+        if alone {
+            declaration.pristine = None;
+        }
+        Ok(declaration)
+    }
+
+    fn managed(&self, manifest: Manifest, declaration: Declaration, kind: &Kind) -> Managed {
+        let keys = |list: &[_], element: &Value| declaration.key_of(list, element);
+        let exclusions = Exclusions::resolve(self.rules, &manifest.key, &manifest.value, &keys);
+        Managed {
+            sync: self.sync.clone(),
+            manifest: Arc::new(manifest),
+            declaration,
+            exclusions,
+            resource: kind.resource.plural.as_str().into(),
+        }
+    }
+}
+
+/// Tells a manifest from its earlier self: equal hashes, equal meaning. Lines are not part of it.
+pub fn fingerprint(manifest: &Manifest) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    manifest.value.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A problem with this manifest, at its place in Git.
+pub fn problem(manifest: &Manifest, reason: impl Into<String>) -> Problem {
+    Problem::at(&manifest.origin.file, manifest.origin.lines.line, reason)
+}
+
+fn sort(manifest: &Manifest, error: Error) -> Undeclared {
+    let problem = || problem(manifest, error.to_string());
+    match &error.cause {
+        Cause::NotFound(_) => Undeclared::Premature(problem()),
+        Cause::Invalid(_) => Undeclared::Invalid(problem()),
+        Cause::Refused(_) | Cause::Conflict(_) => Undeclared::Refused(problem()),
+        Cause::Unavailable(_) => Undeclared::Unavailable(error),
+    }
+}

@@ -1,0 +1,88 @@
+//! What a keeper remembers of each object: what Git says, and what was last seen to be wrong.
+//!
+//! Live objects are not kept. A judgement needs one only at the moment it is seen; ten thousand of them would be the memory of
+//! the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::cluster::Kind;
+use crate::core::breakglass::Glass;
+use crate::core::snapshot::Managed;
+
+/// A declared object under a keeper's care.
+pub struct Entry {
+    /// What Git says.
+    pub managed: Arc<Managed>,
+    /// How to address it.
+    pub kind: Kind,
+    /// Tells this manifest from a later one.
+    pub fingerprint: u64,
+    /// The newest `resourceVersion` that was judged. Older sights are echoes of what was already answered.
+    pub judged: u64,
+    /// What is wrong with it, if anything is.
+    pub drifted: Option<Drifted>,
+    /// The break-glass that was open when it was last seen.
+    pub glass: Option<Glass>,
+}
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drifted {
+    /// The paths, as people read them; empty when the object as a whole is missing.
+    pub paths: Vec<String>,
+    /// Since when, as far as can be told.
+    pub since: Timestamp,
+    /// Which field manager did it, as far as can be told.
+    pub by: Option<String>,
+    /// Why it is still there.
+    pub why: String,
+    /// How often healing it has failed.
+    pub failures: u32,
+    /// When to try again; `None` if it is not to be tried.
+    pub retry: Option<Instant>,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// An object that has not been looked at yet.
+    pub fn new(managed: Arc<Managed>, kind: Kind, fingerprint: u64) -> Self {
+        Self { managed, kind, fingerprint, judged: 0, drifted: None, glass: None }
+    }
+
+    /// The same object at another commit that says the same of it.
+    pub fn renewed(&self, managed: Managed) -> Self {
+        let Self { managed: _, kind, fingerprint, judged, drifted, glass } = self;
+        Self {
+            managed: Arc::new(managed),
+            kind: kind.clone(),
+            fingerprint: *fingerprint,
+            judged: *judged,
+            drifted: drifted.clone(),
+            glass: glass.clone(),
+        }
+    }
+
+    /// When this object wants to be looked at without being seen: a retry, or the end of a break-glass.
+    pub fn due(&self, now: Timestamp) -> Option<Instant> {
+        let retry = self.drifted.as_ref().and_then(|drifted| drifted.retry);
+        let expiry = self.glass.as_ref().map(|glass| Instant::now() + until(glass.until, now));
+        retry.into_iter().chain(expiry).min()
+    }
+}
+
+/// From `now` to `then`, or nothing if that has passed. A millisecond more, so that the moment is really over.
+pub fn until(then: Timestamp, now: Timestamp) -> Duration {
+    let left = Duration::try_from(then.duration_since(now)).unwrap_or_default();
+    left + Duration::from_millis(1)
+}
+
+/// The `resourceVersion` of an object as a number: the API server has promised since 1.35 that they can be compared.
+pub fn version(object: &serde_json::Value) -> u64 {
+    let text = object.pointer("/metadata/resourceVersion").and_then(serde_json::Value::as_str);
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,103 @@
+//! Writing one object so that it equals Git again, conditional on exactly what was judged.
+
+use serde_json::Value;
+
+use super::plan::outdated;
+use crate::cluster::objects::Write;
+use crate::cluster::{Cluster, Error, Kind};
+use crate::core::breakglass;
+use crate::core::compare::Deviation;
+use crate::core::drift::drift;
+use crate::core::fields::Entry;
+use crate::core::heal::{before_apply, to_apply};
+use crate::core::snapshot::Managed;
+use crate::core::state::State;
+use crate::core::who::Identities;
+
+/// How often an object that moves while it is being judged is judged again before waiting for a quieter moment.
+const ATTEMPTS: usize = 5;
+
+/// How a write ended.
+#[derive(Debug)]
+pub enum End {
+    /// The object is what Git says; this is it.
+    Done(Box<Value>),
+    /// The write went through, and something changed these paths back at once.
+    Undone(Box<Value>, Vec<Deviation>),
+    /// It is on its way out; it will be made anew when it is gone.
+    Terminating,
+}
+
+/// A managed object to write.
+pub struct Writing<'a> {
+    /// Where.
+    pub cluster: &'a Cluster,
+    /// Who counts as a person.
+    pub identities: &'a Identities,
+    /// What Git says.
+    pub managed: &'a Managed,
+    /// How to address it.
+    pub kind: &'a Kind,
+}
+
+// === impl Writing ===
+
+impl Writing<'_> {
+    /// Makes the object equal to Git, given what it is now. When it turns out to have moved, it is read and judged again.
+    pub async fn settle(&self, mut live: Option<Value>) -> Result<End, Error> {
+        let key = &self.managed.manifest.key;
+        for _ in 1..ATTEMPTS {
+            match self.write(live.as_ref()).await {
+                Err(error) if error.is_conflict() => live = self.cluster.get(self.kind, key).await?,
+                Err(error) if error.is_not_found() && live.is_some() => live = None,
+                end => return end,
+            }
+            if live.as_ref().is_some_and(|live| self.is_settled(live)) {
+                return Ok(End::Done(Box::new(live.unwrap_or_default())));
+            }
+        }
+        self.write(live.as_ref()).await
+    }
+
+    async fn write(&self, live: Option<&Value>) -> Result<End, Error> {
+        let Self { cluster, managed, kind, .. } = self;
+        let key = &managed.manifest.key;
+        if live.is_some_and(|live| live.pointer("/metadata/deletionTimestamp").is_some()) {
+            return Ok(End::Terminating);
+        }
+        let prepared = match live.and_then(|live| self.preparation(live)) {
+            Some(patch) => Some(cluster.patch(kind, key, patch).await?),
+            None => live.cloned(),
+        };
+        let state = prepared.as_ref().map(State::whole);
+        let mut body = to_apply(managed, state.as_ref());
+        if let Some(version) = prepared.as_ref().and_then(|object| object.pointer("/metadata/resourceVersion")) {
+            body["metadata"]["resourceVersion"] = version.clone();
+        }
+        let answer = cluster.apply(kind, key, &body, Write::Real).await?;
+        let left = self.drift(&answer);
+        Ok(if left.is_empty() { End::Done(Box::new(answer)) } else { End::Undone(Box::new(answer), left) })
+    }
+
+    /// What has to happen to ownership and annotations before the apply.
+    fn preparation(&self, live: &Value) -> Option<json_patch::Patch> {
+        let state = State::whole(live);
+        let outdated: Vec<_> = match breakglass::open(&state, jiff::Timestamp::now()) {
+            Some(_) => Vec::new(),
+            None => outdated(&state).collect(),
+        };
+        before_apply(&state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
+    }
+
+    fn is_settled(&self, live: &Value) -> bool {
+        self.drift(live).is_empty() && State::whole(live).has_our_entry()
+    }
+
+    fn drift(&self, live: &Value) -> Vec<Deviation> {
+        drift(self.managed, &State::whole(live), &|entry| self.is_person(entry))
+    }
+
+    fn is_person(&self, entry: &Entry<'_>) -> bool {
+        self.identities.is_interactive(entry)
+    }
+}

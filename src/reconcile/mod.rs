@@ -1,0 +1,86 @@
+//! The reconciler: makes the cluster what Git says, and keeps it so.
+//!
+//! One task, a *keeper*, per `GitSync` owns everything about it, so nothing is shared and nothing is locked. Managed objects are
+//! watched per kind and by label for all keepers together; a sight is judged at once by the same pure module the webhook asks,
+//! and only what is not in sync reaches a keeper as a whole object. In a steady state no request is made at all.
+//!
+//! ```text
+//! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply → prune
+//!                  ▲             ▲
+//!   watch per kind ┴── sights ───┘ ──► plan::respond ──► heal::settle
+//! ```
+
+mod declare;
+mod entry;
+mod heal;
+mod keeper;
+mod pass;
+pub mod plan;
+mod prune;
+pub mod publish;
+mod report;
+mod router;
+mod status;
+mod tally;
+mod watchful;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use publish::{Desired, Publisher};
+
+use crate::api::GitSync;
+use crate::cluster::Cluster;
+use crate::cluster::events::Events;
+use crate::core::judge::Rules;
+use crate::evidence::{Evidence, Metrics};
+use router::Router;
+pub use tally::Tally;
+
+/// What every keeper needs.
+pub struct Context {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// Where records go.
+    pub evidence: Evidence,
+    /// Where numbers go.
+    pub metrics: Metrics,
+    /// Where Kubernetes Events go.
+    pub events: Events,
+    /// Who makes the snapshot.
+    pub publisher: Arc<Publisher>,
+    /// Who is who; changes with the `DriftPolicy`.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Counts of all syncs together.
+    pub tally: Tally,
+    /// Where clones of repositories are kept.
+    pub cache: PathBuf,
+}
+
+/// Keeps every `GitSync` of the cluster until told to stop. Returns when every keeper has finished what it was writing.
+pub async fn run(context: Context, desired: Desired, stop: CancellationToken) {
+    let (sights, seen) = mpsc::channel(1024);
+    let mut router = Router::new(Arc::new(context), desired, sights, stop.clone());
+    let api: Api<GitSync> = Api::all(router.context.cluster.client().clone());
+    let mut syncs = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    let mut seen = seen;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            event = syncs.try_next() => match event {
+                Ok(Some(event)) => router.sync(event),
+                Ok(None) => break,
+                Err(error) => tracing::warn!(%error, "failed to watch GitSyncs; trying again"),
+            },
+            Some(sight) = seen.recv() => router.sight(sight),
+            Some(kind) = router.wanted() => router.watch(kind),
+        }
+    }
+    router.finish().await;
+}

@@ -1,0 +1,131 @@
+//! What is said about a sync: evidence records, Kubernetes Events, metrics.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::Context;
+use crate::cluster::events::{Note, reference};
+use crate::core::compare::Deviation;
+use crate::core::fields::{Entry, entries};
+use crate::core::mask::show;
+use crate::core::object::ObjectKey;
+use crate::core::snapshot::Managed;
+use crate::evidence::metrics::{HealOutcome, Outcome};
+use crate::evidence::{Actor, Field, Kind, Record};
+
+/// Who changed an object last, besides us and those who only write its status: the most likely author of its drift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The field manager: a tool at best.
+    pub manager: String,
+    /// When it last wrote.
+    pub at: Option<Timestamp>,
+}
+
+/// A clock difference, or a watch delay, that does not count as "it happened while nobody looked".
+const JUST_NOW: SignedDuration = SignedDuration::from_secs(2);
+
+/// The most likely author of what is wrong with this object.
+pub fn author(object: &Value) -> Option<Author> {
+    let others = entries(object).filter(|entry| !entry.is_ours() && entry.subresource != "status");
+    let latest = others.max_by_key(|entry| entry.time.map(str::to_owned))?;
+    let Entry { manager, time, .. } = latest;
+    Some(Author { manager: manager.to_owned(), at: time.and_then(|time| time.parse().ok()) })
+}
+
+/// Since when the object has been as it is: now, unless its author's last write is older than any delay explains.
+pub fn since(author: Option<&Author>, now: Timestamp) -> Timestamp {
+    author.and_then(|author| author.at).filter(|at| now.duration_since(*at) > JUST_NOW).unwrap_or(now)
+}
+
+/// A record about a managed object.
+pub fn record(kind: Kind, managed: &Managed, deviations: &[Deviation]) -> Record {
+    let key = &managed.manifest.key;
+    let shown: Vec<_> = deviations.iter().map(|deviation| show(key, deviation)).collect();
+    let line = shown.first().and_then(|first| first.line).unwrap_or(managed.manifest.origin.lines.line);
+    let field = |shown: crate::core::mask::Shown| Field {
+        path: shown.path,
+        git: shown.git.map(Value::String),
+        live: shown.live.map(Value::String),
+        why: Some(format!("{:?}", shown.kind)),
+    };
+    Record {
+        sync: Some(managed.sync.name.clone()),
+        object: Some(key.clone()),
+        fields: shown.into_iter().map(field).collect(),
+        revision: Some(managed.sync.revision.clone()),
+        file: Some(managed.manifest.origin.file.to_string()),
+        line: Some(line),
+        ..Record::new(kind, Timestamp::now())
+    }
+}
+
+// === impl Context ===
+
+impl Context {
+    /// Drift was seen.
+    pub(super) fn drifted(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>) {
+        self.metrics.drifts.inc();
+        self.evidence.record(Record { by: actor(author), ..record(Kind::Drifted, managed, deviations) });
+    }
+
+    /// Drift was undone, so long after it was made or seen.
+    pub(super) fn healed(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, took: Duration) {
+        self.metrics.healed(HealOutcome::Healed);
+        self.metrics.remediated(took);
+        let record = record(Kind::Healed, managed, deviations);
+        self.evidence.record(Record { by: actor(author), remediation: Some(took), ..record });
+        let paths: Vec<_> = deviations.iter().map(|deviation| deviation.path.to_string()).collect();
+        self.note(managed, "Healed", format!("made equal to Git again: {}", summary(&paths)), false);
+    }
+
+    /// Drift could not be undone.
+    pub(super) fn not_healed(&self, managed: &Managed, deviations: &[Deviation], outcome: HealOutcome, why: &str) {
+        self.metrics.healed(outcome);
+        let record = record(Kind::HealFailed, managed, deviations);
+        self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
+        self.note(managed, "HealFailed", why.to_owned(), true);
+    }
+
+    /// An object was written because of a commit.
+    pub(super) fn applied(&self, managed: &Managed, deviations: &[Deviation]) {
+        self.metrics.applied(Outcome::Success);
+        self.evidence.record(record(Kind::Applied, managed, deviations));
+    }
+
+    /// An object was deleted, or kept for this reason, because it left Git.
+    pub(super) fn pruned(&self, sync: &str, revision: &str, key: &ObjectKey, kept: Option<String>) {
+        let kind = if kept.is_some() { Kind::PruneWithheld } else { Kind::Pruned };
+        if kept.is_none() {
+            self.metrics.prunes.inc();
+        }
+        self.evidence.record(Record {
+            sync: Some(sync.to_owned()),
+            object: Some(key.clone()),
+            revision: Some(revision.to_owned()),
+            reason: kept,
+            ..Record::new(kind, Timestamp::now())
+        });
+    }
+
+    fn note(&self, managed: &Managed, reason: &str, text: String, warning: bool) {
+        let api_version = managed.manifest.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let about = reference(&managed.manifest.key, api_version, None);
+        self.events.publish(about, Note { reason: reason.to_owned(), text, warning });
+    }
+}
+
+/// At most three paths, and how many more.
+pub fn summary(paths: &[String]) -> String {
+    match paths {
+        [] => "the whole object".to_owned(),
+        few if few.len() <= 3 => few.join(", "),
+        many => format!("{} and {} more", many[..3].join(", "), many.len() - 3),
+    }
+}
+
+fn actor(author: Option<&Author>) -> Option<Actor> {
+    author.map(|author| Actor { manager: Some(author.manager.clone()), ..Actor::default() })
+}

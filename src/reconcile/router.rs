@@ -1,0 +1,175 @@
+//! Who gets to see what: starts and ends keepers, and hands every sight to the keeper it concerns.
+//!
+//! Sights are judged here first. Nearly all of them (a status update, an echo of our own write, the list after a reconnect) find
+//! nothing wrong, and are passed on as a version number instead of an object: a keeper that is busy cannot then fill the
+//! memory with objects it will not look at.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::watcher;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::entry::version;
+use super::keeper::{Input, Keeper};
+use super::plan::{Policy, Response, respond};
+use super::{Context, Desired};
+use crate::api::GitSync;
+use crate::cluster::Kind;
+use crate::cluster::watch::Sight;
+use crate::core::drift::drift;
+use crate::core::names::TRACKING_ID;
+use crate::core::object::ObjectKey;
+use crate::core::state::State;
+
+/// Starts keepers and watches, and routes between them.
+pub struct Router {
+    pub(super) context: Arc<Context>,
+    desired: Desired,
+    sights: mpsc::Sender<Sight>,
+    stop: CancellationToken,
+    keepers: HashMap<String, mpsc::UnboundedSender<Input>>,
+    watched: HashSet<Kind>,
+    listed: HashSet<String>,
+    tasks: JoinSet<()>,
+    watches: JoinSet<()>,
+    wanted: (mpsc::UnboundedSender<Kind>, mpsc::UnboundedReceiver<Kind>),
+}
+
+// === impl Router ===
+
+impl Router {
+    /// A router without keepers.
+    pub fn new(context: Arc<Context>, desired: Desired, sights: mpsc::Sender<Sight>, stop: CancellationToken) -> Self {
+        Self {
+            context,
+            desired,
+            sights,
+            stop,
+            keepers: HashMap::new(),
+            watched: HashSet::new(),
+            listed: HashSet::new(),
+            tasks: JoinSet::new(),
+            watches: JoinSet::new(),
+            wanted: mpsc::unbounded_channel(),
+        }
+    }
+
+    /// The next kind some keeper has objects of.
+    pub async fn wanted(&mut self) -> Option<Kind> {
+        self.wanted.1.recv().await
+    }
+
+    /// Watches a kind, if nobody does yet.
+    pub fn watch(&mut self, kind: Kind) {
+        if self.watched.insert(kind.clone()) {
+            let cluster = self.context.cluster.clone();
+            self.watches.spawn(cluster.watch(kind, self.sights.clone()));
+        }
+    }
+
+    /// A `GitSync` came, changed or went.
+    pub fn sync(&mut self, event: watcher::Event<GitSync>) {
+        match event {
+            watcher::Event::Init => self.listed.clear(),
+            watcher::Event::InitApply(sync) => {
+                self.listed.insert(name(&sync));
+                self.keep(sync);
+            }
+            watcher::Event::InitDone => {
+                self.context.publisher.expect(self.listed.iter().cloned());
+                let gone: Vec<_> = self.keepers.keys().filter(|name| !self.listed.contains(*name)).cloned().collect();
+                gone.iter().for_each(|name| self.forget(name));
+            }
+            watcher::Event::Apply(sync) => self.keep(sync),
+            watcher::Event::Delete(sync) => self.forget(&name(&sync)),
+        }
+    }
+
+    /// A managed object was seen, or is gone.
+    pub fn sight(&mut self, sight: Sight) {
+        match sight {
+            Sight::Object(key, object) => {
+                if let Some(name) = self.keeper_of(&key, Some(&object)) {
+                    let input = self.judge(key, object);
+                    self.send(&name, input);
+                }
+            }
+            Sight::Gone(key) => {
+                if let Some(name) = self.keeper_of(&key, None) {
+                    self.send(&name, Input::Gone(key));
+                }
+            }
+            Sight::Everything(kind, keys) => {
+                let keys = Arc::new(keys);
+                let names: Vec<_> = self.keepers.keys().cloned().collect();
+                names.iter().for_each(|name| self.send(name, Input::Listed(kind.clone(), keys.clone())));
+            }
+        }
+    }
+
+    /// Lets every keeper finish what it is writing, and ends the watches.
+    pub async fn finish(mut self) {
+        self.keepers.clear();
+        while self.tasks.join_next().await.is_some() {}
+        self.watches.shutdown().await;
+    }
+
+    fn keep(&mut self, sync: GitSync) {
+        let name = name(&sync);
+        let sync = Box::new(sync);
+        if !self.keepers.contains_key(&name) {
+            let (sender, inputs) = mpsc::unbounded_channel();
+            let keeper = Keeper::new(self.context.clone(), name.clone(), self.wanted.0.clone());
+            self.tasks.spawn(keeper.run(inputs, self.stop.clone()));
+            self.keepers.insert(name.clone(), sender);
+        }
+        self.send(&name, Input::Spec(sync));
+    }
+
+    /// Dropping the channel ends the keeper.
+    fn forget(&mut self, name: &str) {
+        self.keepers.remove(name);
+        self.context.publisher.forget(name);
+        self.context.tally.set(name, None);
+    }
+
+    fn send(&self, name: &str, input: Input) {
+        if let Some(keeper) = self.keepers.get(name)
+            && keeper.send(input).is_err()
+        {
+            tracing::error!(sync = name, "the keeper of this GitSync is gone");
+        }
+    }
+
+    /// Whose object is this? What Git declares decides; of what it does not declare, the tracking-id tells whose it was.
+    fn keeper_of(&self, key: &ObjectKey, object: Option<&Value>) -> Option<String> {
+        let declared = self.desired.borrow().as_ref().and_then(|snapshot| Some(snapshot.get(key)?.sync.name.clone()));
+        declared.or_else(|| {
+            let id = State::whole(object?).annotation(TRACKING_ID)?;
+            id.split_once(':').map(|(sync, _)| sync.to_owned())
+        })
+    }
+
+    fn judge(&self, key: ObjectKey, object: Box<Value>) -> Input {
+        let fine = self.desired.borrow().as_ref().and_then(|snapshot| {
+            let managed = snapshot.get(&key)?;
+            let state = State::whole(&object);
+            let rules = self.context.rules.borrow();
+            let drift = drift(managed, &state, &|entry| rules.identities.is_interactive(entry));
+            let policy = Policy { self_heal: true, suspended: false, now: Timestamp::now() };
+            let quiet = state.annotation(crate::core::names::BREAK_GLASS).is_none();
+            Some(quiet && respond(&state, &drift, policy) == Response::InSync)
+        });
+        if fine == Some(true) { Input::Fine(key, version(&object)) } else { Input::Seen(key, object) }
+    }
+}
+
+fn name(sync: &GitSync) -> String {
+    format!("{}/{}", sync.namespace().unwrap_or_default(), sync.name_any())
+}

@@ -1,0 +1,124 @@
+//! Holdfast in a world: installed as in any cluster, run as a process beside it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
+
+use super::layout::Layout;
+use super::people::Person;
+use super::ports;
+use super::process::Process;
+use super::server::{self, Start};
+
+/// The name under which it is recorded and logged.
+pub const HOLDFAST: &str = "holdfast";
+
+const WEBHOOK: &str = "holdfast-webhook";
+const ADMIN: &str = "holdfast-admin";
+
+/// The Holdfast of one world.
+#[derive(Clone, Debug)]
+pub struct Holdfast {
+    layout: Layout,
+    program: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Holdfast {
+    /// `arguments` are added to those of `holdfast run`.
+    pub fn new(layout: &Layout, program: PathBuf, arguments: Vec<String>) -> Self {
+        Self { layout: layout.clone(), program, arguments }
+    }
+
+    /// What the administrator applies first: namespace, kinds, and the service account with its rights.
+    pub fn manifests(&self) -> Result<String> {
+        let output = Command::new(&self.program).args(["render", "--only", "namespace,crds,rbac"]).output();
+        let output = output.with_context(|| format!("failed to start {}", self.program.display()))?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`holdfast render --only namespace,crds,rbac` failed: {}", complaint.trim());
+        let manifests =
+            String::from_utf8(output.stdout).context("`holdfast render` printed something else than text")?;
+        ensure!(!manifests.trim().is_empty(), "`holdfast render --only namespace,crds,rbac` printed nothing");
+        Ok(manifests)
+    }
+
+    /// Starts it unless it runs; done when it says that it is ready.
+    pub async fn start(&self) -> Result<Start> {
+        let ready = async |[_, admin]: [u16; 2]| {
+            let client = reqwest::Client::builder().no_proxy().build()?;
+            client.get(format!("http://127.0.0.1:{admin}/readyz")).send().await?.error_for_status()?;
+            Ok(())
+        };
+        server::start(&self.layout, HOLDFAST, [WEBHOOK, ADMIN], |ports| Ok(self.command(ports)), ready).await
+    }
+
+    /// Where the API server calls it.
+    pub fn webhook_url(&self) -> Result<String> {
+        Ok(format!("https://127.0.0.1:{}", ports::port(&self.layout, WEBHOOK)?))
+    }
+
+    /// Where its metrics are.
+    pub fn metrics_url(&self) -> Result<String> {
+        Ok(format!("http://127.0.0.1:{}/metrics", ports::port(&self.layout, ADMIN)?))
+    }
+
+    /// Its process id, if it runs.
+    pub fn pid(&self) -> Option<i32> {
+        Process::new(&self.layout, HOLDFAST).running().map(nix::unistd::Pid::as_raw)
+    }
+
+    /// The records it has written so far, oldest first. A line still being written is left for the next look.
+    pub fn records(&self) -> Result<Vec<Value>> {
+        json_lines(&self.layout.records())
+    }
+
+    fn command(&self, [webhook, admin]: [u16; 2]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("run")
+            .arg("--kubeconfig")
+            .arg(Person::Holdfast.kubeconfig(&self.layout))
+            .args(["--webhook-listen", &format!("127.0.0.1:{webhook}")])
+            .args(["--webhook-url", &format!("https://127.0.0.1:{webhook}")])
+            .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
+            .arg("--cache-dir")
+            .arg(self.layout.cache())
+            .args(&self.arguments);
+        command
+    }
+}
+
+/// Takes Holdfast's webhooks out of the cluster: nothing denies that, and with Holdfast stopped they would refuse
+/// every edit of what it manages.
+pub async fn take_webhooks_away(client: Client) -> Result<()> {
+    delete_ours(Api::<ValidatingWebhookConfiguration>::all(client.clone())).await?;
+    delete_ours(Api::<MutatingWebhookConfiguration>::all(client)).await
+}
+
+async fn delete_ours<K>(configurations: Api<K>) -> Result<()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    for found in configurations.list(&ListParams::default()).await? {
+        if found.name_any().contains(HOLDFAST) {
+            configurations.delete(&found.name_any(), &DeleteParams::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A file of JSON documents, one a line, as far as its last whole line.
+pub fn json_lines(path: &std::path::Path) -> Result<Vec<Value>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.with_context(|| format!("failed to read {}", path.display()))?,
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let parse = |line: &str| serde_json::from_str(line).with_context(|| format!("not a record: {line}"));
+    whole.lines().map(parse).collect()
+}
