@@ -6,6 +6,7 @@
 //!
 //! Doc comments on the typed half are what `kubectl explain` prints: they are written for users.
 
+mod convert;
 pub mod duration;
 pub mod fault;
 pub mod gitsync;

@@ -60,6 +60,11 @@ impl Kinds {
 // === impl Kind ===
 
 impl Kind {
+    /// `apiVersion/Kind`, as statuses list it.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.resource.api_version, self.resource.kind)
+    }
+
     /// The request path of the collection that holds `key`.
     pub fn path(&self, key: &ObjectKey) -> String {
         let namespace = key.namespace.as_deref().filter(|_| self.namespaced);

@@ -54,6 +54,19 @@ impl Entry {
         Self { managed, kind, fingerprint, judged: 0, drifted: None, glass: None }
     }
 
+    /// The same object at another commit that says the same of it.
+    pub fn renewed(&self, managed: Managed) -> Self {
+        let Self { managed: _, kind, fingerprint, judged, drifted, glass } = self;
+        Self {
+            managed: Arc::new(managed),
+            kind: kind.clone(),
+            fingerprint: *fingerprint,
+            judged: *judged,
+            drifted: drifted.clone(),
+            glass: glass.clone(),
+        }
+    }
+
     /// When this object wants to be looked at without being seen: a retry, or the end of a break-glass.
     pub fn due(&self, now: Timestamp) -> Option<Instant> {
         let retry = self.drifted.as_ref().and_then(|drifted| drifted.retry);

@@ -20,6 +20,7 @@ pub mod publish;
 mod report;
 mod router;
 mod status;
+mod watchful;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub async fn run(context: Context, desired: Desired, stop: CancellationToken) {
                 Err(error) => tracing::warn!(%error, "failed to watch GitSyncs; trying again"),
             },
             Some(sight) = seen.recv() => router.sight(sight),
+            Some(kind) = router.wanted() => router.watch(kind),
         }
     }
     router.finish().await;

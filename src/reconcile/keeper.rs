@@ -1,0 +1,361 @@
+//! The keeper of one `GitSync`: a loop that owns all there is to know of it.
+//!
+//! Git is read beside the loop, never in it: a server that hangs must not delay a heal. Everything else happens one after the
+//! other, so a commit that is being rolled out is never healed back by a sight of what was there before.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::entry::{Entry, until};
+use super::status::{Facts, Failure, status};
+use crate::api::meaning::SyncPlan;
+use crate::api::{GitSync, GitSyncStatus};
+use crate::cluster::events::{Note, reference};
+use crate::cluster::{Error, Kind, Kinds};
+use crate::core::names::GROUP;
+use crate::core::object::ObjectKey;
+use crate::evidence::metrics::Outcome;
+use crate::evidence::{Kind as What, Record};
+use crate::git::{self, Problem, Reading, RenderOptions, RepoUrl, Repository};
+
+/// What a keeper is told.
+pub enum Input {
+    /// The `GitSync` is, or has become, this.
+    Spec(Box<GitSync>),
+    /// An object that wants judging.
+    Seen(ObjectKey, Box<serde_json::Value>),
+    /// An object that was judged, at this version, and is what Git says.
+    Fine(ObjectKey, u64),
+    /// An object that is gone, or has lost its label.
+    Gone(ObjectKey),
+    /// All there is of a kind.
+    Listed(Kind, Arc<HashSet<ObjectKey>>),
+}
+
+/// The keeper of one `GitSync`.
+pub struct Keeper {
+    pub(super) context: Arc<Context>,
+    pub(super) name: String,
+    pub(super) wanted: mpsc::UnboundedSender<Kind>,
+    pub(super) sync: Option<Box<GitSync>>,
+    pub(super) plan: Option<SyncPlan>,
+    pub(super) entries: HashMap<ObjectKey, Entry>,
+    /// Objects that say they are ours and that Git does not declare.
+    pub(super) strays: HashMap<ObjectKey, Kind>,
+    pub(super) observed: Option<String>,
+    pub(super) synced: Option<String>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) failure: Option<Failure>,
+    status: GitSyncStatus,
+    reading: Option<JoinHandle<Result<News, git::Error>>>,
+    next_poll: Instant,
+    was_paused: bool,
+}
+
+/// What a look at Git brought.
+pub enum News {
+    /// Still the commit that was read already.
+    Same,
+    /// A commit to be made real.
+    Commit(Reading),
+    /// The server does not answer; this is the last commit known, and why it is used.
+    Stale(Reading, git::Error),
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// A keeper that has not been told its spec yet.
+    pub fn new(context: Arc<Context>, name: String, wanted: mpsc::UnboundedSender<Kind>) -> Self {
+        Self {
+            context,
+            name,
+            wanted,
+            sync: None,
+            plan: None,
+            entries: HashMap::new(),
+            strays: HashMap::new(),
+            observed: None,
+            synced: None,
+            problems: Vec::new(),
+            failure: None,
+            status: GitSyncStatus::default(),
+            reading: None,
+            next_poll: Instant::now(),
+            was_paused: false,
+        }
+    }
+
+    /// Keeps until the inputs end or `stop` says so; what is being written is finished first.
+    pub async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>, stop: CancellationToken) {
+        loop {
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                input = inputs.recv() => match input {
+                    Some(input) => self.hear(input).await,
+                    None => return,
+                },
+                news = join(&mut self.reading) => self.learn(news).await,
+                () = sleep_until(wake) => self.tick().await,
+            }
+            self.report().await;
+        }
+    }
+
+    async fn hear(&mut self, input: Input) {
+        match input {
+            Input::Spec(sync) => self.respec(sync),
+            Input::Seen(key, object) => self.see(key, *object).await,
+            Input::Fine(key, version) => self.fine(&key, version),
+            Input::Gone(key) => self.miss(key).await,
+            Input::Listed(kind, keys) => self.compare_list(&kind, &keys).await,
+        }
+    }
+
+    /// Takes a changed spec as a reason to look at everything again. Our own status updates come back here too, and change
+    /// nothing.
+    fn respec(&mut self, sync: Box<GitSync>) {
+        let first = self.sync.is_none();
+        let same = self.sync.as_ref().is_some_and(|old| old.spec == sync.spec);
+        if first {
+            self.status = sync.status.clone().unwrap_or_default();
+            self.synced.clone_from(&self.status.synced_revision);
+        }
+        if !same {
+            match SyncPlan::try_from(&*sync) {
+                Ok(plan) => self.plan = Some(plan),
+                Err(faults) => {
+                    let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    self.fail("InvalidSpec", message);
+                    self.context.publisher.failed(&self.name);
+                }
+            }
+            self.observed = None;
+            self.next_poll = Instant::now();
+        }
+        self.sync = Some(sync);
+    }
+
+    /// When there is something to do without being told.
+    fn wake(&self) -> Instant {
+        let now = Timestamp::now();
+        let due = self.entries.values().filter_map(|entry| entry.due(now));
+        let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
+        let resume = resume.map(|suspend| Instant::now() + until(suspend.until, now));
+        let poll = self.reading.is_none().then_some(self.next_poll);
+        due.chain(resume).chain(poll).min().unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600))
+    }
+
+    async fn tick(&mut self) {
+        self.look_again_at_what_is_due().await;
+        let resumed = self.was_paused && !self.is_paused();
+        self.was_paused = self.is_paused();
+        if resumed {
+            self.observed = None;
+            self.next_poll = Instant::now();
+        }
+        if self.reading.is_none() && Instant::now() >= self.next_poll {
+            self.poll();
+        }
+    }
+
+    /// Starts a look at Git beside the loop.
+    fn poll(&mut self) {
+        let Some(plan) = &self.plan else {
+            self.next_poll = Instant::now() + std::time::Duration::from_secs(3600);
+            return;
+        };
+        self.next_poll = Instant::now() + plan.source.interval;
+        let look = Look {
+            cache: self.context.cache.clone(),
+            sync: self.name.clone(),
+            plan: plan.clone(),
+            known: self.observed.clone(),
+            fallback: self.observed.clone().or_else(|| self.status.observed_revision.clone()),
+        };
+        let cluster = self.context.cluster.clone();
+        self.reading = Some(tokio::spawn(async move {
+            let kinds = cluster.kinds().await;
+            let looked = tokio::task::spawn_blocking(move || look.look(&kinds)).await;
+            looked.expect("looking at Git does not panic")
+        }));
+    }
+
+    /// Looks at Git at the next opportunity.
+    pub(super) fn poll_now(&mut self) {
+        self.next_poll = Instant::now();
+    }
+
+    /// Kinds the sync had objects of when it last reported.
+    pub(super) fn kinds_before(&self) -> impl Iterator<Item = &str> {
+        self.status.kinds.iter().map(String::as_str)
+    }
+
+    async fn learn(&mut self, news: Result<News, git::Error>) {
+        self.reading = None;
+        let outcome = |ok| if ok { Outcome::Success } else { Outcome::Failure };
+        self.context.metrics.fetched(outcome(!matches!(news, Err(_) | Ok(News::Stale(..)))), Timestamp::now());
+        match news {
+            Ok(News::Same) => {
+                if self.failure.as_ref().is_some_and(|failure| failure.reason == UNREACHABLE) {
+                    self.failure = None;
+                }
+            }
+            Ok(News::Commit(reading)) => self.pass(reading).await,
+            Ok(News::Stale(reading, error)) => {
+                self.pass(reading).await;
+                self.fail(UNREACHABLE, error.to_string());
+            }
+            Err(error) => {
+                self.fail(UNREACHABLE, error.to_string());
+                self.context.publisher.failed(&self.name);
+            }
+        }
+        if let (Some(failure), Some(plan)) = (&self.failure, &self.plan) {
+            let wait = plan.retry.wait(failure.count).min(plan.source.interval.max(plan.retry.first));
+            self.next_poll = Instant::now() + wait;
+        }
+    }
+
+    /// Notes a failure; the same one again only counts.
+    pub(super) fn fail(&mut self, reason: &'static str, message: String) {
+        let before = self.failure.as_ref().filter(|before| before.reason == reason);
+        let count = before.map_or(1, |before| before.count.saturating_add(1));
+        if before.is_none_or(|before| before.message != message) {
+            tracing::warn!(sync = self.name, reason, message, "sync failed");
+            self.context.evidence.record(Record {
+                sync: Some(self.name.clone()),
+                revision: self.observed.clone(),
+                reason: Some(message.clone()),
+                ..Record::new(What::SyncFailed, Timestamp::now())
+            });
+            self.note(Note { reason: reason.to_owned(), text: message.clone(), warning: true });
+        }
+        self.failure = Some(Failure { reason, message, count });
+    }
+
+    /// Publishes an Event about the `GitSync`.
+    pub(super) fn note(&self, note: Note) {
+        if let Some(sync) = &self.sync {
+            let about = reference(&self.key(), "holdfast.dev/v1alpha1", sync.metadata.uid.as_deref());
+            self.context.events.publish(about, note);
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
+        suspend.is_some_and(|suspend| suspend.holds(Timestamp::now()))
+    }
+
+    fn key(&self) -> ObjectKey {
+        let (namespace, name) = self.name.split_once('/').unwrap_or_default();
+        ObjectKey {
+            group: GROUP.to_owned(),
+            kind: "GitSync".to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Writes the status if it is not what was written last.
+    async fn report(&mut self) {
+        let now = Timestamp::now();
+        let paused = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
+        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).collect();
+        let facts = Facts {
+            generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
+            observed: self.observed.as_deref().or(self.status.observed_revision.as_deref()),
+            synced: self.synced.as_deref(),
+            entries: &mut self.entries.values(),
+            problems: &self.problems,
+            failure: self.failure.as_ref(),
+            limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
+            paused: paused.map(|suspend| format!("{} (until {})", suspend.reason, suspend.until)),
+            kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
+        };
+        let status = status(facts, &self.status, now);
+        if status != self.status && self.sync.is_some() {
+            match self.write_status(&status).await {
+                Ok(()) => self.status = status,
+                Err(error) if error.is_not_found() => {}
+                Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
+            }
+        }
+    }
+
+    /// Absent fields are spelled out as null: a merge patch keeps what it does not mention.
+    async fn write_status(&self, status: &GitSyncStatus) -> Result<(), Error> {
+        let Some(kind) = self.context.cluster.kind("holdfast.dev/v1alpha1", "GitSync").await? else { return Ok(()) };
+        let mut value = serde_json::to_value(status).expect("a status is plain data");
+        for field in ["drift", "kinds", "observedRevision", "syncedRevision"] {
+            value.as_object_mut().map(|fields| fields.entry(field).or_insert(serde_json::Value::Null));
+        }
+        self.context.cluster.patch_status(&kind, &self.key(), &serde_json::json!({ "status": value })).await?;
+        Ok(())
+    }
+}
+
+/// Reason of a failure to reach the Git server.
+const UNREACHABLE: &str = "GitUnreachable";
+
+/// A look at Git: everything it needs, so that it can happen elsewhere.
+struct Look {
+    cache: std::path::PathBuf,
+    sync: String,
+    plan: SyncPlan,
+    known: Option<String>,
+    fallback: Option<String>,
+}
+
+// === impl Look ===
+
+impl Look {
+    fn look(&self, kinds: &Kinds) -> Result<News, git::Error> {
+        let repository = Repository::open(&self.cache, RepoUrl::parse(&self.plan.source.url)?)?;
+        let commit = match repository.fetch(&self.plan.source.revision) {
+            Ok(commit) => commit,
+            Err(error) => return self.fall_back(&repository, kinds, error),
+        };
+        if self.known.as_ref() == Some(&commit.sha) {
+            return Ok(News::Same);
+        }
+        self.read(&repository, &commit.sha, kinds).map(News::Commit)
+    }
+
+    /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down.
+    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: git::Error) -> Result<News, git::Error> {
+        match (&self.known, &self.fallback) {
+            (None, Some(sha)) => match self.read(repository, sha, kinds) {
+                Ok(reading) => Ok(News::Stale(reading, error)),
+                Err(_) => Err(error),
+            },
+            _ => Err(error),
+        }
+    }
+
+    fn read(&self, repository: &Repository, target: &str, kinds: &Kinds) -> Result<Reading, git::Error> {
+        let options = RenderOptions {
+            default_namespace: Some(&self.plan.namespace),
+            sync: &self.sync,
+            cluster_scoped: &|group, kind| kinds.namespaced(group, kind).map(|namespaced| !namespaced),
+        };
+        git::read(repository, target, &self.plan.source.path, &options)
+    }
+}
+
+/// The end of a look that may or may not be going on; never, if none is.
+async fn join(reading: &mut Option<JoinHandle<Result<News, git::Error>>>) -> Result<News, git::Error> {
+    match reading {
+        Some(task) => task.await.expect("looking at Git is neither cancelled nor panics"),
+        None => std::future::pending().await,
+    }
+}

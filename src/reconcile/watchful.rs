@@ -1,0 +1,325 @@
+//! What a keeper does about what it sees: settle, report, heal, delete.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::entry::{Drifted, Entry, version};
+use super::heal::{End, Writing};
+use super::keeper::Keeper;
+use super::plan::{Policy, Response, is_tracked_by, is_within_limit, may_prune, respond};
+use super::report::{Author, author, since, summary};
+use crate::cluster::{Cause, Error, Kind};
+use crate::core::breakglass;
+use crate::core::compare::{Deviation, Kind as How};
+use crate::core::drift::drift;
+use crate::core::object::ObjectKey;
+use crate::core::state::State;
+use crate::evidence::metrics::HealOutcome;
+use crate::evidence::Kind as What;
+
+/// Writes under way at once.
+const CONCURRENCY: usize = 16;
+
+/// An object that is to be written, and why.
+struct Job {
+    key: ObjectKey,
+    live: Option<Value>,
+    deviations: Vec<Deviation>,
+    author: Option<Author>,
+    since: Timestamp,
+    seen: Instant,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// A declared object was seen to be wrong, or an undeclared one says it is ours.
+    pub(super) async fn see(&mut self, key: ObjectKey, object: Value) {
+        match self.entries.get(&key) {
+            Some(entry) if version(&object) <= entry.judged => {}
+            Some(_) => self.settle(key, Some(object), false).await,
+            None if is_tracked_by(&self.name, &key, &object) => self.see_stray(key, &object).await,
+            None => {}
+        }
+    }
+
+    /// A declared object was seen to be as Git says.
+    pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) {
+        if let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) {
+            entry.judged = version;
+            entry.drifted = None;
+            entry.glass = None;
+        }
+    }
+
+    /// An object is gone, or has lost the label we watch by: only a look tells.
+    pub(super) async fn miss(&mut self, key: ObjectKey) {
+        let Some(entry) = self.entries.get(&key) else {
+            self.strays.remove(&key);
+            return;
+        };
+        match self.context.cluster.get(&entry.kind, &key).await {
+            Ok(live) => self.settle(key, live, false).await,
+            Err(error) => self.postpone(&key, Vec::new(), &error.to_string()),
+        }
+    }
+
+    /// After a watch started over: what is not in its list was deleted meanwhile.
+    pub(super) async fn compare_list(&mut self, kind: &Kind, keys: &HashSet<ObjectKey>) {
+        let of_kind = self.entries.iter().filter(|(key, entry)| entry.kind == *kind && !keys.contains(*key));
+        let missing: Vec<_> = of_kind.map(|(key, _)| key.clone()).collect();
+        for key in missing {
+            self.miss(key).await;
+        }
+    }
+
+    /// Retries that are due, and break-glasses that have expired.
+    pub(super) async fn look_again_at_what_is_due(&mut self) {
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let is_due = |(key, entry): (&ObjectKey, &Entry)| entry.due(wall).is_some_and(|due| due <= now).then(|| key.clone());
+        let due: Vec<_> = self.entries.iter().filter_map(is_due).collect();
+        for key in due {
+            self.miss(key).await;
+        }
+    }
+
+    /// Writes or reports all of these, several at once.
+    pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>, because_of_commit: bool) {
+        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live, because_of_commit)).collect();
+        let ends: Vec<_> = {
+            let this = &*self;
+            let write = |job: Job| async move { (this.carry_out(&job).await, job) };
+            futures::stream::iter(jobs.into_iter().map(write)).buffer_unordered(CONCURRENCY).collect().await
+        };
+        for (end, job) in ends {
+            self.conclude(job, end, because_of_commit);
+        }
+    }
+
+    async fn settle(&mut self, key: ObjectKey, live: Option<Value>, because_of_commit: bool) {
+        self.settle_all(vec![(key, live)], because_of_commit).await;
+    }
+
+    /// Judges an object; `None` when nothing is to be written.
+    fn job(&mut self, key: ObjectKey, live: Option<Value>, because_of_commit: bool) -> Option<Job> {
+        let policy = Policy {
+            self_heal: because_of_commit || self.plan.as_ref().is_some_and(|plan| plan.self_heal),
+            suspended: self.is_paused(),
+            now: Timestamp::now(),
+        };
+        let entry = self.entries.get(&key)?;
+        let managed = entry.managed.clone();
+        let (deviations, response) = match &live {
+            None => {
+                let missing = vec![Deviation::whole(How::Missing, &managed)];
+                let may_write = policy.self_heal && !policy.suspended;
+                (missing, if may_write { Response::Heal } else { Response::Report })
+            }
+            Some(object) => {
+                let state = State::whole(object);
+                let identities = self.context.identities.borrow();
+                let drift = drift(&managed, &state, &|entry| identities.is_interactive(entry));
+                let response = respond(&state, &drift, policy);
+                (drift, response)
+            }
+        };
+        let author = live.as_ref().and_then(author);
+        let since = since(author.as_ref(), policy.now);
+        let job = Job { key, live, deviations, author, since, seen: Instant::now() };
+        self.answer(job, response)
+    }
+
+    /// Does everything that needs no write; `Some` when one is needed.
+    fn answer(&mut self, job: Job, response: Response) -> Option<Job> {
+        let entry = self.entries.get_mut(&job.key)?;
+        entry.judged = job.live.as_ref().map_or(entry.judged, version);
+        entry.glass = job.live.as_ref().and_then(|live| breakglass::open(&State::whole(live), Timestamp::now()));
+        match response {
+            Response::Heal => return Some(job),
+            Response::InSync | Response::Terminating => entry.drifted = None,
+            Response::Open(glass) => {
+                self.leave(&job, format!("break-glass by {} until {}: {}", glass.by, glass.until, glass.reason));
+            }
+            Response::Report if self.is_paused() => self.leave(&job, "the sync is paused".to_owned()),
+            Response::Report => self.leave(&job, "selfHeal is off".to_owned()),
+        }
+        None
+    }
+
+    /// Drift that stays, and is reported once.
+    fn leave(&mut self, job: &Job, why: String) {
+        let Some(entry) = self.entries.get_mut(&job.key) else { return };
+        let drifted = job.drifted(why, 0, None);
+        let known = entry.drifted.as_ref().is_some_and(|known| known.paths == drifted.paths);
+        if !known {
+            self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
+        }
+        let since = entry.drifted.as_ref().filter(|_| known).map_or(drifted.since, |known| known.since);
+        entry.drifted = Some(Drifted { since, ..drifted });
+    }
+
+    async fn carry_out(&self, job: &Job) -> Result<End, Error> {
+        let Some(entry) = self.entries.get(&job.key) else { return Ok(End::Terminating) };
+        let identities = self.context.identities.borrow().clone();
+        let (cluster, managed, kind) = (&self.context.cluster, &entry.managed, &entry.kind);
+        let end = Writing { cluster, identities: &identities, managed, kind }.settle(job.live.clone()).await;
+        if matches!(end, Ok(End::Done(_))) && job.live.is_none() && job.key.kind == "CustomResourceDefinition" {
+            self.wait_until_served(kind, &job.key).await?;
+            self.context.cluster.refresh().await?;
+        }
+        end
+    }
+
+    fn conclude(&mut self, job: Job, end: Result<End, Error>, because_of_commit: bool) {
+        let Some(entry) = self.entries.get_mut(&job.key) else { return };
+        let managed = entry.managed.clone();
+        match end {
+            Ok(End::Done(answer)) => {
+                entry.judged = version(&answer);
+                entry.glass = None;
+                let known = entry.drifted.take();
+                self.praise(&job, known, because_of_commit);
+            }
+            Ok(End::Undone(answer, left)) => {
+                entry.judged = version(&answer);
+                let paths: Vec<_> = left.iter().map(|deviation| deviation.path.to_string()).collect();
+                let why = format!("written, and changed back at once: {}", summary(&paths));
+                self.context.not_healed(&managed, &left, HealOutcome::Refused, &why);
+                self.postpone(&job.key, paths, &why);
+            }
+            Ok(End::Terminating) => {}
+            Err(error) => {
+                let outcome = match error.cause {
+                    Cause::Conflict(_) => HealOutcome::Conflict,
+                    Cause::Invalid(_) | Cause::Refused(_) => HealOutcome::Refused,
+                    Cause::NotFound(_) | Cause::Unavailable(_) => HealOutcome::Failed,
+                };
+                let first = entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0);
+                if first {
+                    self.context.not_healed(&managed, &job.deviations, outcome, &error.to_string());
+                }
+                let paths = job.drifted(String::new(), 0, None).paths;
+                self.postpone(&job.key, paths, &error.to_string());
+                if because_of_commit {
+                    self.fail("ApplyFailed", error.to_string());
+                }
+            }
+        }
+    }
+
+    /// Records what was written: because of a commit, or to undo drift.
+    fn praise(&self, job: &Job, known: Option<Drifted>, because_of_commit: bool) {
+        let Some(entry) = self.entries.get(&job.key) else { return };
+        self.closed(job);
+        if because_of_commit {
+            self.context.applied(&entry.managed, &job.deviations);
+        } else if !job.deviations.is_empty() {
+            let since = known.as_ref().map_or(job.since, |known| known.since.min(job.since));
+            let took = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
+            if known.is_none() {
+                self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
+            }
+            self.context.healed(&entry.managed, &job.deviations, job.author.as_ref(), took.max(job.seen.elapsed()));
+        }
+    }
+
+    /// A break-glass whose stamps this write removed has expired.
+    fn closed(&self, job: &Job) {
+        let Some(entry) = self.entries.get(&job.key) else { return };
+        let state = job.live.as_ref().map(State::whole);
+        if let Some(glass) = state.as_ref().and_then(breakglass::stamped) {
+            let mut record = super::report::record(What::BreakGlassClosed, &entry.managed, &[]);
+            record.reason = Some(format!("opened by {} until {}: {}", glass.by, glass.until, glass.reason));
+            self.context.evidence.record(record);
+        }
+    }
+
+    /// Tries again later, waiting longer each time.
+    fn postpone(&mut self, key: &ObjectKey, paths: Vec<String>, why: &str) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let failures = entry.drifted.as_ref().map_or(0, |drifted| drifted.failures) + 1;
+        let wait = self.plan.as_ref().map_or(Duration::from_secs(5), |plan| plan.retry.wait(failures));
+        let before = entry.drifted.take();
+        entry.drifted = Some(Drifted {
+            paths,
+            since: before.as_ref().map_or_else(Timestamp::now, |before| before.since),
+            by: before.and_then(|before| before.by),
+            why: why.to_owned(),
+            failures,
+            retry: Some(Instant::now() + wait),
+        });
+    }
+
+    async fn see_stray(&mut self, key: ObjectKey, object: &Value) {
+        let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
+        if let Ok(Some(kind)) = self.context.cluster.kind(text("apiVersion"), text("kind")).await {
+            let new = self.strays.insert(key, kind).is_none();
+            if new && self.observed.is_some() && self.failure.is_none() {
+                self.prune().await;
+            }
+        }
+    }
+
+    /// Deletes what left Git: only after a complete reading, only what says it is ours, and never most of it at once.
+    pub(super) async fn prune(&mut self) {
+        let Some(plan) = &self.plan else { return };
+        if self.strays.is_empty() || !plan.prune || !self.problems.is_empty() || self.failure.is_some() || self.is_paused() {
+            return;
+        }
+        if !is_within_limit(self.strays.len(), self.entries.len()) {
+            let (stray, all) = (self.strays.len(), self.strays.len() + self.entries.len());
+            let message = format!(
+                "{stray} of {all} objects left Git at once, which looks like an accident; nothing was deleted. Remove them in \
+                 smaller steps, or delete them by hand"
+            );
+            self.fail("PruneLimit", message);
+            return;
+        }
+        let revision = self.observed.clone().unwrap_or_default();
+        for (key, kind) in self.strays.clone() {
+            match self.prune_one(&key, &kind, &revision).await {
+                Ok(true) => drop(self.strays.remove(&key)),
+                Ok(false) => {}
+                Err(error) => self.fail("PruneFailed", error.to_string()),
+            }
+        }
+    }
+
+    /// `true` when the object is gone or going, or was never ours to delete.
+    async fn prune_one(&self, key: &ObjectKey, kind: &Kind, revision: &str) -> Result<bool, Error> {
+        let Some(object) = self.context.cluster.get(kind, key).await? else { return Ok(true) };
+        if !is_tracked_by(&self.name, key, &object) {
+            return Ok(true);
+        }
+        if let Err(kept) = may_prune(key, &object) {
+            self.context.pruned(&self.name, revision, key, Some(kept.to_string()));
+            return Ok(true);
+        }
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        self.context.cluster.delete(kind, key, uid).await?;
+        self.context.pruned(&self.name, revision, key, None);
+        Ok(true)
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    fn drifted(&self, why: String, failures: u32, retry: Option<Instant>) -> Drifted {
+        let whole = self.deviations.iter().all(|deviation| deviation.path.steps().is_empty());
+        let path = |deviation: &Deviation| deviation.path.to_string();
+        Drifted {
+            paths: if whole { Vec::new() } else { self.deviations.iter().map(path).collect() },
+            since: self.since,
+            by: self.author.as_ref().map(|author| author.manager.clone()),
+            why,
+            failures,
+            retry,
+        }
+    }
+}

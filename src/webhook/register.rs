@@ -1,0 +1,139 @@
+//! The two webhook configurations, as typed values.
+//!
+//! They are written by the running process, because only it knows the `caBundle` and which kinds Git declares. Selection is
+//! done with rules and selectors, which are nearly free; each set of `matchConditions` costs the API server 0.6 ms per matching
+//! request, so they are one expression long and name only identities that must never reach us: ourselves (a healer that needs its
+//! own webhook to be up would deadlock), nodes, and the controllers of kube-system.
+
+mod entries;
+
+use k8s_openapi::{
+    ByteString,
+    api::admissionregistration::v1::{
+        MutatingWebhookConfiguration, ServiceReference, ValidatingWebhookConfiguration, WebhookClientConfig,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use entries::Entry;
+
+/// Name of both configurations.
+pub const NAME: &str = "holdfast";
+/// Where the API server sends validating reviews.
+pub const VALIDATE_PATH: &str = "/validate";
+/// Where the API server sends mutating reviews.
+pub const MUTATE_PATH: &str = "/mutate";
+/// Where the API server sends our own kinds.
+pub const VALIDATE_OWN_PATH: &str = "/validate/own";
+/// The service account Holdfast runs as, in its own namespace.
+pub const SERVICE_ACCOUNT: &str = "holdfast";
+
+/// Everything the configurations depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// How the API server reaches us.
+    pub client: Client,
+    /// PEM certificates by which it recognises us.
+    pub ca_bundle: Vec<u8>,
+    /// What the API server does when it gets no decision.
+    pub failure_policy: FailurePolicy,
+    /// How long it waits for one.
+    pub timeout_seconds: i32,
+    /// The namespace we run in, under the service account [`SERVICE_ACCOUNT`].
+    pub namespace: String,
+    /// Group and plural of every kind Git declares something of.
+    pub declared_kinds: Vec<Resource>,
+}
+
+/// How the API server reaches the webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Client {
+    /// At a URL without a path, such as `https://127.0.0.1:9443`.
+    Url(String),
+    /// Through a Service.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Its port.
+        port: u16,
+    },
+}
+
+/// What the API server does when it gets no decision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// Let the edit pass: the reconciler heals it.
+    #[default]
+    Ignore,
+    /// Refuse the edit.
+    Fail,
+}
+
+/// An API resource: what rules are written in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resource {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Plural, as in URLs.
+    pub plural: String,
+}
+
+// === impl FailurePolicy ===
+
+impl FailurePolicy {
+    /// As Kubernetes spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "Ignore",
+            Self::Fail => "Fail",
+        }
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    fn config(&self, path: &str, ca_bundle: &[u8]) -> WebhookClientConfig {
+        let ca_bundle = Some(ByteString(ca_bundle.to_vec()));
+        match self {
+            Self::Url(url) => {
+                let url = Some(format!("{}{path}", url.trim_end_matches('/')));
+                WebhookClientConfig { url, ca_bundle, service: None }
+            }
+            Self::Service { namespace, name, port } => {
+                let service = ServiceReference {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    port: Some(i32::from(*port)),
+                    path: Some(path.to_owned()),
+                };
+                WebhookClientConfig { service: Some(service), ca_bundle, url: None }
+            }
+        }
+    }
+}
+
+/// Both configurations, ready to be applied.
+pub fn configurations(registration: &Registration) -> (ValidatingWebhookConfiguration, MutatingWebhookConfiguration) {
+    let validating = Entry::validating(registration);
+    let mutating = Entry::mutating(registration);
+    (
+        ValidatingWebhookConfiguration {
+            metadata: metadata(),
+            webhooks: Some(validating.into_iter().map(|entry| entry.into_validating(registration)).collect()),
+        },
+        MutatingWebhookConfiguration {
+            metadata: metadata(),
+            webhooks: Some(mutating.into_iter().map(|entry| entry.into_mutating(registration)).collect()),
+        },
+    )
+}
+
+fn metadata() -> ObjectMeta {
+    ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! The entries of both configurations: which requests reach us, and why each needs an entry of its own.
+//!
+//! They are several because a selector applies to a whole entry, and no one selector fits: `Scale` objects carry no labels, a
+//! Namespace that holds managed objects need not be managed itself, and what is created without our label is only
+//! interesting for kinds that Git declares.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{MatchCondition, MutatingWebhook, RuleWithOperations, ValidatingWebhook},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+};
+
+use super::{MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
+use crate::core::names::{GROUP, MANAGED_LABEL};
+
+/// One entry, before it is said whether it validates or mutates.
+pub(super) struct Entry {
+    name: &'static str,
+    path: &'static str,
+    rules: Vec<RuleWithOperations>,
+    objects: Option<LabelSelector>,
+    namespaces: Option<LabelSelector>,
+    side_effects: &'static str,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    pub(super) fn validating(registration: &Registration) -> Vec<Self> {
+        let elsewhere = outside(&registration.namespace);
+        let mut entries = vec![
+            Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &elsewhere),
+            Self::scale(&elsewhere),
+            Self::namespaces(),
+        ];
+        entries.extend(Self::unmarked(&registration.declared_kinds, &elsewhere));
+        entries.push(Self::own());
+        entries
+    }
+
+    /// Only what can be stamped or marked: a deletion has no object to write on.
+    pub(super) fn mutating(registration: &Registration) -> Vec<Self> {
+        vec![Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &outside(&registration.namespace))]
+    }
+
+    /// Everything with our label. The selector matches if the old *or* the new object has it, so taking it off does not escape.
+    fn managed(path: &'static str, operations: &[&str], elsewhere: &LabelSelector) -> Self {
+        Self {
+            name: "managed.holdfast.dev",
+            path,
+            rules: vec![rule(operations, "*", ["*"])],
+            objects: Some(LabelSelector { match_labels: Some(managed_label()), ..LabelSelector::default() }),
+            namespaces: Some(elsewhere.clone()),
+            side_effects: "NoneOnDryRun",
+        }
+    }
+
+    /// `kubectl scale` sends an `autoscaling/v1` Scale, under the parent's group and without the parent's labels.
+    fn scale(elsewhere: &LabelSelector) -> Self {
+        Self {
+            name: "scale.holdfast.dev",
+            path: VALIDATE_PATH,
+            rules: vec![rule(&["UPDATE"], "*", ["*/scale"])],
+            objects: None,
+            namespaces: Some(elsewhere.clone()),
+            side_effects: "NoneOnDryRun",
+        }
+    }
+
+    /// Deleting a Namespace deletes everything in it, with or without a label on the Namespace.
+    fn namespaces() -> Self {
+        Self {
+            name: "namespaces.holdfast.dev",
+            path: VALIDATE_PATH,
+            rules: vec![rule(&["DELETE"], "", ["namespaces"])],
+            objects: None,
+            namespaces: None,
+            side_effects: "NoneOnDryRun",
+        }
+    }
+
+    /// Creating, without our label or with another value of it, something that Git declares. `NotIn` matches an absent label
+    /// too. Without declared kinds there is no such thing.
+    fn unmarked(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
+        (!declared.is_empty()).then(|| Self {
+            name: "unmarked.holdfast.dev",
+            path: VALIDATE_PATH,
+            rules: by_group(declared).into_iter().map(|(group, plurals)| rule(&["CREATE"], group, plurals)).collect(),
+            objects: Some(not_in(MANAGED_LABEL, &["true"])),
+            namespaces: Some(elsewhere.clone()),
+            side_effects: "NoneOnDryRun",
+        })
+    }
+
+    /// Our own kinds, read by the parser that will run them. Nothing is recorded, so it has no side effects at all.
+    fn own() -> Self {
+        Self {
+            name: "gitsyncs.holdfast.dev",
+            path: VALIDATE_OWN_PATH,
+            rules: vec![rule(&["CREATE", "UPDATE"], GROUP, ["gitsyncs", "driftpolicies"])],
+            objects: None,
+            namespaces: None,
+            side_effects: "None",
+        }
+    }
+
+    pub(super) fn into_validating(self, registration: &Registration) -> ValidatingWebhook {
+        let Self { name, path, rules, objects, namespaces, side_effects } = self;
+        ValidatingWebhook {
+            name: name.to_owned(),
+            admission_review_versions: vec!["v1".to_owned()],
+            client_config: registration.client.config(path, &registration.ca_bundle),
+            failure_policy: Some(registration.failure_policy.as_str().to_owned()),
+            match_conditions: Some(conditions(&registration.namespace)),
+            match_policy: Some("Equivalent".to_owned()),
+            namespace_selector: namespaces,
+            object_selector: objects,
+            rules: Some(rules),
+            side_effects: side_effects.to_owned(),
+            timeout_seconds: Some(registration.timeout_seconds),
+        }
+    }
+
+    /// Asked again when a later webhook changed the object, so that a mark speaks of what was stored.
+    pub(super) fn into_mutating(self, registration: &Registration) -> MutatingWebhook {
+        let ValidatingWebhook {
+            name,
+            admission_review_versions,
+            client_config,
+            failure_policy,
+            match_conditions,
+            match_policy,
+            namespace_selector,
+            object_selector,
+            rules,
+            side_effects,
+            timeout_seconds,
+        } = self.into_validating(registration);
+        let reinvocation_policy = Some("IfNeeded".to_owned());
+        MutatingWebhook {
+            name,
+            admission_review_versions,
+            client_config,
+            failure_policy,
+            match_conditions,
+            match_policy,
+            namespace_selector,
+            object_selector,
+            reinvocation_policy,
+            rules,
+            side_effects,
+            timeout_seconds,
+        }
+    }
+}
+
+// === selection ===
+
+/// Identities that must never reach us. An absent `groups` would be an error in CEL, and an error skips the webhook.
+fn conditions(namespace: &str) -> Vec<MatchCondition> {
+    let carries = |group: &str| format!("has(request.userInfo.groups) && '{group}' in request.userInfo.groups");
+    let name = format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}'");
+    let ourselves = format!("{name} && {}", carries(&format!("system:serviceaccounts:{namespace}")));
+    let never = [
+        ("not-holdfast", ourselves),
+        ("not-a-node", carries("system:nodes")),
+        ("not-a-cluster-controller", carries("system:serviceaccounts:kube-system")),
+    ];
+    never.map(|(name, who)| MatchCondition { name: name.to_owned(), expression: format!("!({who})") }).into()
+}
+
+/// Namespaces whose repair must not depend on us, ours included.
+fn outside(ours: &str) -> LabelSelector {
+    not_in("kubernetes.io/metadata.name", &["kube-system", "kube-node-lease", ours])
+}
+
+fn not_in(key: &str, values: &[&str]) -> LabelSelector {
+    let requirement = LabelSelectorRequirement {
+        key: key.to_owned(),
+        operator: "NotIn".to_owned(),
+        values: Some(values.iter().map(|&value| value.to_owned()).collect()),
+    };
+    LabelSelector { match_expressions: Some(vec![requirement]), ..LabelSelector::default() }
+}
+
+fn managed_label() -> BTreeMap<String, String> {
+    BTreeMap::from([(MANAGED_LABEL.to_owned(), "true".to_owned())])
+}
+
+/// One rule per group: within a rule every resource is looked for in every group.
+fn by_group(declared: &[Resource]) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut groups = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for Resource { group, plural } in declared {
+        groups.entry(group).or_default().insert(plural);
+    }
+    groups
+}
+
+fn rule<'a>(operations: &[&str], group: &str, resources: impl IntoIterator<Item = &'a str>) -> RuleWithOperations {
+    let owned = |texts: &[&str]| Some(texts.iter().map(|&text| text.to_owned()).collect());
+    RuleWithOperations {
+        api_groups: owned(&[group]),
+        api_versions: owned(&["*"]),
+        operations: owned(operations),
+        resources: Some(resources.into_iter().map(str::to_owned).collect()),
+        scope: Some("*".to_owned()),
+    }
+}
