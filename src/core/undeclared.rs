@@ -12,7 +12,7 @@ use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
 use super::path::{Path, Step};
 use super::state::State;
-use super::value::same;
+use super::value::{is_nothing, same};
 
 /// Decides which field managers stand for a person.
 pub type IsPerson<'a> = &'a dyn Fn(&Entry<'_>) -> bool;
@@ -88,8 +88,8 @@ fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> 
         (Shape::Members(declared), Value::Array(values)) => {
             values.iter().any(|new| !declared.contains(new) && !contains(old, new))
         }
-        (Shape::Leaf(declared), Value::Object(_)) => declared.as_object().is_some_and(serde_json::Map::is_empty),
-        (Shape::Nothing, Value::Object(_)) => true,
+        (Shape::Leaf(declared), Value::Object(_) | Value::Array(_)) => is_nothing(Some(declared)),
+        (Shape::Nothing | Shape::Open(_), _) => true,
         _ => false,
     }
 }
@@ -188,12 +188,16 @@ impl Search<'_> {
         }
     }
 
-    /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole.
+    /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole. (What differs in a leaf
+    /// that is still *ours* is not ours: an empty map of an earlier commit, and others filled it.)
     fn has_to_be_split(&self, place: &Place<'_>) -> bool {
+        if place.owned.is_leaf() {
+            return self.kind == Kind::Leftover && place.known.before.is_some();
+        }
         let path = Path::new(self.path.clone());
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
         let stays_below = self.exclusions.reach_below(&path) || leaves_alone_below(&path);
-        !place.owned.is_leaf() && (place.known.values().next().is_some() || (stays_below && !is_element))
+        place.known.values().next().is_some() || (stays_below && !is_element)
     }
 
     fn report(&mut self, live: &Value) {
