@@ -16,6 +16,7 @@ use super::declare::{Declared, Declaring, Undeclared, fingerprint, problem};
 use super::entry::Entry;
 use super::keeper::Keeper;
 use super::plan::{Stage, is_tracked_by, stage};
+use super::prune::Stray;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::objects::Write;
 use crate::cluster::{Error, Kind};
@@ -56,8 +57,8 @@ impl Keeper {
         match self.try_pass(&plan, &commit.sha, manifests, problems, again).await {
             Ok(()) => {}
             Err(error) => {
-                self.observed = None;
                 self.fail("ClusterUnavailable", error.to_string());
+                self.context.publisher.failed(&self.name);
             }
         }
     }
@@ -116,7 +117,8 @@ impl Keeper {
             for object in self.context.cluster.list_managed(&kind).await? {
                 let Some(key) = ObjectKey::of(&object) else { continue };
                 if is_tracked_by(&self.name, &key, &object) {
-                    self.strays.insert(key.clone(), kind.clone());
+                    let stray = Stray { kind: kind.clone(), kept: None };
+                    self.strays.entry(key.clone()).or_insert(stray);
                 }
                 live.insert(key, object);
             }
@@ -163,7 +165,8 @@ impl Keeper {
     /// Writes the namespaces and CRDs this commit brings, if it brings any that are not there. `false`: it does not.
     async fn lay_foundation(&mut self, understood: &mut Understood) -> Result<bool, Error> {
         let missing = |(key, entry): (&ObjectKey, &Entry)| {
-            (stage(key) == Stage::Foundation && understood.live.get(key) == Some(&None)).then(|| (entry.kind.clone(), entry.managed.clone()))
+            (stage(key) == Stage::Foundation && understood.live.get(key) == Some(&None))
+                .then(|| (entry.kind.clone(), entry.managed.clone()))
         };
         let missing: Vec<_> = understood.entries.iter().filter_map(missing).collect();
         if self.is_paused() || missing.is_empty() {
@@ -204,7 +207,7 @@ impl Keeper {
                 continue;
             }
             if complete {
-                self.strays.insert(key, entry.kind);
+                self.strays.insert(key, Stray { kind: entry.kind, kept: None });
             } else {
                 self.entries.insert(key, entry);
             }
@@ -232,7 +235,8 @@ impl Keeper {
 
     /// `CreateNamespace=true`: makes the destination unless it is there, or the commit itself declares it.
     async fn make_namespace(&self, plan: &SyncPlan, manifests: &[Manifest]) -> Result<(), Error> {
-        let key = ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
+        let key =
+            ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
         let declared = manifests.iter().any(|manifest| manifest.key == key);
         let Some(kind) = self.context.cluster.kind("v1", "Namespace").await? else { return Ok(()) };
         if !plan.options.create_namespace || declared || self.is_paused() {
