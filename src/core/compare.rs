@@ -108,9 +108,10 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node, live: Option<&Value>, trail: &Trail<'_>) {
         match (&node.shape, live) {
             (Shape::Nothing, live) if is_nothing(live) => {}
-            (Shape::Nothing, live) if self.is_open_struct(live, trail) => {}
+            (Shape::Nothing, live) if self.is_open(live, trail) => {}
             (Shape::Nothing, live) => self.deviates(node.line, Some(Value::Null), live, trail),
-            (Shape::Leaf(declared), live) => self.leaf(node, declared, live, trail),
+            (Shape::Open(_), Some(live)) if !live.is_null() => {}
+            (Shape::Leaf(declared) | Shape::Open(declared), live) => self.leaf(node, declared, live, trail),
             (Shape::Fields(fields), live) => self.fields(fields, live, trail),
             (Shape::Elements(elements), live) => self.elements(elements, list(live), trail),
             (Shape::Members(members), live) => self.members(node.line, members, list(live), trail),
@@ -118,9 +119,8 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, node: &Node, declared: &Value, live: Option<&Value>, trail: &Trail<'_>) {
-        let empty = declared.as_object().is_some_and(serde_json::Map::is_empty);
         let agrees = same(declared, live.unwrap_or(&Value::Null));
-        if !agrees && !(empty && self.is_open_struct(live, trail)) {
+        if !agrees && !(is_nothing(Some(declared)) && self.is_open(live, trail)) {
             self.deviates(node.line, Some(declared.clone()), live, trail);
         }
     }
@@ -161,11 +161,12 @@ impl Walk<'_> {
         }
     }
 
-    /// `resources: {}` in Git leaves the struct open: what others put into it is undeclared, not changed. An *atomic* `{}`
-    /// (a selector) is a value, and filling it is a change. Only ownership tells them apart: nobody can own a field inside
-    /// something atomic, and who fills it takes it from us. (What a mutating webhook fills in, nobody owns at all.)
-    fn is_open_struct(&self, live: Option<&Value>, trail: &Trail<'_>) -> bool {
-        live.is_some_and(Value::is_object) && {
+    /// `resources: {}` or `initContainers: []` in Git leaves the place open: what others put into it is undeclared, not
+    /// changed. An *atomic* empty (a selector, `ingress: []`) is a value, and filling it is a change. Only ownership tells them
+    /// apart: nobody can own a part of something atomic, and who fills it takes it from us. (What a mutating webhook fills in,
+    /// nobody owns at all.)
+    fn is_open(&self, live: Option<&Value>, trail: &Trail<'_>) -> bool {
+        live.is_some_and(|live| live.is_object() || live.is_array()) && {
             let path = trail.path();
             self.state.owners().any(|entry| {
                 let owned = path.steps().iter().try_fold(entry.fields, |fields, step| fields.child(step));

@@ -44,6 +44,8 @@ pub enum Shape {
     Members(Vec<Value>),
     /// A scalar, an atomic list, an atomic struct, or an empty map: compared whole.
     Leaf(Value),
+    /// An empty map or list that others are known to fill: it only has to be there.
+    Open(Value),
     /// Declared, and absent from the answer: the API server drops this kind of empty (`ingress: []`), and absent is the value.
     Nothing,
 }
@@ -99,20 +101,11 @@ impl Declaration {
         rest.iter().try_fold(section, |node, step| node.child(step))
     }
 
-    /// Does Git declare something at exactly this place or below it, members of sets included?
-    pub fn declares(&self, path: &Path) -> bool {
-        let is_member = || {
-            let (last, list) = path.steps().split_last()?;
-            let Shape::Members(members) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };
-            Some(members.iter().any(|member| *last == Step::Value(member.clone())))
-        };
-        self.find(path).is_some() || is_member().unwrap_or_default()
-    }
-
     /// The merge key of a manifest's list element: what an index in a rule means.
     pub fn key_of(&self, list: &[Step], element: &Value) -> Option<MergeKey> {
         let Shape::Elements(elements) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };
-        let fits = |(key, node): &&(MergeKey, Node)| key.matches_as_written(element) && node.writes_key_of(key, element);
+        let fits =
+            |(key, node): &&(MergeKey, Node)| key.matches_as_written(element) && node.writes_key_of(key, element);
         elements.iter().find(fits).map(|(key, _)| key.clone())
     }
 
@@ -134,7 +127,7 @@ impl Node {
             }
             Shape::Elements(elements) => elements.iter().map(|(key, node)| node.element(key)).collect(),
             Shape::Members(values) => Value::Array(values.clone()),
-            Shape::Leaf(value) => value.clone(),
+            Shape::Leaf(value) | Shape::Open(value) => value.clone(),
             Shape::Nothing => Value::Null,
         }
     }
@@ -175,7 +168,7 @@ impl Node {
             Shape::Elements(elements) => {
                 elements.iter_mut().for_each(|(key, node)| node.relocate(written.element(key)));
             }
-            Shape::Members(_) | Shape::Leaf(_) | Shape::Nothing => {}
+            Shape::Members(_) | Shape::Leaf(_) | Shape::Open(_) | Shape::Nothing => {}
         }
     }
 
@@ -184,7 +177,7 @@ impl Node {
             Shape::Fields(fields) => fields.iter().map(|(_, node)| node.leaves()).sum(),
             Shape::Elements(elements) => elements.iter().map(|(_, node)| node.leaves().max(1)).sum(),
             Shape::Members(values) => values.len(),
-            Shape::Leaf(_) | Shape::Nothing => 1,
+            Shape::Leaf(_) | Shape::Open(_) | Shape::Nothing => 1,
         }
     }
 
@@ -199,10 +192,22 @@ impl Shape {
     fn read(owned: Fields<'_>, answered: Option<&Value>, written: Written<'_>) -> Self {
         let children: Vec<_> = owned.children().collect();
         match children.first() {
-            None => answered.map_or(Self::Nothing, |value| Self::Leaf(value.clone())),
+            None => Self::read_leaf(answered, written),
             Some((Step::Field(_), _)) => Self::read_fields(children, answered, written),
             Some((Step::Key(_), _)) => Self::read_elements(children, answered, written),
             Some((Step::Value(_), _)) => Self::read_members(children),
+        }
+    }
+
+    /// An empty map or list that has something in the answer is one that others may fill: were it atomic, our apply would
+    /// have emptied it.
+    fn read_leaf(answered: Option<&Value>, written: Written<'_>) -> Self {
+        let filled = written.value.is_some_and(|written| is_nothing(Some(written))) && !is_nothing(answered);
+        match answered {
+            Some(Value::Object(_)) if filled => Self::Open(Value::Object(Map::new())),
+            Some(Value::Array(_)) if filled => Self::Open(Value::Array(Vec::new())),
+            Some(value) => Self::Leaf(value.clone()),
+            None => Self::Nothing,
         }
     }
 
@@ -298,29 +303,19 @@ impl Depth {
 /// Do the manifest, our owned paths and the live values agree completely?
 fn says_the_same(owned: Fields<'_>, written: &Value, live: &Value, depth: Depth) -> bool {
     if owned.is_leaf() {
-        return same(written, live);
+        let open = is_nothing(Some(written)) && (live.is_object() || live.is_array());
+        return open || same(written, live);
     }
     let mut steps = 0;
     let owned_agrees = owned.children().all(|(step, below)| {
         steps += 1;
-        match (find_as_written(&step, written), step.find(live)) {
+        match (step.find_as_written(written), step.find(live)) {
             (Some(written), Some(live)) => says_the_same(below, written, live, depth.below(&step)),
             (Some(written), None) => below.is_leaf() && is_nothing(Some(written)),
             (None, _) => false,
         }
     });
     owned_agrees && steps == claims(written, depth)
-}
-
-/// The child of a manifest node one step down; list elements may leave key fields to their defaults there.
-fn find_as_written<'v>(step: &Step, written: &'v Value) -> Option<&'v Value> {
-    match step {
-        Step::Key(key) => {
-            let elements = written.as_array()?;
-            elements.get(key.position_as_written(elements)?)
-        }
-        Step::Field(_) | Step::Value(_) => step.find(written),
-    }
 }
 
 /// How many children of a manifest node an apply would claim.

@@ -88,7 +88,8 @@ impl Excluded<'_> {
             }
             Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
-            Shape::Leaf(declared) => self.leaf(same(declared, value.unwrap_or(&Value::Null)), value),
+            Shape::Open(_) if value.is_some() => {}
+            Shape::Leaf(declared) | Shape::Open(declared) => self.leaf(same(declared, value.unwrap_or(&Value::Null)), value),
             Shape::Nothing => self.leaf(is_nothing(value), value),
         }
     }
@@ -145,7 +146,8 @@ fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mu
         let path = Path::new(steps.to_vec());
         let kept = exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
         let goes = going.iter().any(|place| place.path.covers(&path));
-        if !kept || goes || declaration.declares(&path) || others_own(live, &path) {
+        let said = steps.iter().try_fold(&*body, |node, step| step.find_as_written(node)).is_some();
+        if !kept || goes || said || others_own(live, &path) {
             return;
         }
         if let Some(value) = path.find(live.object) {

@@ -150,6 +150,14 @@ impl Step {
         }
     }
 
+    /// The child of a *manifest's* node this step leads to; list elements may leave key fields to their defaults there.
+    pub fn find_as_written<'v>(&self, node: &'v Value) -> Option<&'v Value> {
+        match (self, node) {
+            (Self::Key(key), Value::Array(elements)) => elements.get(key.position_as_written(elements)?),
+            _ => self.find(node),
+        }
+    }
+
     /// Where in this list the element stands; `None` for plain fields, which have no position.
     pub fn position(&self, elements: &[Value]) -> Option<usize> {
         match self {

@@ -12,7 +12,7 @@ use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
 use super::path::{Path, Step};
 use super::state::State;
-use super::value::same;
+use super::value::{is_nothing, same};
 
 /// Decides which field managers stand for a person.
 pub type IsPerson<'a> = &'a dyn Fn(&Entry<'_>) -> bool;
@@ -42,7 +42,11 @@ pub fn undeclared(declaration: &Declaration, state: &State<'_>, look: &Look<'_>)
         for entry in owners {
             let mut search = Search { kind, exclusions: look.exclusions, path: Vec::new(), found: &mut found };
             let known = Known { before: look.before, default: declaration.pristine.as_deref() };
-            search.sections(declaration, &Place { owned: entry.fields, others: &others, live: state.object, known }, look);
+            search.sections(
+                declaration,
+                &Place { owned: entry.fields, others: &others, live: state.object, known },
+                look,
+            );
         }
     }
     found
@@ -73,19 +77,19 @@ fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> 
             let declared = node.child(&Step::Field(name.as_str().into()));
             differs_beside(declared, old.and_then(|old| old.get(name)), new)
         }),
-        (Shape::Elements(declared), Value::Array(elements)) => elements.iter().any(|new| {
-            match declared.iter().find(|(key, _)| key.matches(new)) {
+        (Shape::Elements(declared), Value::Array(elements)) => {
+            elements.iter().any(|new| match declared.iter().find(|(key, _)| key.matches(new)) {
                 Some((key, node)) => {
                     differs_beside(Some(node), old.and_then(|old| Step::Key(key.clone()).find(old)), new)
                 }
                 None => !contains(old, new),
-            }
-        }),
+            })
+        }
         (Shape::Members(declared), Value::Array(values)) => {
             values.iter().any(|new| !declared.contains(new) && !contains(old, new))
         }
-        (Shape::Leaf(declared), Value::Object(_)) => declared.as_object().is_some_and(serde_json::Map::is_empty),
-        (Shape::Nothing, Value::Object(_)) => true,
+        (Shape::Leaf(declared), Value::Object(_) | Value::Array(_)) => is_nothing(Some(declared)),
+        (Shape::Nothing | Shape::Open(_), _) => true,
         _ => false,
     }
 }
@@ -184,12 +188,16 @@ impl Search<'_> {
         }
     }
 
-    /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole.
+    /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole. (What differs in a leaf
+    /// that is still *ours* is not ours: an empty map of an earlier commit, and others filled it.)
     fn has_to_be_split(&self, place: &Place<'_>) -> bool {
+        if place.owned.is_leaf() {
+            return self.kind == Kind::Leftover && place.known.before.is_some();
+        }
         let path = Path::new(self.path.clone());
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
         let stays_below = self.exclusions.reach_below(&path) || leaves_alone_below(&path);
-        !place.owned.is_leaf() && (place.known.values().next().is_some() || (stays_below && !is_element))
+        place.known.values().next().is_some() || (stays_below && !is_element)
     }
 
     fn report(&mut self, live: &Value) {
@@ -213,7 +221,8 @@ fn is_content(section: &str) -> bool {
 /// `rollout restart` is an operation, not a configuration. And replicas that Git leaves out are left to whoever scales:
 /// undoing them would reset them to 1.
 pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
-    (kind == Kind::Added && path.starts_with_fields(&["metadata"])) || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
+    (kind == Kind::Added && path.starts_with_fields(&["metadata"]))
+        || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
 }
 
 /// `rollout restart` makes the annotations it writes into, if there are none: they are not reported as a whole.

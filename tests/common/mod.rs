@@ -1,0 +1,5 @@
+//! What several test programs share: a model of the API server, and desired state made of plain values.
+
+pub mod api_server;
+pub mod desired;
+pub mod kinds;
