@@ -1,6 +1,8 @@
 //! Reading and writing objects as JSON. Every request is counted: in a steady state the counters stand still.
 
-use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective};
+use kube::api::{
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective,
+};
 use kube::core::Request;
 use serde_json::Value;
 
@@ -75,7 +77,8 @@ impl Cluster {
     /// A merge patch of the status subresource.
     pub async fn patch_status(&self, kind: &Kind, key: &ObjectKey, status: &Value) -> Result<Value, Error> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let request = Request::new(kind.path(key)).patch_subresource("status", &key.name, &params, &Patch::Merge(status));
+        let request =
+            Request::new(kind.path(key)).patch_subresource("status", &key.name, &params, &Patch::Merge(status));
         self.send(Ask::Patch, format!("write the status of {key}"), request).await
     }
 

@@ -112,7 +112,8 @@ impl Declaration {
     /// The merge key of a manifest's list element: what an index in a rule means.
     pub fn key_of(&self, list: &[Step], element: &Value) -> Option<MergeKey> {
         let Shape::Elements(elements) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };
-        let fits = |(key, node): &&(MergeKey, Node)| key.matches_as_written(element) && node.writes_key_of(key, element);
+        let fits =
+            |(key, node): &&(MergeKey, Node)| key.matches_as_written(element) && node.writes_key_of(key, element);
         elements.iter().find(fits).map(|(key, _)| key.clone())
     }
 

@@ -131,7 +131,8 @@ impl<'v> Resolving<'v> {
             Some((step, child))
         });
         let any = below.as_ref().map_or_else(|| Any::Field(segment.to_owned()), |(step, _)| Any::of(step));
-        let place = below.zip(self.place.as_ref()).map(|((step, child), (path, _))| ([&path[..], &[step]].concat(), child));
+        let place =
+            below.zip(self.place.as_ref()).map(|((step, child), (path, _))| ([&path[..], &[step]].concat(), child));
         Self { pattern: [&self.pattern[..], &[any]].concat(), place }
     }
 

@@ -42,7 +42,11 @@ pub fn undeclared(declaration: &Declaration, state: &State<'_>, look: &Look<'_>)
         for entry in owners {
             let mut search = Search { kind, exclusions: look.exclusions, path: Vec::new(), found: &mut found };
             let known = Known { before: look.before, default: declaration.pristine.as_deref() };
-            search.sections(declaration, &Place { owned: entry.fields, others: &others, live: state.object, known }, look);
+            search.sections(
+                declaration,
+                &Place { owned: entry.fields, others: &others, live: state.object, known },
+                look,
+            );
         }
     }
     found
@@ -73,14 +77,14 @@ fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> 
             let declared = node.child(&Step::Field(name.as_str().into()));
             differs_beside(declared, old.and_then(|old| old.get(name)), new)
         }),
-        (Shape::Elements(declared), Value::Array(elements)) => elements.iter().any(|new| {
-            match declared.iter().find(|(key, _)| key.matches(new)) {
+        (Shape::Elements(declared), Value::Array(elements)) => {
+            elements.iter().any(|new| match declared.iter().find(|(key, _)| key.matches(new)) {
                 Some((key, node)) => {
                     differs_beside(Some(node), old.and_then(|old| Step::Key(key.clone()).find(old)), new)
                 }
                 None => !contains(old, new),
-            }
-        }),
+            })
+        }
         (Shape::Members(declared), Value::Array(values)) => {
             values.iter().any(|new| !declared.contains(new) && !contains(old, new))
         }
@@ -213,7 +217,8 @@ fn is_content(section: &str) -> bool {
 /// `rollout restart` is an operation, not a configuration. And replicas that Git leaves out are left to whoever scales:
 /// undoing them would reset them to 1.
 pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
-    (kind == Kind::Added && path.starts_with_fields(&["metadata"])) || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
+    (kind == Kind::Added && path.starts_with_fields(&["metadata"]))
+        || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
 }
 
 /// `rollout restart` makes the annotations it writes into, if there are none: they are not reported as a whole.

@@ -81,8 +81,7 @@ impl Declaring<'_> {
         let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
         let answer = answer.map_err(|error| sort(manifest, error))?;
         let declaration = Declaration::read(manifest, &answer);
-        let mut declaration =
-            declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))?;
+        let mut declaration = declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))?;
         if alone {
             declaration.pristine = None;
         }

@@ -163,7 +163,8 @@ impl Keeper {
     /// Writes the namespaces and CRDs this commit brings, if it brings any that are not there. `false`: it does not.
     async fn lay_foundation(&mut self, understood: &mut Understood) -> Result<bool, Error> {
         let missing = |(key, entry): (&ObjectKey, &Entry)| {
-            (stage(key) == Stage::Foundation && understood.live.get(key) == Some(&None)).then(|| (entry.kind.clone(), entry.managed.clone()))
+            (stage(key) == Stage::Foundation && understood.live.get(key) == Some(&None))
+                .then(|| (entry.kind.clone(), entry.managed.clone()))
         };
         let missing: Vec<_> = understood.entries.iter().filter_map(missing).collect();
         if self.is_paused() || missing.is_empty() {
@@ -232,7 +233,8 @@ impl Keeper {
 
     /// `CreateNamespace=true`: makes the destination unless it is there, or the commit itself declares it.
     async fn make_namespace(&self, plan: &SyncPlan, manifests: &[Manifest]) -> Result<(), Error> {
-        let key = ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
+        let key =
+            ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
         let declared = manifests.iter().any(|manifest| manifest.key == key);
         let Some(kind) = self.context.cluster.kind("v1", "Namespace").await? else { return Ok(()) };
         if !plan.options.create_namespace || declared || self.is_paused() {

@@ -84,7 +84,11 @@ pub fn respond(state: &State<'_>, drift: &[Deviation], policy: Policy) -> Respon
         Some(glass) => Response::Open(glass),
         None if settled && outdated(state).next().is_none() => Response::InSync,
         None if policy.suspended || !policy.self_heal => {
-            if drift.is_empty() { Response::InSync } else { Response::Report }
+            if drift.is_empty() {
+                Response::InSync
+            } else {
+                Response::Report
+            }
         }
         None => Response::Heal,
     }

@@ -19,8 +19,8 @@ use crate::core::compare::{Deviation, Kind as How};
 use crate::core::drift::drift;
 use crate::core::object::ObjectKey;
 use crate::core::state::State;
-use crate::evidence::metrics::HealOutcome;
 use crate::evidence::Kind as What;
+use crate::evidence::metrics::HealOutcome;
 
 /// Writes under way at once.
 const CONCURRENCY: usize = 16;
@@ -81,7 +81,8 @@ impl Keeper {
     /// Retries that are due, and break-glasses that have expired.
     pub(super) async fn look_again_at_what_is_due(&mut self) {
         let (now, wall) = (Instant::now(), Timestamp::now());
-        let is_due = |(key, entry): (&ObjectKey, &Entry)| entry.due(wall).is_some_and(|due| due <= now).then(|| key.clone());
+        let is_due =
+            |(key, entry): (&ObjectKey, &Entry)| entry.due(wall).is_some_and(|due| due <= now).then(|| key.clone());
         let due: Vec<_> = self.entries.iter().filter_map(is_due).collect();
         for key in due {
             self.miss(key).await;
@@ -268,7 +269,12 @@ impl Keeper {
     /// Deletes what left Git: only after a complete reading, only what says it is ours, and never most of it at once.
     pub(super) async fn prune(&mut self) {
         let Some(plan) = &self.plan else { return };
-        if self.strays.is_empty() || !plan.prune || !self.problems.is_empty() || self.failure.is_some() || self.is_paused() {
+        if self.strays.is_empty()
+            || !plan.prune
+            || !self.problems.is_empty()
+            || self.failure.is_some()
+            || self.is_paused()
+        {
             return;
         }
         if !is_within_limit(self.strays.len(), self.entries.len()) {

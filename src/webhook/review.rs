@@ -205,6 +205,3 @@ impl PartialEq<&str> for Text<'_> {
         self.0 == *other
     }
 }
-
-#[cfg(test)]
-mod tests;
