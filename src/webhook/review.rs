@@ -77,8 +77,8 @@ pub(super) struct Resource<'a> {
     #[serde(borrow, default)]
     pub version: Text<'a>,
     /// Plural name.
-    #[serde(borrow)]
-    pub resource: Text<'a>,
+    #[serde(borrow, rename = "resource")]
+    pub plural: Text<'a>,
 }
 
 /// What a request does.

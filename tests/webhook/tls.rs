@@ -161,8 +161,8 @@ async fn a_mounted_secret_is_followed_through_its_symlink() {
 
     mount(folder.path(), "whole", &second.chain, &second.key);
     let new_one = client(&[&second]).pool_max_idle_per_host(0).build().expect("a client");
-    let served = async { while post(&new_one, &server.url()).await.is_err() {} };
-    timeout(LONG, served).await.expect("the new pair is served");
+    let followed = async { while post(&new_one, &server.url()).await.is_err() {} };
+    timeout(LONG, followed).await.expect("the new pair is served");
     follow.abort();
 }
 

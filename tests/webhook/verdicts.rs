@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::desk::{Desk, EDIT_REPLICAS, annotate, by_oncall, no_edit, now, review, sync};
 
+/// What is done to a review.
+type Change = fn(&mut Value);
+
 /// The review of `kubectl scale --replicas=5`.
 fn scale() -> Value {
     let scale = |replicas: u32| {
@@ -61,7 +64,7 @@ async fn a_dry_run_gets_the_same_verdict_and_leaves_no_record() {
 #[tokio::test]
 async fn what_git_does_not_speak_of_passes() {
     let desk = Desk::new(Mode::Deny);
-    let edits: [(&str, fn(&mut Value)); 7] = [
+    let edits: [(&str, Change); 7] = [
         ("nothing", |_| {}),
         ("status", |r| r["object"]["status"]["replicas"] = json!(9)),
         ("an annotation", |r| annotate(&mut r["object"], "ünï/cöde \"quoted\"\n", "☃")),
@@ -216,7 +219,7 @@ async fn a_break_glass_is_stamped_used_and_closed() {
     let by_alice = then("alice", |object| object["spec"]["replicas"] = json!(9));
     assert_eq!(desk.admit(&by_alice).await.0["allowed"], false, "the glass is open for those with the right");
     let closed = then("alice", |object| {
-        drop(object["metadata"]["annotations"].as_object_mut().expect("a map").remove(BREAK_GLASS))
+        object["metadata"]["annotations"].as_object_mut().expect("a map").remove(BREAK_GLASS);
     });
     let (answer, stored) = desk.admit(&closed).await;
     assert_eq!(answer["allowed"], true, "{answer}");
