@@ -2,9 +2,13 @@
 
 pub mod admin;
 pub mod api;
+pub mod app;
 pub mod certs;
+pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod core;
+pub mod deploy;
 pub mod evidence;
 pub mod git;
 pub mod reconcile;

@@ -83,15 +83,24 @@ impl Shutdown {
         self.tasks.spawn(aborted.run_until_cancelled_owned(task))
     }
 
+    /// Starts a task that only watches: it ends with the request, wherever it is, and nobody waits for it.
+    pub fn spawn_watcher(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.requested.clone().run_until_cancelled_owned(task));
+    }
+
+    /// Waits for `ending`, but no longer than the time for draining, and not at all after a second signal.
+    pub async fn patiently(&self, ending: impl Future<Output = ()>) -> Ending {
+        match time::timeout(self.drain, self.aborted.run_until_cancelled(ending)).await {
+            Ok(Some(())) => Ending::Drained,
+            Ok(None) | Err(_) => Ending::Aborted,
+        }
+    }
+
     /// Waits for the request, then for every task, but no longer than the time for draining.
     pub async fn finished(&self) -> Ending {
         self.requested().await;
         self.tasks.close();
-        let all = self.aborted.run_until_cancelled(self.tasks.wait());
-        let ending = match time::timeout(self.drain, all).await {
-            Ok(Some(())) => Ending::Drained,
-            Ok(None) | Err(_) => Ending::Aborted,
-        };
+        let ending = self.patiently(self.tasks.wait()).await;
         self.abort();
         ending
     }

@@ -56,6 +56,15 @@ pub struct Court<'a> {
     pub limits: &'a Limits,
 }
 
+/// The rules a `DriftPolicy` can change.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Who is who.
+    pub identities: Identities,
+    /// How long a break-glass may last.
+    pub limits: Limits,
+}
+
 /// What is to happen, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {

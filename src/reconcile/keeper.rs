@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::entry::{Entry, until};
+use super::prune::Stray;
 use super::status::{Facts, Failure, status};
+use super::tally::Count;
 use crate::api::meaning::SyncPlan;
 use crate::api::{GitSync, GitSyncStatus};
 use crate::cluster::events::{Note, reference};
@@ -48,7 +50,7 @@ pub struct Keeper {
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
     /// Objects that say they are ours and that Git does not declare.
-    pub(super) strays: HashMap<ObjectKey, Kind>,
+    pub(super) strays: HashMap<ObjectKey, Stray>,
     pub(super) observed: Option<String>,
     pub(super) synced: Option<String>,
     pub(super) problems: Vec<Problem>,
@@ -56,6 +58,8 @@ pub struct Keeper {
     status: GitSyncStatus,
     reading: Option<JoinHandle<Result<News, git::Error>>>,
     next_poll: Instant,
+    /// When to try a commit again that could not be made real.
+    retry: Option<Instant>,
     was_paused: bool,
 }
 
@@ -89,6 +93,7 @@ impl Keeper {
             status: GitSyncStatus::default(),
             reading: None,
             next_poll: Instant::now(),
+            retry: None,
             was_paused: false,
         }
     }
@@ -152,14 +157,20 @@ impl Keeper {
         let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
         let resume = resume.map(|suspend| Instant::now() + until(suspend.until, now));
         let poll = self.reading.is_none().then_some(self.next_poll);
-        due.chain(resume).chain(poll).min().unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600))
+        let retry = self.retry.filter(|_| self.reading.is_none());
+        due.chain(resume)
+            .chain(poll)
+            .chain(retry)
+            .min()
+            .unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600))
     }
 
     async fn tick(&mut self) {
         self.look_again_at_what_is_due().await;
         let resumed = self.was_paused && !self.is_paused();
         self.was_paused = self.is_paused();
-        if resumed {
+        if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
+            self.retry = None;
             self.observed = None;
             self.next_poll = Instant::now();
         }
@@ -202,6 +213,7 @@ impl Keeper {
 
     async fn learn(&mut self, news: Result<News, git::Error>) {
         self.reading = None;
+        let nothing_new = matches!(news, Ok(News::Same));
         let outcome = |ok| if ok { Outcome::Success } else { Outcome::Failure };
         self.context.metrics.fetched(outcome(!matches!(news, Err(_) | Ok(News::Stale(..)))), Timestamp::now());
         match news {
@@ -220,10 +232,12 @@ impl Keeper {
                 self.context.publisher.failed(&self.name);
             }
         }
-        if let (Some(failure), Some(plan)) = (&self.failure, &self.plan) {
-            let wait = plan.retry.wait(failure.count).min(plan.source.interval.max(plan.retry.first));
-            self.next_poll = Instant::now() + wait;
+        if nothing_new {
+            return;
         }
+        let failed = self.failure.as_ref().filter(|failure| failure.reason != UNREACHABLE);
+        let wait = failed.zip(self.plan.as_ref()).map(|(failure, plan)| plan.retry.wait(failure.count));
+        self.retry = wait.map(|wait| Instant::now() + wait);
     }
 
     /// Notes a failure; the same one again only counts.
@@ -270,12 +284,14 @@ impl Keeper {
     async fn report(&mut self) {
         let now = Timestamp::now();
         let paused = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
+        self.count();
         let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).collect();
         let facts = Facts {
             generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
             observed: self.observed.as_deref().or(self.status.observed_revision.as_deref()),
             synced: self.synced.as_deref(),
             entries: &mut self.entries.values(),
+            strays: &self.strays,
             problems: &self.problems,
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
@@ -290,6 +306,19 @@ impl Keeper {
                 Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
             }
         }
+    }
+
+    fn count(&self) {
+        let count = |is: fn(&Entry) -> bool| i64::try_from(self.entries.values().filter(|entry| is(entry)).count());
+        self.context.tally.set(
+            &self.name,
+            Some(Count {
+                objects: count(|_| true).unwrap_or(i64::MAX),
+                drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
+                open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
+                ready: self.synced.is_some() && self.failure.is_none() && self.problems.is_empty(),
+            }),
+        );
     }
 
     /// Absent fields are spelled out as null: a merge patch keeps what it does not mention.

@@ -16,10 +16,12 @@ mod heal;
 mod keeper;
 mod pass;
 pub mod plan;
+mod prune;
 pub mod publish;
 mod report;
 mod router;
 mod status;
+mod tally;
 mod watchful;
 
 use std::path::PathBuf;
@@ -36,9 +38,10 @@ pub use publish::{Desired, Publisher};
 use crate::api::GitSync;
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
-use crate::core::who::Identities;
+use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use router::Router;
+pub use tally::Tally;
 
 /// What every keeper needs.
 pub struct Context {
@@ -53,7 +56,9 @@ pub struct Context {
     /// Who makes the snapshot.
     pub publisher: Arc<Publisher>,
     /// Who is who; changes with the `DriftPolicy`.
-    pub identities: watch::Receiver<Arc<Identities>>,
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Counts of all syncs together.
+    pub tally: Tally,
     /// Where clones of repositories are kept.
     pub cache: PathBuf,
 }

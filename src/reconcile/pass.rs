@@ -16,6 +16,7 @@ use super::declare::{Declared, Declaring, Undeclared, fingerprint, problem};
 use super::entry::Entry;
 use super::keeper::Keeper;
 use super::plan::{Stage, is_tracked_by, stage};
+use super::prune::Stray;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::objects::Write;
 use crate::cluster::{Error, Kind};
@@ -56,8 +57,8 @@ impl Keeper {
         match self.try_pass(&plan, &commit.sha, manifests, problems, again).await {
             Ok(()) => {}
             Err(error) => {
-                self.observed = None;
                 self.fail("ClusterUnavailable", error.to_string());
+                self.context.publisher.failed(&self.name);
             }
         }
     }
@@ -116,7 +117,8 @@ impl Keeper {
             for object in self.context.cluster.list_managed(&kind).await? {
                 let Some(key) = ObjectKey::of(&object) else { continue };
                 if is_tracked_by(&self.name, &key, &object) {
-                    self.strays.insert(key.clone(), kind.clone());
+                    let stray = Stray { kind: kind.clone(), kept: None };
+                    self.strays.entry(key.clone()).or_insert(stray);
                 }
                 live.insert(key, object);
             }
@@ -205,7 +207,7 @@ impl Keeper {
                 continue;
             }
             if complete {
-                self.strays.insert(key, entry.kind);
+                self.strays.insert(key, Stray { kind: entry.kind, kept: None });
             } else {
                 self.entries.insert(key, entry);
             }

@@ -1,10 +1,14 @@
 //! The status of a `GitSync`: a pure function of what its keeper knows, written only when it changes.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::entry::{Drifted, Entry};
-use crate::api::{DriftedObject, GitSyncStatus};
+use super::prune::Stray;
+use crate::api::{DriftedObject, GitSyncStatus, ObjectRef};
+use crate::core::object::ObjectKey;
 use crate::git::Problem;
 
 /// Drifted objects listed; the count tells the rest.
@@ -22,6 +26,8 @@ pub struct Facts<'a> {
     pub synced: Option<&'a str>,
     /// The objects.
     pub entries: &'a mut dyn Iterator<Item = &'a Entry>,
+    /// What left Git and is still there.
+    pub strays: &'a HashMap<ObjectKey, Stray>,
     /// What could not be read.
     pub problems: &'a [Problem],
     /// What could not be done, if anything.
@@ -47,13 +53,15 @@ pub struct Failure {
 
 /// The status that says all this. Conditions that have not changed keep their transition times from `before`.
 pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSyncStatus {
-    let Facts { generation, observed, synced, entries, problems, failure, limit, paused, kinds } = facts;
+    let Facts { generation, observed, synced, entries, strays, problems, failure, limit, paused, kinds } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     for entry in entries {
         objects += 1;
         open += usize::from(entry.glass.is_some());
         drift.extend(entry.drifted.as_ref().map(|drifted| listed(entry, drifted)));
     }
+    let left = strays.iter().filter(|(_, stray)| stray.kept.is_none());
+    drift.extend(left.map(|(key, _)| unwanted(key, before, now)));
     drift.sort_by_cached_key(|object| format!("{:?}", object.object));
     let drifted = drift.len();
     drift.truncate(LISTED);
@@ -144,6 +152,19 @@ fn listed(entry: &Entry, drifted: &Drifted) -> DriftedObject {
         since: Time(*since),
         by: by.clone(),
         why: Some(why.clone()),
+    }
+}
+
+/// An object that left Git and is still there. Since when is remembered by the status itself.
+fn unwanted(key: &ObjectKey, before: &GitSyncStatus, now: Timestamp) -> DriftedObject {
+    let object = ObjectRef::from(key);
+    let known = before.drift.iter().find(|known| known.object == object);
+    DriftedObject {
+        since: known.map_or(Time(now), |known| known.since.clone()),
+        object,
+        paths: Vec::new(),
+        by: None,
+        why: Some("it left Git; prune is off, or waits for a complete sync".to_owned()),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::entry::{Drifted, Entry, version};
 use super::heal::{End, Writing};
 use super::keeper::Keeper;
-use super::plan::{Policy, Response, is_tracked_by, is_within_limit, may_prune, respond};
+use super::plan::{Policy, Response, is_tracked_by, respond};
 use super::report::{Author, author, since, summary};
 use crate::cluster::{Cause, Error, Kind};
 use crate::core::breakglass;
@@ -123,8 +123,8 @@ impl Keeper {
             }
             Some(object) => {
                 let state = State::whole(object);
-                let identities = self.context.identities.borrow();
-                let drift = drift(&managed, &state, &|entry| identities.is_interactive(entry));
+                let rules = self.context.rules.borrow();
+                let drift = drift(&managed, &state, &|entry| rules.identities.is_interactive(entry));
                 let response = respond(&state, &drift, policy);
                 (drift, response)
             }
@@ -166,9 +166,9 @@ impl Keeper {
 
     async fn carry_out(&self, job: &Job) -> Result<End, Error> {
         let Some(entry) = self.entries.get(&job.key) else { return Ok(End::Terminating) };
-        let identities = self.context.identities.borrow().clone();
+        let rules = self.context.rules.borrow().clone();
         let (cluster, managed, kind) = (&self.context.cluster, &entry.managed, &entry.kind);
-        let end = Writing { cluster, identities: &identities, managed, kind }.settle(job.live.clone()).await;
+        let end = Writing { cluster, identities: &rules.identities, managed, kind }.settle(job.live.clone()).await;
         if matches!(end, Ok(End::Done(_))) && job.live.is_none() && job.key.kind == "CustomResourceDefinition" {
             self.wait_until_served(kind, &job.key).await?;
             self.context.cluster.refresh().await?;
@@ -254,62 +254,6 @@ impl Keeper {
             failures,
             retry: Some(Instant::now() + wait),
         });
-    }
-
-    async fn see_stray(&mut self, key: ObjectKey, object: &Value) {
-        let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
-        if let Ok(Some(kind)) = self.context.cluster.kind(text("apiVersion"), text("kind")).await {
-            let new = self.strays.insert(key, kind).is_none();
-            if new && self.observed.is_some() && self.failure.is_none() {
-                self.prune().await;
-            }
-        }
-    }
-
-    /// Deletes what left Git: only after a complete reading, only what says it is ours, and never most of it at once.
-    pub(super) async fn prune(&mut self) {
-        let Some(plan) = &self.plan else { return };
-        if self.strays.is_empty()
-            || !plan.prune
-            || !self.problems.is_empty()
-            || self.failure.is_some()
-            || self.is_paused()
-        {
-            return;
-        }
-        if !is_within_limit(self.strays.len(), self.entries.len()) {
-            let (stray, all) = (self.strays.len(), self.strays.len() + self.entries.len());
-            let message = format!(
-                "{stray} of {all} objects left Git at once, which looks like an accident; nothing was deleted. Remove them in \
-                 smaller steps, or delete them by hand"
-            );
-            self.fail("PruneLimit", message);
-            return;
-        }
-        let revision = self.observed.clone().unwrap_or_default();
-        for (key, kind) in self.strays.clone() {
-            match self.prune_one(&key, &kind, &revision).await {
-                Ok(true) => drop(self.strays.remove(&key)),
-                Ok(false) => {}
-                Err(error) => self.fail("PruneFailed", error.to_string()),
-            }
-        }
-    }
-
-    /// `true` when the object is gone or going, or was never ours to delete.
-    async fn prune_one(&self, key: &ObjectKey, kind: &Kind, revision: &str) -> Result<bool, Error> {
-        let Some(object) = self.context.cluster.get(kind, key).await? else { return Ok(true) };
-        if !is_tracked_by(&self.name, key, &object) {
-            return Ok(true);
-        }
-        if let Err(kept) = may_prune(key, &object) {
-            self.context.pruned(&self.name, revision, key, Some(kept.to_string()));
-            return Ok(true);
-        }
-        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-        self.context.cluster.delete(kind, key, uid).await?;
-        self.context.pruned(&self.name, revision, key, None);
-        Ok(true)
     }
 }
 

@@ -24,11 +24,10 @@ use super::review::Review;
 use super::trial::Trial;
 use super::upstream::Upstream;
 use super::{own, register, witness};
-use crate::core::breakglass::{Limits, Refused};
-use crate::core::judge::{Judgement, Verdict, Why};
+use crate::core::breakglass::Refused;
+use crate::core::judge::{Rules, Judgement, Verdict, Why};
 use crate::core::snapshot::Snapshot;
 use crate::core::stamp::{Stamps, Write};
-use crate::core::who::Identities;
 use crate::evidence::{Evidence, Kind, Metrics};
 
 /// All that answering reviews takes.
@@ -45,15 +44,6 @@ pub struct Webhook {
     pub metrics: Metrics,
     /// What time it is.
     pub clock: fn() -> Timestamp,
-}
-
-/// What the judge knows besides the desired state.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Who is who.
-    pub identities: Identities,
-    /// How long a break-glass may last.
-    pub limits: Limits,
 }
 
 /// Largest body that is read. An API server takes requests of up to 3 MiB; a review holds two such objects, and the rest

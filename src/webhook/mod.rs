@@ -22,4 +22,5 @@ mod trial;
 pub mod upstream;
 mod witness;
 
-pub use admit::{Rules, Webhook, router};
+pub use admit::{Webhook, router};
+pub use crate::core::judge::Rules;

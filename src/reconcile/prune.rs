@@ -1,0 +1,109 @@
+//! Deleting what left Git: only after a complete reading, only what says it is ours, never most of it at once.
+//!
+//! A *stray* is an object that carries our tracking-id and that Git does not declare. Strays that are kept stay known, so that
+//! each is reported once and shown in the status.
+
+use serde_json::Value;
+
+use super::keeper::Keeper;
+use super::plan::{is_tracked_by, is_within_limit, may_prune};
+use crate::cluster::{Error, Kind};
+use crate::core::object::ObjectKey;
+
+/// An object that left Git and is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// How to address it.
+    pub kind: Kind,
+    /// Why it is kept, once that is known.
+    pub kept: Option<String>,
+}
+
+/// What a look at a stray shows.
+enum Finding {
+    /// Gone, going, or never ours.
+    NotOurs,
+    /// Not to be deleted, for this reason.
+    Keep(String),
+    /// To be deleted: exactly the object with this uid.
+    Delete(String),
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// An undeclared object that says it is ours came into sight.
+    pub(super) async fn see_stray(&mut self, key: ObjectKey, object: &Value) {
+        let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
+        let Ok(Some(kind)) = self.context.cluster.kind(text("apiVersion"), text("kind")).await else { return };
+        if !self.strays.contains_key(&key) {
+            self.strays.insert(key, Stray { kind, kept: None });
+            self.prune().await;
+        }
+    }
+
+    /// Deletes every stray that may be deleted, if anything may be deleted now.
+    pub(super) async fn prune(&mut self) {
+        if self.strays.is_empty() || !self.may_prune_now() {
+            return;
+        }
+        if let Err(error) = self.try_prune().await {
+            self.fail("PruneFailed", error.to_string());
+        }
+    }
+
+    fn may_prune_now(&self) -> bool {
+        let wanted = self.plan.as_ref().is_some_and(|plan| plan.prune);
+        wanted && self.observed.is_some() && self.problems.is_empty() && self.failure.is_none() && !self.is_paused()
+    }
+
+    async fn try_prune(&mut self) -> Result<(), Error> {
+        let mut doomed = Vec::new();
+        for (key, stray) in self.strays.clone() {
+            match self.look_at(&key, &stray.kind).await? {
+                Finding::NotOurs => drop(self.strays.remove(&key)),
+                Finding::Keep(why) => self.keep_stray(key, stray, why),
+                Finding::Delete(uid) => doomed.push((key, stray.kind, uid)),
+            }
+        }
+        if !is_within_limit(doomed.len(), self.entries.len()) {
+            self.fail("PruneLimit", too_many(doomed.len(), self.entries.len()));
+            return Ok(());
+        }
+        let revision = self.observed.clone().unwrap_or_default();
+        for (key, kind, uid) in doomed {
+            self.context.cluster.delete(&kind, &key, &uid).await?;
+            self.context.pruned(&self.name, &revision, &key, None);
+            self.strays.remove(&key);
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self, key: &ObjectKey, kind: &Kind) -> Result<Finding, Error> {
+        let Some(object) = self.context.cluster.get(kind, key).await? else { return Ok(Finding::NotOurs) };
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        if text("/metadata/deletionTimestamp").is_some() || !is_tracked_by(&self.name, key, &object) {
+            return Ok(Finding::NotOurs);
+        }
+        Ok(match may_prune(key, &object) {
+            Err(kept) => Finding::Keep(kept.to_string()),
+            Ok(()) => Finding::Delete(text("/metadata/uid").unwrap_or_default()),
+        })
+    }
+
+    fn keep_stray(&mut self, key: ObjectKey, stray: Stray, why: String) {
+        if stray.kept.as_ref() != Some(&why) {
+            let revision = self.observed.clone().unwrap_or_default();
+            self.context.pruned(&self.name, &revision, &key, Some(why.clone()));
+            self.strays.insert(key, Stray { kept: Some(why), ..stray });
+        }
+    }
+}
+
+fn too_many(doomed: usize, declared: usize) -> String {
+    let all = doomed + declared;
+    format!(
+        "{doomed} of {all} objects left Git at once, which looks like an accident; nothing was deleted. Remove them in smaller \
+         steps, or delete them by hand"
+    )
+}
