@@ -151,15 +151,15 @@ mod tests {
     #[test]
     fn an_allowed_request_is_answered_briefly() {
         let body = String::from_utf8(Answer::default().to_bytes("a\"b", true)).expect("UTF-8");
-        insta::assert_snapshot!(body, @"");
+        insta::assert_snapshot!(body, @r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"a\"b","allowed":true}}"#);
     }
 
     #[test]
     fn annotations_are_created_before_they_are_written() {
         let writes = [Write::Set("holdfast.dev/break-glass-by", "al~ice".to_owned()), Write::Remove("holdfast.dev/x")];
         let text = |annotated| String::from_utf8(patch(&writes, annotated).0).expect("UTF-8");
-        insta::assert_snapshot!(text(true), @"");
-        insta::assert_snapshot!(text(false), @"");
+        insta::assert_snapshot!(text(true), @r#"[{"op":"add","path":"/metadata/annotations/holdfast.dev~1break-glass-by","value":"al~ice"},{"op":"remove","path":"/metadata/annotations/holdfast.dev~1x"}]"#);
+        insta::assert_snapshot!(text(false), @r#"[{"op":"add","path":"/metadata/annotations","value":{}},{"op":"add","path":"/metadata/annotations/holdfast.dev~1break-glass-by","value":"al~ice"},{"op":"remove","path":"/metadata/annotations/holdfast.dev~1x"}]"#);
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub(super) struct Resource<'a> {
     #[serde(borrow, default)]
     pub version: Text<'a>,
     /// Plural name.
-    #[serde(borrow)]
-    pub resource: Text<'a>,
+    #[serde(borrow, rename = "resource")]
+    pub plural: Text<'a>,
 }
 
 /// What a request does.
@@ -205,6 +205,3 @@ impl PartialEq<&str> for Text<'_> {
         self.0 == *other
     }
 }
-
-#[cfg(test)]
-mod tests;

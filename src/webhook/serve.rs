@@ -34,7 +34,7 @@ pub struct Leave {
 
 /// How long a connection may idle. The API server gives up after 90 s; closing before it does makes for sporadic `EOF`s. To
 /// hyper, waiting for the next request's headers and waiting for the rest of them is one time.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 
 /// A client that does not finish its handshake by now never will.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -88,7 +88,7 @@ async fn go(handle: Handle<SocketAddr>, shutdown: Shutdown, leave: Leave) {
     shutdown.requested().await;
     sleep(leave.lame_duck).await;
     handle.graceful_shutdown(Some(leave.drain));
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// HTTP/2 has a frame for this, which draining sends; HTTP/1 has only the answer to the next request.

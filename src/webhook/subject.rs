@@ -29,7 +29,7 @@ impl Subject {
             "" => Self::Object(key(review, &review.kind.group, &review.kind.kind)),
             "scale" => {
                 let group = &review.resource.group;
-                let parent = snapshot.kind_of(group, &review.resource.resource);
+                let parent = snapshot.kind_of(group, &review.resource.plural);
                 parent.map_or(Self::NotOurs, |kind| Self::Scale(key(review, group, kind)))
             }
             _ => Self::NotOurs,
@@ -51,7 +51,7 @@ pub(super) fn place(review: &Review<'_>) -> Place {
     Place {
         group: review.resource.group.to_string(),
         version: review.resource.version.to_string(),
-        resource: review.resource.resource.to_string(),
+        resource: review.resource.plural.to_string(),
         namespace: review.object_namespace().map(str::to_owned),
         name: review.object_name().to_owned(),
     }

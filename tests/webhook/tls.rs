@@ -1,0 +1,173 @@
+//! Real handshakes: both HTTP versions, and certificates that change under load.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use holdfast::certs::{Bundle, issue};
+use holdfast::core::snapshot::Mode;
+use holdfast::shutdown::{DRAIN, Shutdown};
+use holdfast::webhook::serve::{Leave, serve};
+use holdfast::webhook::tls::{Brought, Files, Serving, pair};
+use prometheus_client::metrics::counter::Counter;
+use reqwest::{Certificate, Client, ClientBuilder, StatusCode, Version};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::desk::{Desk, EDIT_REPLICAS};
+
+/// Far more than anything here takes; only a hang gets this far.
+pub const LONG: Duration = Duration::from_secs(30);
+
+/// A server on a port of its own.
+pub struct Running {
+    pub address: SocketAddr,
+    pub shutdown: Shutdown,
+    pub served: JoinHandle<std::io::Result<()>>,
+}
+
+// === impl Running ===
+
+impl Running {
+    pub fn start(serving: Arc<Serving>, router: Router, leave: Leave) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let shutdown = Shutdown::new(DRAIN);
+        let served = tokio::spawn(serve(listener, serving, router, shutdown.clone(), leave));
+        Self { address, shutdown, served }
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://{}/validate", self.address)
+    }
+}
+
+pub fn bundle() -> Bundle {
+    let names = ["127.0.0.1".to_owned()];
+    issue(&names, Duration::from_hours(24), jiff::Timestamp::now()).expect("a certificate")
+}
+
+pub fn serving(bundle: &Bundle) -> Arc<Serving> {
+    Serving::new(pair(bundle.chain.as_bytes(), bundle.key.as_bytes()).expect("a pair"))
+}
+
+pub fn client(trusting: &[&Bundle]) -> ClientBuilder {
+    // Whoever comes first; it is the same provider for all.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let authority = |bundle: &&Bundle| Certificate::from_pem(bundle.ca.as_bytes()).expect("a certificate");
+    Client::builder().tls_certs_only(trusting.iter().map(authority)).no_proxy()
+}
+
+pub async fn post(client: &Client, url: &str) -> reqwest::Result<(StatusCode, Version)> {
+    let response = client.post(url).body(EDIT_REPLICAS).send().await?;
+    let (status, version) = (response.status(), response.version());
+    response.bytes().await?;
+    Ok((status, version))
+}
+
+#[tokio::test]
+async fn both_http_versions_are_spoken() {
+    let (bundle, desk) = (bundle(), Desk::new(Mode::Deny));
+    let server = Running::start(serving(&bundle), desk.router.clone(), Leave::default());
+    for (client, version) in [
+        (client(&[&bundle]).http1_only(), Version::HTTP_11),
+        (client(&[&bundle]).http2_prior_knowledge(), Version::HTTP_2),
+        (client(&[&bundle]), Version::HTTP_2),
+    ] {
+        let client = client.build().expect("a client");
+        assert_eq!(post(&client, &server.url()).await.expect("an answer"), (StatusCode::OK, version));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_handshake_fails_while_certificates_change() {
+    let (old, new) = (bundle(), bundle());
+    let (serving, desk) = (serving(&old), Desk::new(Mode::Deny));
+    let server = Running::start(serving.clone(), desk.router.clone(), Leave::default());
+    let stop = Arc::new(AtomicBool::new(false));
+    let handshakes = tokio::spawn(handshakes(server.url(), both(&old, &new), stop.clone()));
+    for bundle in [&new, &old].into_iter().cycle().take(20) {
+        serving.set(pair(bundle.chain.as_bytes(), bundle.key.as_bytes()).expect("a pair"));
+        post(&both(&old, &new), &server.url()).await.expect("a handshake");
+    }
+    stop.store(true, Ordering::SeqCst);
+    assert!(handshakes.await.expect("no panic") > 0);
+    let only_new = client(&[&new]).build().expect("a client");
+    assert!(post(&only_new, &server.url()).await.is_err(), "the old certificate is served");
+}
+
+fn both(old: &Bundle, new: &Bundle) -> Client {
+    client(&[old, new]).http1_only().pool_max_idle_per_host(0).build().expect("a client")
+}
+
+async fn handshakes(url: String, client: Client, stop: Arc<AtomicBool>) -> usize {
+    let mut done = 0;
+    while !stop.load(Ordering::SeqCst) {
+        post(&client, &url).await.expect("a handshake");
+        done += 1;
+    }
+    done
+}
+
+/// Writes a pair the way the kubelet does: into a new folder, which one renamed symlink then makes current.
+fn mount(folder: &Path, version: &str, chain: &str, key: &str) {
+    let data = folder.join(format!("..{version}"));
+    std::fs::create_dir(&data).expect("a folder");
+    std::fs::write(data.join("tls.crt"), chain).expect("a file");
+    std::fs::write(data.join("tls.key"), key).expect("a file");
+    let link = folder.join("..data_tmp");
+    std::os::unix::fs::symlink(data.file_name().expect("a name"), &link).expect("a link");
+    std::fs::rename(link, folder.join("..data")).expect("a rename");
+}
+
+fn mounted(folder: &Path, bundle: &Bundle) -> Files {
+    mount(folder, "first", &bundle.chain, &bundle.key);
+    let file = |name: &str| {
+        std::os::unix::fs::symlink(Path::new("..data").join(name), folder.join(name)).expect("a link");
+        folder.join(name)
+    };
+    Files { chain: file("tls.crt"), key: file("tls.key") }
+}
+
+#[tokio::test]
+async fn half_a_pair_is_not_served() {
+    let (folder, first, second) = (tempfile::tempdir().expect("a folder"), bundle(), bundle());
+    let (mut brought, _) = Brought::read(mounted(folder.path(), &first)).await.expect("a pair");
+    assert!(brought.changed().await.expect("readable").is_none());
+    mount(folder.path(), "half", &second.chain, &first.key);
+    let refused = brought.changed().await.expect_err("chain and key do not match");
+    assert_eq!(refused.to_string(), "failed to use the certificate chain with the private key");
+    assert!(brought.changed().await.expect("told once").is_none());
+    mount(folder.path(), "whole", &second.chain, &second.key);
+    assert!(brought.changed().await.expect("a pair").is_some());
+    mount(folder.path(), "nonsense", "no certificate", "");
+    brought.changed().await.expect_err("nothing in it");
+}
+
+#[tokio::test]
+async fn a_mounted_secret_is_followed_through_its_symlink() {
+    let (folder, first, second) = (tempfile::tempdir().expect("a folder"), bundle(), bundle());
+    let (brought, pair) = Brought::read(mounted(folder.path(), &first)).await.expect("a pair");
+    let (serving, failures, desk) = (Serving::new(pair), Counter::default(), Desk::new(Mode::Deny));
+    let server = Running::start(serving.clone(), desk.router.clone(), Leave::default());
+    let follow = tokio::spawn(brought.follow(serving, Duration::from_millis(5), failures.clone()));
+
+    mount(folder.path(), "half", &second.chain, &first.key);
+    timeout(LONG, until(|| failures.get() > 0)).await.expect("it is noticed");
+    post(&client(&[&first]).build().expect("a client"), &server.url()).await.expect("the last good pair stays");
+
+    mount(folder.path(), "whole", &second.chain, &second.key);
+    let new_one = client(&[&second]).pool_max_idle_per_host(0).build().expect("a client");
+    let followed = async { while post(&new_one, &server.url()).await.is_err() {} };
+    timeout(LONG, followed).await.expect("the new pair is served");
+    follow.abort();
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
+}
