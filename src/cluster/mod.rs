@@ -7,6 +7,7 @@ pub mod error;
 pub mod events;
 pub mod kinds;
 pub mod objects;
+pub mod rights;
 pub mod watch;
 
 use kube::Client;

@@ -122,12 +122,12 @@ fn request(reason: &str, new: &State<'_>, limits: &Limits) -> Result<Request, Re
         return Err(Refused::NoReason);
     }
     let length = match new.annotation(BREAK_GLASS_FOR) {
-        Some(typed) => typed.parse().map_err(|_| Refused::BadDuration(typed.to_owned()))?,
+        Some(typed) => match typed.parse() {
+            Ok(length) if length > SignedDuration::ZERO => length,
+            _ => return Err(Refused::BadDuration(typed.to_owned())),
+        },
         None => limits.default,
     };
-    if length <= SignedDuration::ZERO {
-        return Err(Refused::BadDuration(length.to_string()));
-    }
     if length > limits.max {
         return Err(Refused::TooLong { asked: length, max: limits.max });
     }

@@ -108,6 +108,7 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node, live: Option<&Value>, trail: &Trail<'_>) {
         match (&node.shape, live) {
             (Shape::Nothing, live) if is_nothing(live) => {}
+            (Shape::Nothing, live) if self.is_open_struct(live, trail) => {}
             (Shape::Nothing, live) => self.deviates(node.line, Some(Value::Null), live, trail),
             (Shape::Leaf(declared), live) => self.leaf(node, declared, live, trail),
             (Shape::Fields(fields), live) => self.fields(fields, live, trail),
@@ -117,11 +118,9 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, node: &Node, declared: &Value, live: Option<&Value>, trail: &Trail<'_>) {
-        let agrees = match live {
-            Some(live) => same(declared, live) || self.is_open_struct(declared, live, trail),
-            None => declared.is_null(),
-        };
-        if !agrees {
+        let empty = declared.as_object().is_some_and(serde_json::Map::is_empty);
+        let agrees = same(declared, live.unwrap_or(&Value::Null));
+        if !agrees && !(empty && self.is_open_struct(live, trail)) {
             self.deviates(node.line, Some(declared.clone()), live, trail);
         }
     }
@@ -135,12 +134,17 @@ impl Walk<'_> {
         }
     }
 
-    /// Elements usually stand in Git's order, so the search for each starts where the last one was found.
+    /// Elements usually stand in Git's order, so the search for each starts where the last one was found. A key that is
+    /// there twice is a change: of two `env` entries with one name the last one counts, and it need not be Git's.
     fn elements(&mut self, elements: &[(MergeKey, Node)], live: &[Value], trail: &Trail<'_>) {
         let mut next = 0;
         for (key, node) in elements {
             let trail = Trail { up: Some(trail), step: Borrowed::Key(key) };
             match position_from(live, next, |element| key.matches(element)) {
+                Some(position) if live.iter().skip(position + 1).any(|element| key.matches(element)) => {
+                    let twice = live.iter().filter(|element| key.matches(element)).cloned().collect();
+                    self.deviates(node.line, Some(node.element(key)), Some(&twice), &trail);
+                }
                 Some(position) => {
                     self.node(node, live.get(position), &trail);
                     next = position + 1;
@@ -159,14 +163,13 @@ impl Walk<'_> {
 
     /// `resources: {}` in Git leaves the struct open: what others put into it is undeclared, not changed. An *atomic* `{}`
     /// (a selector) is a value, and filling it is a change. Only ownership tells them apart: nobody can own a field inside
-    /// something atomic.
-    fn is_open_struct(&self, declared: &Value, live: &Value, trail: &Trail<'_>) -> bool {
-        let empty = declared.as_object().is_some_and(serde_json::Map::is_empty);
-        empty && live.is_object() && {
+    /// something atomic, and who fills it takes it from us. (What a mutating webhook fills in, nobody owns at all.)
+    fn is_open_struct(&self, live: Option<&Value>, trail: &Trail<'_>) -> bool {
+        live.is_some_and(Value::is_object) && {
             let path = trail.path();
             self.state.owners().any(|entry| {
                 let owned = path.steps().iter().try_fold(entry.fields, |fields, step| fields.child(step));
-                owned.is_some_and(|fields| fields.children().next().is_some())
+                owned.is_some_and(|fields| fields.children().next().is_some() || (entry.is_ours() && fields.is_leaf()))
             })
         }
     }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::fields::{self, Fields};
 use super::manifest::{Lines, Manifest};
 use super::path::{MergeKey, Path, Step};
+use super::value::{is_nothing, same};
 
 /// The declared paths and values of one object, as a tree.
 #[derive(Debug, Clone)]
@@ -98,14 +99,21 @@ impl Declaration {
         rest.iter().try_fold(section, |node, step| node.child(step))
     }
 
+    /// Does Git declare something at exactly this place or below it, members of sets included?
+    pub fn declares(&self, path: &Path) -> bool {
+        let is_member = || {
+            let (last, list) = path.steps().split_last()?;
+            let Shape::Members(members) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };
+            Some(members.iter().any(|member| *last == Step::Value(member.clone())))
+        };
+        self.find(path).is_some() || is_member().unwrap_or_default()
+    }
+
     /// The merge key of a manifest's list element: what an index in a rule means.
     pub fn key_of(&self, list: &[Step], element: &Value) -> Option<MergeKey> {
-        match &self.find(&Path::new(list.to_vec()))?.shape {
-            Shape::Elements(elements) => {
-                elements.iter().map(|(key, _)| key).find(|key| key.matches_as_written(element)).cloned()
-            }
-            _ => None,
-        }
+        let Shape::Elements(elements) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };
+        let fits = |(key, node): &&(MergeKey, Node)| key.matches_as_written(element) && node.writes_key_of(key, element);
+        elements.iter().find(fits).map(|(key, _)| key.clone())
     }
 
     /// Does it declare nothing at all?
@@ -141,6 +149,12 @@ impl Node {
             element.entry(name).or_insert_with(|| value.clone());
         }
         Value::Object(element)
+    }
+
+    /// Does Git spell out the same fields of the key here as in this element? Ownership lists only those that are written.
+    fn writes_key_of(&self, key: &MergeKey, element: &Value) -> bool {
+        let declared = |name: &str| self.child(&Step::Field(name.into())).is_some();
+        key.fields().all(|(name, _)| declared(name) == element.get(name).is_some())
     }
 
     /// The declared child one step down.
@@ -246,7 +260,7 @@ impl<'a> Written<'a> {
 
     fn element(self, key: &MergeKey) -> Self {
         let elements = self.value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let position = elements.iter().position(|element| key.matches_as_written(element));
+        let position = key.position_as_written(elements);
         let lines = self.lines.zip(position).and_then(|(lines, position)| lines.element(position));
         self.below(position.and_then(|position| elements.get(position)), lines)
     }
@@ -284,13 +298,16 @@ impl Depth {
 /// Do the manifest, our owned paths and the live values agree completely?
 fn says_the_same(owned: Fields<'_>, written: &Value, live: &Value, depth: Depth) -> bool {
     if owned.is_leaf() {
-        return super::value::same(written, live);
+        return same(written, live);
     }
     let mut steps = 0;
     let owned_agrees = owned.children().all(|(step, below)| {
         steps += 1;
-        let pair = find_as_written(&step, written).zip(step.find(live));
-        pair.is_some_and(|(written, live)| says_the_same(below, written, live, depth.below(&step)))
+        match (find_as_written(&step, written), step.find(live)) {
+            (Some(written), Some(live)) => says_the_same(below, written, live, depth.below(&step)),
+            (Some(written), None) => below.is_leaf() && is_nothing(Some(written)),
+            (None, _) => false,
+        }
     });
     owned_agrees && steps == claims(written, depth)
 }
@@ -298,7 +315,10 @@ fn says_the_same(owned: Fields<'_>, written: &Value, live: &Value, depth: Depth)
 /// The child of a manifest node one step down; list elements may leave key fields to their defaults there.
 fn find_as_written<'v>(step: &Step, written: &'v Value) -> Option<&'v Value> {
     match step {
-        Step::Key(key) => written.as_array()?.iter().find(|element| key.matches_as_written(element)),
+        Step::Key(key) => {
+            let elements = written.as_array()?;
+            elements.get(key.position_as_written(elements)?)
+        }
         Step::Field(_) | Step::Value(_) => step.find(written),
     }
 }

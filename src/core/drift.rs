@@ -4,25 +4,32 @@
 //! drift an edit [`introduced`]. A guarded user's edit is denied exactly when the reconciler would have to undo some of it:
 //! `tests/agree.rs` holds that law.
 
-use super::compare::{Deviation, Kind, Scope, compare};
+use serde_json::Value;
+
+use super::compare::{Deviation, Scope, compare};
+use super::path::Path;
 use super::snapshot::{Managed, Undeclared};
 use super::state::State;
-use super::undeclared::{IsPerson, differs_undeclared, undeclared};
+use super::undeclared::{IsPerson, Look, differs_undeclared, undeclared};
+use super::value::same;
 
 /// Where the cluster differs from Git in a way that matters: what the reconciler has to undo. Empty ⇔ in sync.
+///
+/// Leftovers of our own are always undone; what people added only if the policy says so, and otherwise it is their business
+/// like any other manager's.
 pub fn drift(managed: &Managed, state: &State<'_>, is_person: IsPerson<'_>) -> Vec<Deviation> {
+    let nobody: IsPerson<'_> = &|_| false;
+    let is_person = if managed.sync.undeclared == Undeclared::Deny { is_person } else { nobody };
     let mut found = compare(&managed.declaration, state, Scope::Whole);
-    if managed.sync.undeclared != Undeclared::Allow {
-        let mut undeclared = undeclared(&managed.declaration, state, is_person, Scope::Whole);
-        undeclared.retain(|deviation| deviation.kind == Kind::Leftover || managed.sync.undeclared == Undeclared::Deny);
-        found.extend(undeclared);
-    }
+    let look = Look { is_person, scope: Scope::Whole, before: None, exclusions: &managed.exclusions };
+    found.extend(undeclared(&managed.declaration, state, &look));
     managed.exclusions.subtract_from(&mut found);
     found
 }
 
-/// `drift(new) − drift(old)`, over the sections in `scope`, with undeclared additions even where the policy merely warns of
-/// them. A deviation that only takes another wrong value is introduced again; one that was there before is not.
+/// The drift of `new` at those places where it is not what `old` was, over the sections in `scope`, with undeclared additions
+/// even where the policy merely warns of them. A place that takes another wrong value is introduced again; one that stays as
+/// wrong as it was, or comes nearer to Git, is not.
 ///
 /// Ownership is the costly half (`managedFields` is often longer than the object), so it is read only when something that
 /// Git does not declare differs at all.
@@ -30,13 +37,10 @@ pub fn introduced(managed: &Managed, change: &Change<'_, '_>) -> Vec<Deviation> 
     let Change { old, new, scope, is_person } = *change;
     let declaration = &managed.declaration;
     let mut found = compare(declaration, new, scope);
-    if !found.is_empty() {
-        subtract(&mut found, &compare(declaration, old, scope));
-    }
+    found.retain(|deviation| differs_at(&deviation.path, old.object, new.object));
     if managed.sync.undeclared != Undeclared::Allow && differs_undeclared(declaration, old.object, new.object, scope) {
-        let mut added = undeclared(declaration, new, is_person, scope);
-        subtract(&mut added, &undeclared(declaration, old, is_person, scope));
-        found.extend(added);
+        let look = Look { is_person, scope, before: Some(old.object), exclusions: &managed.exclusions };
+        found.extend(undeclared(declaration, new, &look));
     }
     managed.exclusions.subtract_from(&mut found);
     found
@@ -55,9 +59,9 @@ pub struct Change<'a, 's> {
     pub is_person: IsPerson<'a>,
 }
 
-/// What is in `found` and was not there `before`, at the same place and in the same wrong way. Where Git's value stands in its
-/// file does not matter.
-fn subtract(found: &mut Vec<Deviation>, before: &[Deviation]) {
-    let same = |a: &Deviation, b: &Deviation| a.path == b.path && a.kind == b.kind && a.live == b.live;
-    found.retain(|new| !before.iter().any(|old| same(old, new)));
+fn differs_at(path: &Path, old: &Value, new: &Value) -> bool {
+    match (path.find_all(old).as_slice(), path.find_all(new).as_slice()) {
+        ([], [one]) | ([one], []) => !same(&Value::Null, one),
+        (old, new) => old.len() != new.len() || old.iter().zip(new).any(|(old, new)| !same(old, new)),
+    }
 }

@@ -58,6 +58,7 @@ enum Any {
     Step,
     Field(String),
     Element(MergeKey),
+    Member(Value),
 }
 
 // === impl Selector ===
@@ -88,24 +89,59 @@ impl std::str::FromStr for Pointer {
 
 impl Pointer {
     /// Resolves the pointer against a manifest: a number under a list becomes the merge key of Git's element at that
-    /// position, so that `containers/0` keeps meaning it after a sidecar was put before it.
-    fn resolve(&self, manifest: &Value, keys: KeysAt<'_>) -> Pattern {
-        let mut pattern = Pattern::new();
-        let mut node = Some(manifest);
-        let mut path = Vec::new();
-        for segment in &self.0 {
-            let element = node.and_then(Value::as_array).zip(segment.parse().ok());
-            let key = element.and_then(|(list, index): (_, usize)| keys(&path, list.get(index)?));
-            let step = match (segment.as_str(), key) {
-                ("*", _) => Any::Step,
-                (_, Some(key)) => Any::Element(key),
-                (name, None) => Any::Field(name.to_owned()),
-            };
-            node = node.and_then(|node| child_as_written(node, segment));
-            path.extend(step.to_step());
-            pattern.push(step);
+    /// position, so that `containers/0` keeps meaning it after a sidecar was put before it. A position below `*` means
+    /// another key under each of Git's elements, so the pointer becomes several patterns.
+    fn resolve(&self, manifest: &Value, keys: KeysAt<'_>) -> Vec<Pattern> {
+        let mut starts = vec![Resolving { pattern: Pattern::new(), place: Some((Vec::new(), manifest)) }];
+        for (at, segment) in self.0.iter().enumerate() {
+            let positions_follow = self.0[at + 1..].iter().any(|segment| segment.parse::<usize>().is_ok());
+            starts = starts.into_iter().flat_map(|start| start.down(segment, positions_follow, keys)).collect();
         }
-        pattern
+        starts.into_iter().map(|resolved| resolved.pattern).collect()
+    }
+}
+
+/// A pointer on its way down a manifest.
+struct Resolving<'v> {
+    pattern: Pattern,
+    /// The path so far and Git's node there, as long as the pointer leads to one place in Git.
+    place: Option<(Vec<Step>, &'v Value)>,
+}
+
+// === impl Resolving ===
+
+impl<'v> Resolving<'v> {
+    fn down(self, segment: &str, positions_follow: bool, keys: KeysAt<'_>) -> Vec<Self> {
+        if segment != "*" {
+            return vec![self.to(segment, keys)];
+        }
+        let each = if positions_follow { self.each_in_git(keys) } else { Vec::new() };
+        let pattern = self.pattern.into_iter().chain([Any::Step]).collect();
+        each.into_iter().chain([Self { pattern, place: None }]).collect()
+    }
+
+    fn to(&self, segment: &str, keys: KeysAt<'_>) -> Self {
+        let below = self.place.as_ref().and_then(|(path, node)| {
+            let child = child_as_written(node, segment)?;
+            let step = match (node, child) {
+                (Value::Array(_), Value::Object(_)) => Step::Key(keys(path, child)?),
+                (Value::Array(_), member) => Step::Value(member.clone()),
+                _ => Step::Field(segment.into()),
+            };
+            Some((step, child))
+        });
+        let any = below.as_ref().map_or_else(|| Any::Field(segment.to_owned()), |(step, _)| Any::of(step));
+        let place = below.zip(self.place.as_ref()).map(|((step, child), (path, _))| ([&path[..], &[step]].concat(), child));
+        Self { pattern: [&self.pattern[..], &[any]].concat(), place }
+    }
+
+    fn each_in_git(&self, keys: KeysAt<'_>) -> Vec<Self> {
+        let names: Vec<String> = match self.place.as_ref().map(|(_, node)| node) {
+            Some(Value::Object(fields)) => fields.keys().cloned().collect(),
+            Some(Value::Array(elements)) => (0..elements.len()).map(|index| index.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        names.iter().map(|name| self.to(name, keys)).collect()
     }
 }
 
@@ -125,7 +161,7 @@ impl Exclusions {
         let matching = rules.into_iter().filter(|rule| rule.objects.matches(key));
         let patterns = matching.flat_map(|rule| match rule.pointers.as_slice() {
             [] => vec![Pattern::new()],
-            pointers => pointers.iter().map(|pointer| pointer.resolve(manifest, keys)).collect(),
+            pointers => pointers.iter().flat_map(|pointer| pointer.resolve(manifest, keys)).collect(),
         });
         Self(patterns.collect())
     }
@@ -133,6 +169,11 @@ impl Exclusions {
     /// Is this place, or one above it, excluded?
     pub fn cover(&self, path: &Path) -> bool {
         self.0.iter().any(|pattern| covers(pattern, path))
+    }
+
+    /// Is something strictly below this place excluded, and it itself is not?
+    pub fn reach_below(&self, path: &Path) -> bool {
+        self.0.iter().any(|pattern| pattern.len() > path.steps().len() && fits(pattern, path))
     }
 
     /// `deviations − exclusions`.
@@ -156,21 +197,27 @@ impl Any {
             (Self::Step, _) => true,
             (Self::Field(name), step) => step.is_field(name),
             (Self::Element(key), Step::Key(other)) => key == other,
-            (Self::Element(_), _) => false,
+            (Self::Member(value), Step::Value(other)) => value == other,
+            (Self::Element(_) | Self::Member(_), _) => false,
         }
     }
 
-    fn to_step(&self) -> Option<Step> {
-        match self {
-            Self::Step => None,
-            Self::Field(name) => Some(Step::Field(name.as_str().into())),
-            Self::Element(key) => Some(Step::Key(key.clone())),
+    fn of(step: &Step) -> Self {
+        match step {
+            Step::Field(name) => Self::Field(name.to_string()),
+            Step::Key(key) => Self::Element(key.clone()),
+            Step::Value(value) => Self::Member(value.clone()),
         }
     }
 }
 
 fn covers(pattern: &[Any], path: &Path) -> bool {
-    pattern.len() <= path.steps().len() && pattern.iter().zip(path.steps()).all(|(any, step)| any.matches(step))
+    pattern.len() <= path.steps().len() && fits(pattern, path)
+}
+
+/// Do the two agree as far as both go?
+fn fits(pattern: &[Any], path: &Path) -> bool {
+    pattern.iter().zip(path.steps()).all(|(any, step)| any.matches(step))
 }
 
 fn child_as_written<'v>(node: &'v Value, segment: &str) -> Option<&'v Value> {

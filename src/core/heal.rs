@@ -12,18 +12,18 @@
 use json_patch::Patch;
 use serde_json::{Map, Value, json};
 
-use super::compare::{Deviation, Kind};
-use super::declaration::{Declaration, Node, Shape};
+use super::compare::{Deviation, Kind, Scope};
+use super::declaration::{Node, Shape};
 use super::fields::{Entry, Fields};
 use super::names::FIELD_MANAGER;
-use super::path::{Path, Step};
+use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
-use super::undeclared::{IsPerson, is_left_alone};
-use super::value::same;
+use super::undeclared::{IsPerson, Look, is_left_alone, undeclared};
+use super::value::{is_nothing, same};
 
-/// The body of the apply that makes the object what Git says. `live` is `None` when there is no object yet: everything is
-/// sent then, exclusions or not.
+/// The body of the apply that makes the object what Git says. `live` is the object after [`before_apply`]'s patch, or `None`
+/// when there is no object yet: everything is sent then, exclusions or not.
 pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
     let mut body = managed.manifest.value.clone();
     if let Some(live) = live {
@@ -52,32 +52,100 @@ pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'
     serde_json::from_value(Value::Array(operations)).ok()
 }
 
-/// Excluded leaves that are not as Git has them: left out if somebody else owns them, else sent as they are live.
+/// What is excluded and not as Git has it: left out if somebody else owns it, else sent as it is live.
 fn strip_or_adopt(managed: &Managed, live: &State<'_>, body: &mut Value) {
     if managed.exclusions.is_empty() {
         return;
     }
-    each_leaf(&managed.declaration, &mut |path, declared| {
-        let value = path.find(live.object);
-        let in_sync = value.is_some_and(|value| same(declared, value));
-        if in_sync || !managed.exclusions.cover(path) {
+    let mut excluded = Excluded { managed, live, body, steps: Vec::new() };
+    for (name, node) in &managed.declaration.sections {
+        excluded.below(Step::Field(name.clone()), node, Some(live.object));
+    }
+}
+
+/// A walk along the declaration that makes the body of an apply say nothing new about excluded places.
+struct Excluded<'a> {
+    managed: &'a Managed,
+    live: &'a State<'a>,
+    body: &'a mut Value,
+    steps: Vec<Step>,
+}
+
+// === impl Excluded ===
+
+impl Excluded<'_> {
+    fn below(&mut self, step: Step, node: &Node, above: Option<&Value>) {
+        let value = above.and_then(|above| step.find(above));
+        self.steps.push(step);
+        self.node(node, value);
+        self.steps.pop();
+    }
+
+    fn node(&mut self, node: &Node, value: Option<&Value>) {
+        match &node.shape {
+            Shape::Fields(fields) => {
+                fields.iter().for_each(|(name, node)| self.below(Step::Field(name.clone()), node, value));
+            }
+            Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
+            Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
+            Shape::Leaf(declared) => self.leaf(same(declared, value.unwrap_or(&Value::Null)), value),
+            Shape::Nothing => self.leaf(is_nothing(value), value),
+        }
+    }
+
+    /// An element that is gone is made anew as a whole, or not at all: half a container is not one.
+    fn element(&mut self, key: &MergeKey, node: &Node, list: Option<&Value>) {
+        let step = Step::Key(key.clone());
+        if list.is_some_and(|list| step.find(list).is_some()) {
+            self.below(step, node, list);
+        } else {
+            self.leave_out(step);
+        }
+    }
+
+    fn member(&mut self, member: &Value, list: Option<&Value>) {
+        let step = Step::Value(member.clone());
+        if list.is_none_or(|list| step.find(list).is_none()) {
+            self.leave_out(step);
+        }
+    }
+
+    /// What is gone and excluded stays gone.
+    fn leave_out(&mut self, step: Step) {
+        self.steps.push(step);
+        if self.managed.exclusions.cover(&Path::new(self.steps.clone())) {
+            take_out(self.body, &self.steps);
+        }
+        self.steps.pop();
+    }
+
+    fn leaf(&mut self, in_sync: bool, value: Option<&Value>) {
+        let path = Path::new(self.steps.clone());
+        if in_sync || !self.managed.exclusions.cover(&path) {
             return;
         }
         match value {
-            Some(value) if !others_own(live, path) => put(body, path.steps(), value.clone()),
-            _ => take_out(body, path.steps()),
+            Some(value) if !others_own(self.live, &path) => put(self.body, path.steps(), value.clone()),
+            _ => {
+                take_out(self.body, path.steps());
+            }
         }
-    });
+    }
 }
 
 /// What we own and Git no longer declares would be removed by the apply, and reset to a default. Where that is excluded, or
-/// left alone for good, we go on sending the live value until somebody else owns it.
+/// left alone for good, we go on sending the live value until somebody else owns it. A list element that goes, goes whole.
 fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mut Value) {
+    let Managed { declaration, exclusions, .. } = managed;
     let Some(ours) = live.owners().find(Entry::is_ours) else { return };
+    let look = Look { is_person: &|_| false, scope: Scope::Whole, before: None, exclusions };
+    let mut going = undeclared(declaration, live, &look);
+    exclusions.subtract_from(&mut going);
     each_owned(ours.fields, &mut Vec::new(), &mut |steps| {
         let path = Path::new(steps.to_vec());
-        let kept = managed.exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
-        if !kept || managed.declaration.find(&path).is_some() || others_own(live, &path) {
+        let kept = exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
+        let goes = going.iter().any(|place| place.path.covers(&path));
+        if !kept || goes || declaration.declares(&path) || others_own(live, &path) {
             return;
         }
         if let Some(value) = path.find(live.object) {
@@ -147,27 +215,6 @@ fn unite(into: &mut Value, other: Value) {
     }
 }
 
-/// Calls `visit` for every declared leaf that has a value.
-fn each_leaf(declaration: &Declaration, visit: &mut dyn FnMut(&Path, &Value)) {
-    for (name, node) in &declaration.sections {
-        leaves_below(node, &mut vec![Step::Field(name.clone())], visit);
-    }
-}
-
-fn leaves_below(node: &Node, steps: &mut Vec<Step>, visit: &mut dyn FnMut(&Path, &Value)) {
-    let mut below = |step: Step, node: &Node| {
-        steps.push(step);
-        leaves_below(node, steps, visit);
-        steps.pop();
-    };
-    match &node.shape {
-        Shape::Fields(fields) => fields.iter().for_each(|(name, node)| below(Step::Field(name.clone()), node)),
-        Shape::Elements(elements) => elements.iter().for_each(|(key, node)| below(Step::Key(key.clone()), node)),
-        Shape::Leaf(value) => visit(&Path::new(steps.clone()), value),
-        Shape::Members(_) | Shape::Nothing => {}
-    }
-}
-
 /// Calls `visit` for every leaf of a `fieldsV1` node.
 fn each_owned(fields: Fields<'_>, steps: &mut Vec<Step>, visit: &mut dyn FnMut(&[Step])) {
     if fields.is_leaf() {
@@ -199,37 +246,47 @@ fn put(node: &mut Value, steps: &[Step], value: Value) {
                 *node = Value::Array(Vec::new());
             }
             let elements = node.as_array_mut().expect("made one just above");
-            let position = elements.iter().position(|element| key.matches_as_written(element)).unwrap_or_else(|| {
+            let position = key.position_as_written(elements).unwrap_or_else(|| {
                 let fields = key.fields().map(|(name, value)| (name.to_owned(), value.clone()));
                 elements.push(Value::Object(fields.collect()));
                 elements.len() - 1
             });
             put(&mut elements[position], rest, value);
         }
-        Step::Value(_) => {}
+        Step::Value(member) => {
+            if !node.is_array() {
+                *node = Value::Array(Vec::new());
+            }
+            let members = node.as_array_mut().expect("made one just above");
+            if !members.contains(member) {
+                members.push(member.clone());
+            }
+        }
     }
 }
 
-/// Takes a place out of a manifest; what is above it stays.
-fn take_out(node: &mut Value, steps: &[Step]) {
-    match steps {
-        [] => {}
-        [Step::Field(name)] => {
-            if let Some(fields) = node.as_object_mut() {
+/// Takes a place out of a manifest, and what held nothing else with it: an empty map left behind would be a claim of its own.
+/// Says whether `node` is empty now, and was not before.
+fn take_out(node: &mut Value, steps: &[Step]) -> bool {
+    let Some((first, rest)) = steps.split_first() else { return true };
+    match (first, node) {
+        (Step::Field(name), Value::Object(fields)) => {
+            if fields.get_mut(&**name).is_some_and(|below| take_out(below, rest)) {
                 fields.remove(&**name);
+                return fields.is_empty();
             }
         }
-        [Step::Field(name), rest @ ..] => {
-            if let Some(below) = node.get_mut(&**name) {
-                take_out(below, rest);
+        (step, Value::Array(elements)) => {
+            let position = match step {
+                Step::Key(key) => key.position_as_written(elements),
+                other => other.position(elements),
+            };
+            if let Some(position) = position.filter(|position| take_out(&mut elements[*position], rest)) {
+                elements.remove(position);
+                return elements.is_empty();
             }
         }
-        [Step::Key(key), rest @ ..] => {
-            let elements = node.as_array_mut().map_or(&mut [][..], Vec::as_mut_slice);
-            if let Some(element) = elements.iter_mut().find(|element| key.matches_as_written(element)) {
-                take_out(element, rest);
-            }
-        }
-        [Step::Value(_), ..] => {}
+        _ => {}
     }
+    false
 }

@@ -9,11 +9,12 @@ use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
 use super::drift::{Change, introduced};
 use super::fields::Entry;
-use super::names::{MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
+use super::names::{FIELD_MANAGER, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
 use super::object::ObjectKey;
 use super::path::Path;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
 use super::state::State;
+use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
 
 /// An edit of one object, as an admission review shows it.
@@ -36,7 +37,8 @@ pub struct Edit<'a> {
 pub enum Action<'a> {
     /// Makes the object.
     Create(State<'a>),
-    /// Changes it, within these sections.
+    /// Changes it, within these sections. Labels, annotations and owner references are always there, in scope or not:
+    /// marks and break-glass are read off them.
     Update(State<'a>, State<'a>, Scope<'a>),
     /// Changes `spec.replicas` through the scale subresource; what break-glass the parent carries is known from elsewhere.
     Scale(State<'a>, State<'a>, Option<Glass>),
@@ -52,6 +54,15 @@ pub struct Court<'a> {
     pub identities: &'a Identities,
     /// How long a break-glass may last.
     pub limits: &'a Limits,
+}
+
+/// The rules a `DriftPolicy` can change.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Who is who.
+    pub identities: Identities,
+    /// How long a break-glass may last.
+    pub limits: Limits,
 }
 
 /// What is to happen, and why.
@@ -111,7 +122,7 @@ pub enum Why {
     Marks,
     /// An object Git does not declare would be made to look managed.
     Forged,
-    /// Our entry in `managedFields` would be wiped.
+    /// Our entry in `managedFields` would be wiped, or written by somebody else.
     Ownership,
     /// The owner references of a managed object would be changed.
     OwnerReferences,
@@ -195,7 +206,7 @@ impl Case<'_> {
             Action::Update(old, new, scope) => self.update(old, new, *scope),
             Action::Scale(old, new, glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
-                self.weigh(self.introduced(old, new, Scope::Whole), emergency, Why::Drift)
+                self.weigh(self.introduced(old, new, Scope::Only(&["spec"])), emergency, Why::Drift)
             }
         }
     }
@@ -204,15 +215,23 @@ impl Case<'_> {
         if is_terminating(old) {
             return Judgement::of(Verdict::Allow, Why::Terminating);
         }
-        let gone = Deviation::whole(Kind::Missing, self.managed);
+        let mut gone = vec![Deviation::whole(Kind::Missing, self.managed)];
+        self.managed.exclusions.subtract_from(&mut gone);
         let emergency = breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open);
-        self.weigh(vec![gone], emergency, Why::Delete)
+        self.weigh(gone, emergency, Why::Delete)
     }
 
-    /// Anybody may put back what Git says, and without the marks: adding those is our part.
+    /// Anybody may put back what Git says, and without the marks: adding those is our part. Whoever creates an object owns its
+    /// defaults, so what was *added* to Git's object can only be told where the defaults are known.
     fn create(&self, new: &State<'_>) -> Judgement {
-        let mut found = compare(&self.managed.declaration, new, Scope::Whole);
-        self.managed.exclusions.subtract_from(&mut found);
+        let Managed { declaration, exclusions, .. } = self.managed;
+        let mut found = compare(declaration, new, Scope::Whole);
+        if declaration.pristine.is_some() && self.managed.sync.undeclared != Undeclared::Allow {
+            let is_person = |entry: &Entry<'_>| self.is_person(entry);
+            let look = Look { is_person: &is_person, scope: Scope::Whole, before: None, exclusions };
+            found.extend(undeclared(declaration, new, &look));
+        }
+        exclusions.subtract_from(&mut found);
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
         match self.emergency(None, new) {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
@@ -230,13 +249,14 @@ impl Case<'_> {
         }
     }
 
-    /// People are known here by who they are; in the cluster, afterwards, only by the tool they used.
     fn introduced(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Vec<Deviation> {
-        let theirs = |entry: &Entry<'_>| {
-            self.class == Class::Person && self.edit.manager.is_none_or(|manager| manager == entry.manager)
-        };
-        let is_person = |entry: &Entry<'_>| self.court.identities.is_interactive(entry) || theirs(entry);
-        introduced(self.managed, &Change { old, new, scope, is_person: &is_person })
+        introduced(self.managed, &Change { old, new, scope, is_person: &|entry| self.is_person(entry) })
+    }
+
+    /// People are known here by who they are; in the cluster, afterwards, only by the tool they used.
+    fn is_person(&self, entry: &Entry<'_>) -> bool {
+        let theirs = self.class == Class::Person && self.edit.manager.is_none_or(|manager| manager == entry.manager);
+        theirs || self.court.identities.is_interactive(entry)
     }
 
     /// What nobody may do to a managed object, whatever the mode and the emergency.
@@ -248,8 +268,9 @@ impl Case<'_> {
         if owners(old) != owners(new) {
             return Some(Why::OwnerReferences);
         }
-        let wiped = introduced.is_empty() && old.has_our_entry() && !new.has_our_entry();
-        wiped.then_some(Why::Ownership)
+        let impostor = self.edit.manager == Some(FIELD_MANAGER);
+        let wiped = old.has_our_entry() && !new.has_our_entry();
+        (impostor || wiped).then_some(Why::Ownership)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.

@@ -18,6 +18,7 @@ pub mod object;
 pub mod path;
 pub mod say;
 pub mod snapshot;
+pub mod stamp;
 pub mod state;
 pub mod undeclared;
 pub mod value;

@@ -1,11 +1,13 @@
 //! Where in an object: a path whose list steps name merge keys, not positions.
 //!
 //! `containers[name=api]` keeps meaning the same container after a sidecar was put before it; an index would not. Paths are
-//! spelled the way people read them in messages, and parse back from that spelling.
+//! spelled the way people read them in messages, and no two are spelled alike.
 
 use std::fmt;
 
 use serde_json::Value;
+
+use super::value::same;
 
 /// One step down into an object.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,13 +47,20 @@ impl MergeKey {
 
     /// Does this element of a live list have the key?
     pub fn matches(&self, element: &Value) -> bool {
-        self.0.iter().all(|(name, value)| element.get(&**name) == Some(value))
+        self.0.iter().all(|(name, value)| element.get(&**name).is_some_and(|found| same(found, value)))
     }
 
-    /// Does this element of a *manifest* have the key? There, a key field may be left to its default.
+    /// Could this element of a *manifest* have the key? There, a key field may be left to its default.
     pub fn matches_as_written(&self, element: &Value) -> bool {
         self.0.iter().any(|(name, _)| element.get(&**name).is_some())
-            && self.0.iter().all(|(name, value)| element.get(&**name).is_none_or(|written| written == value))
+            && self.0.iter().all(|(name, value)| element.get(&**name).is_none_or(|written| same(written, value)))
+    }
+
+    /// Which element of a *manifest's* list has the key: the one that spells it out, or else the one that leaves some of it to
+    /// its default. (In `[{containerPort: 53}, {containerPort: 53, protocol: UDP}]` only the second is UDP.)
+    pub fn position_as_written(&self, elements: &[Value]) -> Option<usize> {
+        let exact = elements.iter().position(|element| self.matches(element));
+        exact.or_else(|| elements.iter().position(|element| self.matches_as_written(element)))
     }
 }
 
@@ -86,6 +95,16 @@ impl Path {
     /// The node this path leads to in a live object.
     pub fn find<'v>(&self, object: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(object, |node, step| step.find(node))
+    }
+
+    /// Everything this path leads to: more than one node where a list holds a key twice, which API servers let pass.
+    pub fn find_all<'v>(&self, object: &'v Value) -> Vec<&'v Value> {
+        let Some((last, above)) = self.0.split_last() else { return vec![object] };
+        let Some(parent) = above.iter().try_fold(object, |node, step| step.find(node)) else { return Vec::new() };
+        match (last, parent) {
+            (Step::Key(key), Value::Array(elements)) => elements.iter().filter(|node| key.matches(node)).collect(),
+            (step, parent) => step.find(parent).into_iter().collect(),
+        }
     }
 
     /// The JSON pointer (RFC 6901) of this path in a live object, list positions looked up there.

@@ -49,7 +49,7 @@ fn headline(key: &ObjectKey, verdict: Verdict, why: &Why) -> String {
         Why::Forged => {
             format!("{key} is not declared in Git, and {TRACKING_ID} would make it look as if it were. Leave it out.")
         }
-        Why::Ownership => format!("this edit wipes Holdfast's entry in metadata.managedFields of {key}."),
+        Why::Ownership => format!("Holdfast's entry in metadata.managedFields of {key} is Holdfast's to write."),
         Why::OwnerReferences => {
             format!("the owner references of {key}, which is declared in Git, cannot be changed by hand.")
         }

@@ -1,6 +1,6 @@
 //! The desired state as one immutable value: one writer publishes it, the webhook and the reconciler read it without locks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -91,6 +91,31 @@ pub enum Undeclared {
     Allow,
 }
 
+/// An API resource in one version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resource {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Version.
+    pub version: String,
+    /// Plural, as in URLs.
+    pub plural: String,
+}
+
+// === impl Resource ===
+
+impl Resource {
+    fn of(managed: &Managed) -> Self {
+        let api_version = managed.manifest.value.get("apiVersion").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        Self {
+            group: managed.manifest.key.group.clone(),
+            version: version.to_owned(),
+            plural: managed.resource.to_string(),
+        }
+    }
+}
+
 // === impl Snapshot ===
 
 impl Snapshot {
@@ -138,6 +163,12 @@ impl Snapshot {
     /// The declared kind behind a resource (`apps`, `deployments`).
     pub fn kind_of(&self, group: &str, resource: &str) -> Option<&str> {
         self.kinds.get(&(group.to_owned(), resource.to_owned())).map(String::as_str)
+    }
+
+    /// Every declared resource, in the versions Git declares it in: group, version and plural, in order.
+    pub fn resources(&self) -> Vec<Resource> {
+        let resources: BTreeSet<_> = self.objects.values().map(|managed| Resource::of(managed)).collect();
+        resources.into_iter().collect()
     }
 
     /// How many declared objects would go with this namespace.

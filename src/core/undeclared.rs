@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Declaration, Node, Shape};
+use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
 use super::path::{Path, Step};
 use super::state::State;
@@ -16,24 +17,32 @@ use super::value::same;
 /// Decides which field managers stand for a person.
 pub type IsPerson<'a> = &'a dyn Fn(&Entry<'_>) -> bool;
 
+/// What to look for, and where.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// Which field managers stand for a person.
+    pub is_person: IsPerson<'a>,
+    /// The sections to look at.
+    pub scope: Scope<'a>,
+    /// The object before an edit: what was there already is not looked at.
+    pub before: Option<&'a Value>,
+    /// A place with something excluded below it is not reported as a whole, so that the rest of it can be healed alone.
+    pub exclusions: &'a Exclusions,
+}
+
 /// Every undeclared place that a person's managers own, or that we still own, and nobody else does.
 /// Kinds `Added` and `Leftover` only; each path is the highest such place, and none lies below another.
-pub fn undeclared(
-    declaration: &Declaration,
-    state: &State<'_>,
-    is_person: IsPerson<'_>,
-    scope: Scope<'_>,
-) -> Vec<Deviation> {
+pub fn undeclared(declaration: &Declaration, state: &State<'_>, look: &Look<'_>) -> Vec<Deviation> {
     let entries: Vec<_> = state.owners().filter(|entry| entry.subresource != "status").collect();
     let (ours, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_ours);
-    let (people, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| is_person(entry));
+    let (people, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| (look.is_person)(entry));
     let others: Vec<_> = others.iter().filter(|entry| !is_our_update(entry)).map(|entry| entry.fields).collect();
     let mut found = Vec::new();
     for (kind, owners) in [(Kind::Added, people), (Kind::Leftover, ours)] {
         for entry in owners {
-            let pristine = declaration.pristine.as_deref();
-            let mut search = Search { kind, pristine, path: Vec::new(), found: &mut found };
-            search.sections(declaration, entry.fields, &others, state.object, scope);
+            let mut search = Search { kind, exclusions: look.exclusions, path: Vec::new(), found: &mut found };
+            let known = Known { before: look.before, default: declaration.pristine.as_deref() };
+            search.sections(declaration, &Place { owned: entry.fields, others: &others, live: state.object, known }, look);
         }
     }
     found
@@ -48,119 +57,145 @@ fn is_our_update(entry: &Entry<'_>) -> bool {
 pub fn differs_undeclared(declaration: &Declaration, old: &Value, new: &Value, scope: Scope<'_>) -> bool {
     let sections = new.as_object().into_iter().flatten();
     sections.filter(|(name, _)| scope.contains(name) && is_content(name) && *name != "metadata").any(|(name, new)| {
-        let old = old.get(name);
-        match declaration.sections.iter().find(|(section, _)| **section == **name) {
-            Some((_, node)) => differs_beside(node, old, new),
-            None => old != Some(new),
-        }
+        let declared = declaration.sections.iter().find(|(section, _)| **section == **name).map(|(_, node)| node);
+        differs_beside(declared, old.get(name), new)
     })
 }
 
-/// Does anything beside the declared differ below this declared node?
-fn differs_beside(node: &Node, old: Option<&Value>, new: &Value) -> bool {
+/// Does anything beside the declared differ at or below this place?
+fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> bool {
+    if old == Some(new) {
+        return false;
+    }
+    let Some(node) = declared else { return true };
     match (&node.shape, new) {
-        (_, new) if old == Some(new) => false,
         (Shape::Fields(_), Value::Object(fields)) => fields.iter().any(|(name, new)| {
-            let step = Step::Field(name.as_str().into());
-            differs_at(node.child(&step), old.and_then(|old| old.get(name)), new)
+            let declared = node.child(&Step::Field(name.as_str().into()));
+            differs_beside(declared, old.and_then(|old| old.get(name)), new)
         }),
         (Shape::Elements(declared), Value::Array(elements)) => elements.iter().any(|new| {
-            let key = declared.iter().find(|(key, _)| key.matches(new));
-            let old = old.and_then(Value::as_array);
-            match key {
+            match declared.iter().find(|(key, _)| key.matches(new)) {
                 Some((key, node)) => {
-                    differs_beside(node, old.and_then(|old| old.iter().find(|element| key.matches(element))), new)
+                    differs_beside(Some(node), old.and_then(|old| Step::Key(key.clone()).find(old)), new)
                 }
-                None => old.is_none_or(|old| !old.contains(new)),
+                None => !contains(old, new),
             }
         }),
         (Shape::Members(declared), Value::Array(values)) => {
-            let old = old.and_then(Value::as_array);
-            values.iter().any(|new| !declared.contains(new) && old.is_none_or(|old| !old.contains(new)))
+            values.iter().any(|new| !declared.contains(new) && !contains(old, new))
         }
         (Shape::Leaf(declared), Value::Object(_)) => declared.as_object().is_some_and(serde_json::Map::is_empty),
+        (Shape::Nothing, Value::Object(_)) => true,
         _ => false,
     }
 }
 
-fn differs_at(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> bool {
-    match declared {
-        Some(node) => differs_beside(node, old, new),
-        None => old != Some(new),
+fn contains(list: Option<&Value>, element: &Value) -> bool {
+    list.and_then(Value::as_array).is_some_and(|list| list.contains(element))
+}
+
+/// One owner's view of a place in an object.
+struct Place<'a> {
+    owned: Fields<'a>,
+    /// What all others own there.
+    others: &'a [Fields<'a>],
+    live: &'a Value,
+    known: Known<'a>,
+}
+
+/// What may stand there without having been added: what was there before, and what the API server puts there by itself
+/// (whoever creates an object owns its defaults, too).
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    before: Option<&'a Value>,
+    default: Option<&'a Value>,
+}
+
+// === impl Known ===
+
+impl<'a> Known<'a> {
+    fn values(self) -> impl Iterator<Item = &'a Value> {
+        [self.before, self.default].into_iter().flatten()
+    }
+
+    fn down(self, step: &Step) -> Self {
+        let down = |value: Option<&'a Value>| value.and_then(|value| step.find(value));
+        Self { before: down(self.before), default: down(self.default) }
     }
 }
 
-struct Search<'f> {
+struct Search<'s> {
     kind: Kind,
-    pristine: Option<&'f Value>,
+    exclusions: &'s Exclusions,
     path: Vec<Step>,
-    found: &'f mut Vec<Deviation>,
+    found: &'s mut Vec<Deviation>,
 }
 
 // === impl Search ===
 
 impl Search<'_> {
-    fn sections(
-        &mut self,
-        declaration: &Declaration,
-        owned: Fields<'_>,
-        others: &[Fields<'_>],
-        live: &Value,
-        scope: Scope<'_>,
-    ) {
-        for (step, below) in owned.children() {
+    fn sections(&mut self, declaration: &Declaration, object: &Place<'_>, look: &Look<'_>) {
+        for (step, below) in object.owned.children() {
             let Step::Field(name) = &step else { continue };
-            if scope.contains(name) && is_content(name) {
+            if look.scope.contains(name) && is_content(name) {
                 let declared = declaration.sections.iter().find(|(section, _)| section == name).map(|(_, node)| node);
-                self.down(step, declared, below, others, live);
+                self.down(step, declared, below, object);
             }
         }
     }
 
-    /// One step down, if something lives there.
-    fn down(&mut self, step: Step, declared: Option<&Node>, owned: Fields<'_>, others: &[Fields<'_>], live: &Value) {
-        let Some(live) = step.find(live) else { return };
-        let others: Vec<_> = others.iter().filter_map(|fields| fields.child(&step)).collect();
+    /// One step down, if something lives there that was not there anyway.
+    fn down(&mut self, step: Step, declared: Option<&Node>, owned: Fields<'_>, above: &Place<'_>) {
+        let Some(live) = step.find(above.live) else { return };
+        let known = above.known.down(&step);
+        if same(&Value::Null, live) || known.values().any(|known| same(known, live)) {
+            return;
+        }
+        let others: Vec<_> = above.others.iter().filter_map(|fields| fields.child(&step)).collect();
+        let place = Place { owned, others: &others, live, known };
         self.path.push(step);
         match declared {
-            Some(node) => self.below_declared(node, owned, &others, live),
-            None => self.at_undeclared(owned, &others, live),
+            Some(node) => self.below_declared(node, &place),
+            None => self.at_undeclared(&place),
         }
         self.path.pop();
     }
 
-    fn below_declared(&mut self, node: &Node, owned: Fields<'_>, others: &[Fields<'_>], live: &Value) {
+    fn below_declared(&mut self, node: &Node, place: &Place<'_>) {
         let members = if let Shape::Members(members) = &node.shape { members.as_slice() } else { &[] };
-        for (step, below) in owned.children() {
+        for (step, below) in place.owned.children() {
             let is_member = matches!(&step, Step::Value(value) if members.contains(value));
             if !is_member {
                 let declared = node.child(&step);
-                self.down(step, declared, below, others, live);
+                self.down(step, declared, below, place);
             }
         }
     }
 
     /// Owned as a whole, and by nobody else: this is the place. Otherwise look further down. A place that is co-owned is
     /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar.
-    fn at_undeclared(&mut self, owned: Fields<'_>, others: &[Fields<'_>], live: &Value) {
-        if others.is_empty() && owned.owns_itself() {
-            self.report(live);
+    fn at_undeclared(&mut self, place: &Place<'_>) {
+        if place.others.is_empty() && place.owned.owns_itself() && !self.has_to_be_split(place) {
+            self.report(place.live);
             return;
         }
-        for (step, below) in owned.children() {
-            self.down(step, None, below, others, live);
+        for (step, below) in place.owned.children() {
+            self.down(step, None, below, place);
         }
     }
 
-    /// Whoever creates an object owns its defaults too. They are not something a person put there.
-    fn is_default(&self, path: &Path, live: &Value) -> bool {
-        self.pristine.and_then(|pristine| path.find(pristine)).is_some_and(|default| same(default, live))
+    /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole.
+    fn has_to_be_split(&self, place: &Place<'_>) -> bool {
+        let path = Path::new(self.path.clone());
+        let is_element = matches!(self.path.last(), Some(Step::Key(_)));
+        let stays_below = self.exclusions.reach_below(&path) || leaves_alone_below(&path);
+        !place.owned.is_leaf() && (place.known.values().next().is_some() || (stays_below && !is_element))
     }
 
     fn report(&mut self, live: &Value) {
         let path = Path::new(self.path.clone());
         let known = self.found.iter().any(|found| found.path.covers(&path));
-        if !known && !is_left_alone(self.kind, &path) && !self.is_default(&path, live) {
+        if !known && !is_left_alone(self.kind, &path) {
             self.found.retain(|found| !path.covers(&found.path));
             self.found.push(Deviation { path, kind: self.kind, git: None, live: Some(live.clone()), line: None });
         }
@@ -178,14 +213,14 @@ fn is_content(section: &str) -> bool {
 /// `rollout restart` is an operation, not a configuration. And replicas that Git leaves out are left to whoever scales:
 /// undoing them would reset them to 1.
 pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
-    (kind == Kind::Added && path.starts_with_fields(&["metadata"])) || *path == replicas() || *path == restarted_at()
+    (kind == Kind::Added && path.starts_with_fields(&["metadata"])) || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
 }
 
-/// `.spec.replicas`, the one field that people, autoscalers and Git take turns at.
-fn replicas() -> Path {
-    Path::of_fields(&["spec", "replicas"])
+/// `rollout restart` makes the annotations it writes into, if there are none: they are not reported as a whole.
+fn leaves_alone_below(path: &Path) -> bool {
+    LEFT_ALONE.iter().map(|place| Path::of_fields(place)).any(|place| path.covers(&place) && *path != place)
 }
 
-fn restarted_at() -> Path {
-    Path::of_fields(&["spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"])
-}
+/// The field that people, autoscalers and Git take turns at, and the trace of a restart.
+const LEFT_ALONE: [&[&str]; 2] =
+    [&["spec", "replicas"], &["spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"]];

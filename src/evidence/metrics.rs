@@ -51,6 +51,8 @@ pub struct Metrics {
     fetches: Family<Result, Counter>,
     fetch_success: Gauge,
     certificate_expiry: Gauge,
+    /// Serving certificates that were brought and could not be used; the one before stayed.
+    pub certificate_failures: Counter,
     snapshot_built: Gauge,
     records: Family<Recorded, Counter>,
     api_calls: Family<Call, Counter>,
@@ -184,6 +186,7 @@ impl Metrics {
             fetches: Family::default(),
             fetch_success: Gauge::default(),
             certificate_expiry: Gauge::default(),
+            certificate_failures: Counter::default(),
             snapshot_built: Gauge::default(),
             records: Family::default(),
             api_calls: Family::default(),
@@ -210,7 +213,7 @@ impl Metrics {
         let Self {
             reviews, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, prunes, applies,
             break_glass_opened, break_glass_refused, break_glass_open, objects, drifted_objects, syncs, fetches, fetch_success,
-            certificate_expiry, snapshot_built, records, api_calls,
+            certificate_expiry, certificate_failures, snapshot_built, records, api_calls,
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
@@ -231,6 +234,7 @@ impl Metrics {
         add.metric("git_fetches", "Questions to Git servers, by outcome", fetches);
         add.metric("git_last_success_timestamp_seconds", "When a Git server last answered", fetch_success);
         add.metric("certificate_expiry_timestamp_seconds", "When the serving certificate runs out", certificate_expiry);
+        add.metric("certificate_failures", "Serving certificates that could not be used; the one before stayed", certificate_failures);
         add.metric("snapshot_timestamp_seconds", "When the snapshot in use was built", snapshot_built);
         add.metric("records", "Evidence records, by what became of them", records);
         add.metric("api_calls", "Requests to the API server, by verb; stands still in a steady state", api_calls);

@@ -38,7 +38,7 @@ pub use publish::{Desired, Publisher};
 use crate::api::GitSync;
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
-use crate::core::who::Identities;
+use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use router::Router;
 pub use tally::Tally;
@@ -56,7 +56,7 @@ pub struct Context {
     /// Who makes the snapshot.
     pub publisher: Arc<Publisher>,
     /// Who is who; changes with the `DriftPolicy`.
-    pub identities: watch::Receiver<Arc<Identities>>,
+    pub rules: watch::Receiver<Arc<Rules>>,
     /// Counts of all syncs together.
     pub tally: Tally,
     /// Where clones of repositories are kept.

@@ -160,8 +160,8 @@ impl Router {
         let fine = self.desired.borrow().as_ref().and_then(|snapshot| {
             let managed = snapshot.get(&key)?;
             let state = State::whole(&object);
-            let identities = self.context.identities.borrow();
-            let drift = drift(managed, &state, &|entry| identities.is_interactive(entry));
+            let rules = self.context.rules.borrow();
+            let drift = drift(managed, &state, &|entry| rules.identities.is_interactive(entry));
             let policy = Policy { self_heal: true, suspended: false, now: Timestamp::now() };
             let quiet = state.annotation(crate::core::names::BREAK_GLASS).is_none();
             Some(quiet && respond(&state, &drift, policy) == Response::InSync)

@@ -123,8 +123,8 @@ impl Keeper {
             }
             Some(object) => {
                 let state = State::whole(object);
-                let identities = self.context.identities.borrow();
-                let drift = drift(&managed, &state, &|entry| identities.is_interactive(entry));
+                let rules = self.context.rules.borrow();
+                let drift = drift(&managed, &state, &|entry| rules.identities.is_interactive(entry));
                 let response = respond(&state, &drift, policy);
                 (drift, response)
             }
@@ -166,9 +166,9 @@ impl Keeper {
 
     async fn carry_out(&self, job: &Job) -> Result<End, Error> {
         let Some(entry) = self.entries.get(&job.key) else { return Ok(End::Terminating) };
-        let identities = self.context.identities.borrow().clone();
+        let rules = self.context.rules.borrow().clone();
         let (cluster, managed, kind) = (&self.context.cluster, &entry.managed, &entry.kind);
-        let end = Writing { cluster, identities: &identities, managed, kind }.settle(job.live.clone()).await;
+        let end = Writing { cluster, identities: &rules.identities, managed, kind }.settle(job.live.clone()).await;
         if matches!(end, Ok(End::Done(_))) && job.live.is_none() && job.key.kind == "CustomResourceDefinition" {
             self.wait_until_served(kind, &job.key).await?;
             self.context.cluster.refresh().await?;

@@ -1,5 +1,26 @@
-//! Admission: the API server asks, `core` answers.
+//! The admission edge: reviews in, verdicts of [`crate::core::judge`] out.
 //!
-//! A decision is HTTP 200; anything that is not a decision is an error status, so that `failurePolicy` decides.
+//! ```text
+//! bytes ─ review ─► object, parts ─ subject ─► trial ─ core::judge ─► Judgement ─ answer ─► bytes
+//!         (borrowed)  (parsed as far as needed)  └─ upstream: RBAC and parents, asked only if the verdict hangs on it
+//! ```
+//! A decision is HTTP 200. Whatever is not a decision (an unreadable body, no snapshot yet, an API server that does not answer,
+//! a bug) is an error status and a count, so that `failurePolicy` decides: an error never turns into "allow" in silence.
 
+pub mod admit;
+mod answer;
+mod no_decision;
+mod object;
+mod own;
+mod parts;
 pub mod register;
+mod review;
+pub mod serve;
+mod subject;
+pub mod tls;
+mod trial;
+pub mod upstream;
+mod witness;
+
+pub use admit::{Webhook, router};
+pub use crate::core::judge::Rules;

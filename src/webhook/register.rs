@@ -15,6 +15,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use crate::core::snapshot::Resource;
 use entries::Entry;
 
 /// Name of both configurations.
@@ -41,8 +42,8 @@ pub struct Registration {
     pub timeout_seconds: i32,
     /// The namespace we run in, under the service account [`SERVICE_ACCOUNT`].
     pub namespace: String,
-    /// Group and plural of every kind Git declares something of.
-    pub declared_kinds: Vec<Resource>,
+    /// Every resource Git declares something of, in the version it is declared in.
+    pub declared: Vec<Resource>,
 }
 
 /// How the API server reaches the webhook.
@@ -71,15 +72,6 @@ pub enum FailurePolicy {
     Fail,
 }
 
-/// An API resource: what rules are written in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Resource {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Plural, as in URLs.
-    pub plural: String,
-}
-
 // === impl FailurePolicy ===
 
 impl FailurePolicy {
@@ -95,6 +87,16 @@ impl FailurePolicy {
 // === impl Client ===
 
 impl Client {
+    /// The names the API server may look for in our certificate.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Url(url) => vec![host(url).to_owned()],
+            Self::Service { namespace, name, .. } => {
+                vec![format!("{name}.{namespace}.svc"), format!("{name}.{namespace}.svc.cluster.local")]
+            }
+        }
+    }
+
     fn config(&self, path: &str, ca_bundle: &[u8]) -> WebhookClientConfig {
         let ca_bundle = Some(ByteString(ca_bundle.to_vec()));
         match self {
@@ -129,6 +131,15 @@ pub fn configurations(registration: &Registration) -> (ValidatingWebhookConfigur
             webhooks: Some(mutating.into_iter().map(|entry| entry.into_mutating(registration)).collect()),
         },
     )
+}
+
+/// The host of `https://host[:port]`, without the brackets of an IPv6 address.
+fn host(url: &str) -> &str {
+    let authority = url.trim_start_matches("https://").split('/').next().unwrap_or_default();
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or_default(),
+    }
 }
 
 fn metadata() -> ObjectMeta {

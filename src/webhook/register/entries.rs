@@ -29,31 +29,36 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn validating(registration: &Registration) -> Vec<Self> {
         let elsewhere = outside(&registration.namespace);
-        let mut entries = vec![
-            Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &elsewhere),
-            Self::scale(&elsewhere),
-            Self::namespaces(),
-        ];
-        entries.extend(Self::unmarked(&registration.declared_kinds, &elsewhere));
-        entries.push(Self::own());
-        entries
+        let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &registration.declared, &elsewhere);
+        let unmarked = Self::unmarked(&registration.declared, &elsewhere);
+        let always = [Self::scale(&elsewhere), Self::namespaces(), Self::own()];
+        managed.into_iter().chain(unmarked).chain(always).collect()
     }
 
     /// Only what can be stamped or marked: a deletion has no object to write on.
     pub(super) fn mutating(registration: &Registration) -> Vec<Self> {
-        vec![Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &outside(&registration.namespace))]
+        let elsewhere = outside(&registration.namespace);
+        Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &registration.declared, &elsewhere).into_iter().collect()
     }
 
     /// Everything with our label. The selector matches if the old *or* the new object has it, so taking it off does not escape.
-    fn managed(path: &'static str, operations: &[&str], elsewhere: &LabelSelector) -> Self {
-        Self {
+    ///
+    /// Resources are named in the version Git declares them in. With `matchPolicy: Equivalent` the API server then converts
+    /// whatever version somebody edits through to the one the declaration can be compared with.
+    fn managed(
+        path: &'static str,
+        operations: &[&str],
+        declared: &[Resource],
+        elsewhere: &LabelSelector,
+    ) -> Option<Self> {
+        (!declared.is_empty()).then(|| Self {
             name: "managed.holdfast.dev",
             path,
-            rules: vec![rule(operations, "*", ["*"])],
+            rules: rules(operations, declared),
             objects: Some(LabelSelector { match_labels: Some(managed_label()), ..LabelSelector::default() }),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
-        }
+        })
     }
 
     /// `kubectl scale` sends an `autoscaling/v1` Scale, under the parent's group and without the parent's labels.
@@ -61,7 +66,7 @@ impl Entry {
         Self {
             name: "scale.holdfast.dev",
             path: VALIDATE_PATH,
-            rules: vec![rule(&["UPDATE"], "*", ["*/scale"])],
+            rules: vec![rule(&["UPDATE"], "*", "*", ["*/scale"])],
             objects: None,
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
@@ -73,7 +78,7 @@ impl Entry {
         Self {
             name: "namespaces.holdfast.dev",
             path: VALIDATE_PATH,
-            rules: vec![rule(&["DELETE"], "", ["namespaces"])],
+            rules: vec![rule(&["DELETE"], "", "v1", ["namespaces"])],
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
@@ -86,7 +91,7 @@ impl Entry {
         (!declared.is_empty()).then(|| Self {
             name: "unmarked.holdfast.dev",
             path: VALIDATE_PATH,
-            rules: by_group(declared).into_iter().map(|(group, plurals)| rule(&["CREATE"], group, plurals)).collect(),
+            rules: rules(&["CREATE"], declared),
             objects: Some(not_in(MANAGED_LABEL, &["true"])),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
@@ -98,7 +103,7 @@ impl Entry {
         Self {
             name: "gitsyncs.holdfast.dev",
             path: VALIDATE_OWN_PATH,
-            rules: vec![rule(&["CREATE", "UPDATE"], GROUP, ["gitsyncs", "driftpolicies"])],
+            rules: vec![rule(&["CREATE", "UPDATE"], GROUP, "*", ["gitsyncs", "driftpolicies"])],
             objects: None,
             namespaces: None,
             side_effects: "None",
@@ -188,20 +193,25 @@ fn managed_label() -> BTreeMap<String, String> {
     BTreeMap::from([(MANAGED_LABEL.to_owned(), "true".to_owned())])
 }
 
-/// One rule per group: within a rule every resource is looked for in every group.
-fn by_group(declared: &[Resource]) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut groups = BTreeMap::<&str, BTreeSet<&str>>::new();
-    for Resource { group, plural } in declared {
-        groups.entry(group).or_default().insert(plural);
+/// One rule per group and version: within a rule every resource is looked for in every group and version.
+fn rules(operations: &[&str], declared: &[Resource]) -> Vec<RuleWithOperations> {
+    let mut groups = BTreeMap::<(&str, &str), BTreeSet<&str>>::new();
+    for Resource { group, version, plural } in declared {
+        groups.entry((group, version)).or_default().insert(plural);
     }
-    groups
+    groups.into_iter().map(|((group, version), plurals)| rule(operations, group, version, plurals)).collect()
 }
 
-fn rule<'a>(operations: &[&str], group: &str, resources: impl IntoIterator<Item = &'a str>) -> RuleWithOperations {
+fn rule<'a>(
+    operations: &[&str],
+    group: &str,
+    version: &str,
+    resources: impl IntoIterator<Item = &'a str>,
+) -> RuleWithOperations {
     let owned = |texts: &[&str]| Some(texts.iter().map(|&text| text.to_owned()).collect());
     RuleWithOperations {
         api_groups: owned(&[group]),
-        api_versions: owned(&["*"]),
+        api_versions: owned(&[version]),
         operations: owned(operations),
         resources: Some(resources.into_iter().map(str::to_owned).collect()),
         scope: Some("*".to_owned()),

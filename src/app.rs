@@ -1,0 +1,185 @@
+//! The composition root: builds every part, connects them, and waits. The only module that sees all edges.
+//!
+//! ```text
+//!               ┌────────── DriftPolicy ──────────┐
+//! GitSyncs ─► reconcile ─► Snapshot ─► webhook ◄──┴ rules
+//!                 │            └─────► registrar ─► webhook configurations
+//!                 └─────────► evidence ◄── webhook
+//! ```
+//! A part that ends before it was asked to takes the process with it: half a guard that looks like a whole one is worse than a
+//! restart.
+
+mod certificate;
+mod connect;
+mod policy;
+mod registrar;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, Readiness};
+use crate::cluster::Cluster;
+use crate::cluster::events::Events;
+use crate::cluster::rights::Rights;
+use crate::config::Config;
+use crate::evidence::{Evidence, Metrics};
+use crate::reconcile::{self, Desired, Publisher, Tally};
+use crate::shutdown::Shutdown;
+use crate::webhook::serve::{Leave, serve};
+use crate::core::judge::Rules;
+use crate::webhook::{Webhook, router};
+use certificate::Certificate;
+
+/// Runs Holdfast until `shutdown`.
+pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let (metrics, registry) = Metrics::new();
+    let readiness = Readiness::new();
+    let waiting = ["the API server", "the first snapshot", "a serving certificate"].map(|what| readiness.expect(what));
+    let admin = Admin { readiness: readiness.clone(), registry: Arc::new(registry) };
+    let probes = bind(config.admin_listen, "--admin-listen")?;
+    let answered = CancellationToken::new();
+    let probing = tokio::spawn(admin.run(tokio::net::TcpListener::from_std(probes)?, answered.clone().cancelled_owned()));
+    let evidence = Evidence::start(std::io::stdout(), &config.cache_dir, metrics.clone())
+        .with_context(|| format!("failed to use the cache directory {}", config.cache_dir.display()))?;
+
+    let parts = Parts { config, metrics, evidence: evidence.clone(), readiness, shutdown };
+    let ended = parts.run(waiting).await;
+
+    evidence.close().await;
+    answered.cancel();
+    probing.await.context("the admin server broke")??;
+    ended
+}
+
+/// What every part is built from.
+struct Parts {
+    config: Config,
+    metrics: Metrics,
+    evidence: Evidence,
+    readiness: Readiness,
+    shutdown: Shutdown,
+}
+
+// === impl Parts ===
+
+impl Parts {
+    async fn run(self, waiting: [crate::admin::Pending; 3]) -> anyhow::Result<()> {
+        let [connected, published, serving] = waiting;
+        let client = connect::client(&self.config).await?;
+        let Some(cluster) = connect::cluster(&client, &self.metrics, &self.shutdown).await else { return Ok(()) };
+        let cluster = Arc::new(cluster);
+        connected.ready();
+
+        let rules = policy::follow(client.clone(), policy::ourselves(&self.config.namespace), &self.shutdown);
+        let (publisher, desired) = Publisher::new();
+        self.announce(desired.clone(), published);
+        let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
+        let names = self.config.webhook.names(listener.local_addr()?);
+        let certificate = Certificate::obtain(&self.config, &names, &self.metrics).await?;
+        let registration = certificate.registration(&self.config, listener.local_addr()?);
+
+        let mut ends = tokio::task::JoinSet::new();
+        let webhook = self.webhook(desired.clone(), rules.clone(), client);
+        let (stop, leave) = (self.shutdown.clone(), Leave::default());
+        ends.spawn(async move {
+            serve(listener, certificate.serving, router(webhook), stop, leave).await.context("the webhook server broke")
+        });
+        serving.ready();
+        ends.spawn(registrar::keep_registered(cluster.clone(), registration, desired.clone(), self.shutdown.clone()));
+        let context = self.reconciler(cluster, publisher, &rules);
+        let stop = CancellationToken::new();
+        ends.spawn(reconcile_until(context, desired, stop.clone()));
+        self.wait(ends, stop).await
+    }
+
+    fn webhook(&self, snapshots: Desired, rules: watch::Receiver<Arc<Rules>>, client: Client) -> Webhook {
+        Webhook {
+            snapshots,
+            rules,
+            upstream: Arc::new(Rights::new(client, self.metrics.clone())),
+            evidence: self.evidence.clone(),
+            metrics: self.metrics.clone(),
+            clock: Timestamp::now,
+        }
+    }
+
+    fn reconciler(
+        &self,
+        cluster: Arc<Cluster>,
+        publisher: Publisher,
+        rules: &watch::Receiver<Arc<Rules>>,
+    ) -> reconcile::Context {
+        reconcile::Context {
+            events: Events::new(&cluster),
+            cluster,
+            evidence: self.evidence.clone(),
+            metrics: self.metrics.clone(),
+            publisher: Arc::new(publisher),
+            rules: rules.clone(),
+            tally: Tally::new(self.metrics.clone()),
+            cache: self.config.cache_dir.clone(),
+        }
+    }
+
+    /// Readiness and the snapshot's age follow the snapshot.
+    fn announce(&self, mut desired: Desired, published: crate::admin::Pending) {
+        let metrics = self.metrics.clone();
+        self.shutdown.spawn_watcher(async move {
+            let mut published = Some(published);
+            while desired.wait_for(Option::is_some).await.is_ok() {
+                metrics.snapshot_built(Timestamp::now());
+                published.take().map(crate::admin::Pending::ready);
+                if desired.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Waits for the request to stop, or for the first part that ends without one; then for everybody to finish.
+    async fn wait(
+        &self,
+        mut ends: tokio::task::JoinSet<anyhow::Result<()>>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let unasked = tokio::select! {
+            () = self.shutdown.requested() => None,
+            ended = ends.join_next() => ended,
+        };
+        self.readiness.stop();
+        self.shutdown.request();
+        stop.cancel();
+        let mut outcome = match unasked {
+            Some(ended) => ended.context("a part of Holdfast panicked")?.and_then(|()| anyhow::bail!("a part of Holdfast ended unasked")),
+            None => Ok(()),
+        };
+        let everybody = async {
+            while let Some(ended) = ends.join_next().await {
+                if let (Ok(Err(error)), Ok(())) = (ended, &outcome) {
+                    outcome = Err(error);
+                }
+            }
+        };
+        self.shutdown.patiently(everybody).await;
+        outcome
+    }
+}
+
+async fn reconcile_until(context: reconcile::Context, desired: Desired, stop: CancellationToken) -> anyhow::Result<()> {
+    reconcile::run(context, desired, stop).await;
+    Ok(())
+}
+
+/// Binds early, so that a port that is taken is the first thing said.
+fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address);
+    let listener = listener.with_context(|| format!("failed to listen on {address}; choose another address with {flag}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}

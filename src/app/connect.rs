@@ -1,0 +1,43 @@
+//! Reaching the API server: with which credentials, and how patiently.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::{Client, config::Kubeconfig};
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::evidence::Metrics;
+use crate::shutdown::Shutdown;
+
+/// Between two attempts to reach an API server that does not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A client for the configured cluster. Requests time out; watches, which live long, are told apart by kube itself.
+pub(super) async fn client(config: &Config) -> anyhow::Result<Client> {
+    let settings = match &config.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path);
+            let file = file.with_context(|| format!("failed to read the kubeconfig {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default()).await?
+        }
+        None => kube::Config::infer().await.context(
+            "failed to find a cluster: not in a pod, and neither --kubeconfig, KUBECONFIG nor ~/.kube/config is there",
+        )?,
+    };
+    Client::try_from(settings).context("failed to make a client from the kubeconfig")
+}
+
+/// Connects, waiting for an API server that is not there yet; `None` when asked to stop meanwhile.
+pub(super) async fn cluster(client: &Client, metrics: &Metrics, shutdown: &Shutdown) -> Option<Cluster> {
+    loop {
+        match Cluster::connect(client.clone(), metrics.clone()).await {
+            Ok(cluster) => return Some(cluster),
+            Err(error) => tracing::warn!(%error, "the API server does not answer; trying again"),
+        }
+        tokio::select! {
+            () = shutdown.requested() => return None,
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+    }
+}

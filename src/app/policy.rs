@@ -1,0 +1,64 @@
+//! The `DriftPolicy`, followed: who is who and how long an emergency may last, as both edges need it.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use jiff::SignedDuration;
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::Client;
+use tokio::sync::watch;
+
+use crate::api::{DriftPolicy, Policy, policy::POLICY_NAME};
+use crate::core::breakglass::Limits;
+use crate::core::who::Identities;
+use crate::shutdown::Shutdown;
+use crate::core::judge::Rules;
+use crate::webhook::register::SERVICE_ACCOUNT;
+
+/// Our own service account: namespace and name.
+pub(super) fn ourselves(namespace: &str) -> (String, String) {
+    (namespace.to_owned(), SERVICE_ACCOUNT.to_owned())
+}
+
+/// The rules in force, kept up to date. A policy that cannot be understood (it was stored while the webhook was down) changes
+/// nothing, loudly: the last good one holds.
+pub(super) fn follow(
+    client: Client,
+    ourselves: (String, String),
+    shutdown: &Shutdown,
+) -> watch::Receiver<Arc<Rules>> {
+    let (sender, receiver) = watch::channel(Arc::new(rules(&Policy::default(), ourselves.clone())));
+    let api: Api<DriftPolicy> = Api::all(client);
+    shutdown.spawn_watcher(async move {
+        let mut states = watcher::watch_object(api, POLICY_NAME).default_backoff().boxed();
+        loop {
+            let policy = match states.try_next().await {
+                Ok(Some(Some(typed))) => Policy::try_from(&typed),
+                Ok(Some(None)) => Ok(Policy::default()),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "failed to watch the DriftPolicy; the last one holds");
+                    continue;
+                }
+            };
+            match policy {
+                Ok(policy) => drop(sender.send_replace(Arc::new(rules(&policy, ourselves.clone())))),
+                Err(faults) => {
+                    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                    tracing::error!(faults = faults.join("; "), "the DriftPolicy makes no sense; the last good one holds");
+                }
+            }
+        }
+    });
+    receiver
+}
+
+fn rules(policy: &Policy, ourselves: (String, String)) -> Rules {
+    let Policy { controllers, break_glass_longest, break_glass_usual, interactive_managers } = policy.clone();
+    let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    Rules {
+        identities: Identities { ourselves, controllers, interactive: interactive_managers },
+        limits: Limits { default: signed(break_glass_usual), max: signed(break_glass_longest) },
+    }
+}

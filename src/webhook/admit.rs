@@ -1,0 +1,209 @@
+//! `/mutate` and `/validate`: from an HTTP request to a decision, or to an error status.
+//!
+//! `/mutate` only writes (stamps, marks) and refuses only what it cannot stamp truthfully; every other verdict is `/validate`'s,
+//! which sees what will really be stored. So an edit is refused, recorded and counted in one place.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tracing::Instrument;
+
+use super::answer::{Answer, Refusal};
+use super::no_decision::NoDecision;
+use super::review::Review;
+use super::trial::Trial;
+use super::upstream::Upstream;
+use super::{own, register, witness};
+use crate::core::breakglass::Refused;
+use crate::core::judge::{Rules, Judgement, Verdict, Why};
+use crate::core::snapshot::Snapshot;
+use crate::core::stamp::{Stamps, Write};
+use crate::evidence::{Evidence, Kind, Metrics};
+
+/// All that answering reviews takes.
+pub struct Webhook {
+    /// The desired state; `None` until the first one is known.
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// The rules a `DriftPolicy` can change.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Who answers what a review does not say.
+    pub upstream: Arc<dyn Upstream>,
+    /// Where records go.
+    pub evidence: Evidence,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Largest body that is read. An API server takes requests of up to 3 MiB; a review holds two such objects, and the rest
+/// (user, groups, options) is well below one more.
+const LARGEST: usize = 7 * 1024 * 1024;
+
+/// Reviews in work at once. More wait their turn before their body is read: a burst costs them microseconds, while a refusal
+/// would hand each of them to `failurePolicy`.
+const AT_ONCE: usize = 512;
+
+/// The routes of the webhook.
+pub fn router(webhook: Webhook) -> Router {
+    let at = |hook| {
+        post(move |State(desk): State<Arc<Desk>>, request: Request| async move { desk.serve(hook, request).await })
+    };
+    Router::new()
+        .route(register::VALIDATE_PATH, at(Hook::Validate))
+        .route(register::MUTATE_PATH, at(Hook::Mutate))
+        .route(register::VALIDATE_OWN_PATH, at(Hook::Own))
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE) }))
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hook {
+    /// What to write on the object.
+    Mutate,
+    /// Whether it may be stored.
+    Validate,
+    /// Whether one of our own kinds makes sense.
+    Own,
+}
+
+/// Where reviews are taken in.
+struct Desk {
+    webhook: Webhook,
+    places: Semaphore,
+}
+
+/// What was decided.
+struct Decision {
+    verdict: Verdict,
+    answer: Answer,
+    annotated: bool,
+}
+
+// === impl Desk ===
+
+impl Desk {
+    async fn serve(&self, hook: Hook, request: Request) -> Response {
+        let _place = self.places.acquire().await;
+        let metrics = &self.webhook.metrics;
+        metrics.reviews_in_flight.inc();
+        let answered = AssertUnwindSafe(self.webhook.review(hook, request)).catch_unwind().await;
+        metrics.reviews_in_flight.dec();
+        match answered.unwrap_or(Err(NoDecision::Bug)) {
+            Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(reason) => {
+                metrics.review_failed(reason.kind());
+                reason.into_response()
+            }
+        }
+    }
+}
+
+// === impl Webhook ===
+
+impl Webhook {
+    async fn review(&self, hook: Hook, request: Request) -> Result<Vec<u8>, NoDecision> {
+        let body = Bytes::from_request(request, &()).await?;
+        let started = Instant::now();
+        let mut review = Review::read(&body)?;
+        let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
+        let span = span(hook, &uid, &review);
+        let Decision { verdict, answer, annotated } = self.decide(hook, review).instrument(span).await?;
+        if hook != Hook::Mutate || verdict == Verdict::Deny {
+            self.metrics.reviewed(witness::counted(verdict), witness::operation(operation), started.elapsed());
+        }
+        Ok(answer.to_bytes(&uid, annotated))
+    }
+
+    async fn decide(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
+        if hook == Hook::Own {
+            return Ok(own::refusal(&review).map_or_else(Decision::pass, Decision::refused));
+        }
+        let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
+        let rules = self.rules.borrow().clone();
+        let is_dry_run = review.is_dry_run();
+        let Some(trial) = Trial::open(review, snapshot, rules, (self.clock)())? else { return Ok(Decision::pass()) };
+        match hook {
+            Hook::Mutate => self.mutate(&trial, is_dry_run).await,
+            Hook::Validate | Hook::Own => self.validate(&trial, is_dry_run).await,
+        }
+    }
+
+    async fn validate(&self, trial: &Trial<'_>, is_dry_run: bool) -> Result<Decision, NoDecision> {
+        let judgement = trial.verdict(&*self.upstream).await?;
+        self.testify(trial, &judgement, is_dry_run);
+        let answer = witness::answer(trial, &judgement);
+        Ok(Decision { verdict: judgement.verdict, answer, annotated: false })
+    }
+
+    /// A break-glass that is being opened needs its stamps and no mark. Whether it may be is `/validate`'s to say.
+    async fn mutate(&self, trial: &Trial<'_>, is_dry_run: bool) -> Result<Decision, NoDecision> {
+        let mut writes = match trial.stamps() {
+            Ok(Stamps::Opening(writes)) => return Ok(Decision::write(trial, writes)),
+            Ok(Stamps::Closing(writes)) => writes,
+            Ok(Stamps::Untouched) => Vec::new(),
+            Err(refused) => return Ok(self.refuse(trial, refused, is_dry_run)),
+        };
+        if trial.may_be_marked() {
+            writes.extend(trial.mark(&trial.verdict(&*self.upstream).await?));
+        }
+        Ok(Decision::write(trial, writes))
+    }
+
+    fn refuse(&self, trial: &Trial<'_>, refused: Refused, is_dry_run: bool) -> Decision {
+        let judgement = Judgement { verdict: Verdict::Deny, why: Why::Refused(refused), introduced: Vec::new() };
+        self.testify(trial, &judgement, is_dry_run);
+        Decision { verdict: Verdict::Deny, answer: witness::answer(trial, &judgement), annotated: false }
+    }
+
+    /// Leaves one record and its counts.
+    fn testify(&self, trial: &Trial<'_>, judgement: &Judgement, is_dry_run: bool) {
+        tracing::debug!(verdict = ?judgement.verdict, why = ?judgement.why, "judged");
+        let Some(record) = (!is_dry_run).then(|| witness::record(trial, judgement)).flatten() else { return };
+        match record.kind {
+            Kind::BreakGlassOpened => _ = self.metrics.break_glass_opened.inc(),
+            Kind::BreakGlassRefused => _ = self.metrics.break_glass_refused.inc(),
+            _ => {}
+        }
+        self.evidence.record(record);
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    fn pass() -> Self {
+        Self { verdict: Verdict::Allow, answer: Answer::default(), annotated: false }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        let answer = Answer { refusal: Some(refusal), ..Answer::default() };
+        Self { verdict: Verdict::Deny, answer, annotated: false }
+    }
+
+    fn write(trial: &Trial<'_>, writes: Vec<Write>) -> Self {
+        Self {
+            verdict: Verdict::Allow,
+            answer: Answer { writes, ..Answer::default() },
+            annotated: trial.is_annotated(),
+        }
+    }
+}
+
+/// One span per review, so that whatever is logged on the way says for which.
+fn span(hook: Hook, uid: &str, review: &Review<'_>) -> tracing::Span {
+    let (kind, name) = (&*review.kind.kind, review.object_name());
+    let (namespace, user) = (&*review.namespace, &*review.user_info.user.name);
+    tracing::info_span!("review", ?hook, uid, operation = ?review.operation, kind, namespace, name, user)
+}

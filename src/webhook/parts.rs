@@ -1,0 +1,152 @@
+//! What of the two objects gets parsed: as little as the verdict can depend on.
+//!
+//! A section that is the same text before and after cannot introduce anything, so it is left out on both sides and the judge
+//! is told so by its scope. Metadata is always in scope: marks, stamps and owner references live there.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::object::{LAST_APPLIED, Metadata, Object};
+use super::review::{Operation, Unreadable};
+use crate::core::state::State;
+
+/// What an edit does to an object, with the object on the sides it has.
+#[derive(Debug)]
+pub(super) enum Sides<T> {
+    /// Only afterwards.
+    Create(T),
+    /// Before and after.
+    Update(T, T),
+    /// Only before.
+    Delete(T),
+}
+
+/// Both sides of an edit, parsed as far as it matters.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    /// What there is before and after.
+    pub sides: Sides<Side<'a>>,
+    sections: Vec<Cow<'a, str>>,
+}
+
+/// One side.
+#[derive(Debug)]
+pub(super) struct Side<'a> {
+    value: Value,
+    managed_fields: Option<&'a RawValue>,
+}
+
+/// How far to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Metadata says it all.
+    Metadata,
+    /// Metadata, and every section that is not the same text on both sides.
+    Differences,
+}
+
+// === impl Sides ===
+
+impl<T> Sides<T> {
+    /// The sides an operation has; `None` if the review lacks one, or if it is a `CONNECT`, which has none.
+    pub(super) fn of(operation: Operation, old: Option<T>, new: Option<T>) -> Option<Self> {
+        match operation {
+            Operation::Create => Some(Self::Create(new?)),
+            Operation::Update => Some(Self::Update(old?, new?)),
+            Operation::Delete => Some(Self::Delete(old?)),
+            Operation::Connect => None,
+        }
+    }
+
+    /// Before.
+    pub(super) fn before(&self) -> Option<&T> {
+        match self {
+            Self::Create(_) => None,
+            Self::Update(old, _) | Self::Delete(old) => Some(old),
+        }
+    }
+
+    /// After.
+    pub(super) fn after(&self) -> Option<&T> {
+        match self {
+            Self::Create(new) | Self::Update(_, new) => Some(new),
+            Self::Delete(_) => None,
+        }
+    }
+
+    fn try_map<U, E>(self, mut read: impl FnMut(T) -> Result<U, E>) -> Result<Sides<U>, E> {
+        Ok(match self {
+            Self::Create(new) => Sides::Create(read(new)?),
+            Self::Update(old, new) => Sides::Update(read(old)?, read(new)?),
+            Self::Delete(old) => Sides::Delete(read(old)?),
+        })
+    }
+}
+
+// === impl Parts ===
+
+impl<'a> Parts<'a> {
+    /// Parses what matters of both objects.
+    pub(super) fn read(objects: Sides<Object<'a>>, look: Look) -> Result<Self, Unreadable> {
+        let (old, new) = (objects.before(), objects.after());
+        let sections = if look == Look::Differences { differing(old, new) } else { Vec::new() };
+        let skip_last_applied = look == Look::Metadata || last_applied(old) == last_applied(new);
+        let sides = objects.try_map(|object| Side::read(object, &sections, skip_last_applied))?;
+        Ok(Self { sides, sections })
+    }
+
+    /// The sections in which the two sides may differ.
+    pub(super) fn scope(&self) -> Vec<&str> {
+        std::iter::once("metadata").chain(self.sections.iter().map(|name| &**name)).collect()
+    }
+}
+
+// === impl Side ===
+
+impl<'a> Side<'a> {
+    fn read(object: Object<'a>, wanted: &[Cow<'a, str>], skip_last_applied: bool) -> Result<Self, Unreadable> {
+        let Object { metadata: Metadata { fields: mut metadata, managed_fields, last_applied }, sections } = object;
+        if let Some(raw) = last_applied.filter(|_| !skip_last_applied)
+            && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
+        {
+            annotations.insert(LAST_APPLIED.to_owned(), parse("metadata", raw)?);
+        }
+        let mut fields = Map::new();
+        for (name, raw) in sections.into_iter().filter(|(name, _)| wanted.contains(name)) {
+            let value = parse(&name, raw)?;
+            fields.insert(name.into_owned(), value);
+        }
+        fields.insert("metadata".to_owned(), Value::Object(metadata));
+        Ok(Self { value: Value::Object(fields), managed_fields })
+    }
+
+    /// This side as the core reads it.
+    pub(super) fn state(&self) -> State<'_> {
+        match self.managed_fields {
+            Some(raw) => State::with_raw_owners(&self.value, raw.get()),
+            None => State::whole(&self.value),
+        }
+    }
+}
+
+fn parse(section: &str, raw: &RawValue) -> Result<Value, Unreadable> {
+    serde_json::from_str(raw.get()).map_err(|source| Unreadable::Section { section: section.to_owned(), source })
+}
+
+fn last_applied<'a>(object: Option<&Object<'a>>) -> Option<&'a str> {
+    object?.metadata.last_applied.map(RawValue::get)
+}
+
+/// The sections that are not the same text on both sides.
+fn differing<'a>(old: Option<&Object<'a>>, new: Option<&Object<'a>>) -> Vec<Cow<'a, str>> {
+    let text = |object: Option<&Object<'a>>, name: &str| object.and_then(|object| object.section(name));
+    let names = |object: Option<&'_ Object<'a>>| {
+        let sections = object.map_or(&[][..], |object| object.sections.as_slice());
+        sections.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    let changed = names(new).into_iter().filter(|name| text(old, name) != text(new, name));
+    let gone = names(old).into_iter().filter(|name| text(new, name).is_none());
+    changed.chain(gone).collect()
+}

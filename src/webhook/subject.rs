@@ -1,0 +1,58 @@
+//! Which object a review is about, and whether that is any of our business.
+
+use super::review::{Operation, Review};
+use super::upstream::Place;
+use crate::core::object::ObjectKey;
+use crate::core::snapshot::Snapshot;
+
+/// What a review is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// An object itself.
+    Object(ObjectKey),
+    /// The replicas of this object, through its `scale` subresource.
+    Scale(ObjectKey),
+    /// Another subresource, a stream, or an object without a name yet: Git declares nothing about those.
+    NotOurs,
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// What this review is about. The kind behind a `scale` is known only of objects Git declares; of others it does not matter.
+    pub(super) fn of(review: &Review<'_>, snapshot: &Snapshot) -> Self {
+        let name = review.object_name();
+        if name.is_empty() || review.operation == Operation::Connect {
+            return Self::NotOurs;
+        }
+        match &*review.sub_resource {
+            "" => Self::Object(key(review, &review.kind.group, &review.kind.kind)),
+            "scale" => {
+                let group = &review.resource.group;
+                let parent = snapshot.kind_of(group, &review.resource.resource);
+                parent.map_or(Self::NotOurs, |kind| Self::Scale(key(review, group, kind)))
+            }
+            _ => Self::NotOurs,
+        }
+    }
+}
+
+fn key(review: &Review<'_>, group: &str, kind: &str) -> ObjectKey {
+    ObjectKey {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        namespace: review.object_namespace().map(str::to_owned),
+        name: review.object_name().to_owned(),
+    }
+}
+
+/// Where the reviewed object, or the parent of the reviewed subresource, is served.
+pub(super) fn place(review: &Review<'_>) -> Place {
+    Place {
+        group: review.resource.group.to_string(),
+        version: review.resource.version.to_string(),
+        resource: review.resource.resource.to_string(),
+        namespace: review.object_namespace().map(str::to_owned),
+        name: review.object_name().to_owned(),
+    }
+}

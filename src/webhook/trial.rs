@@ -1,0 +1,188 @@
+//! One review before the judge: everything the verdict can depend on, and the questions that may have to be asked first.
+//!
+//! A verdict is first sought assuming that nobody may break glass. Only if that one is not a pass, and a break-glass is in
+//! play, is the API server asked, and the edit judged again with the answer: nearly every review is decided without a
+//! round trip.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::object::Object;
+use super::parts::{Look, Parts, Sides};
+use super::review::{Review, Unreadable};
+use super::subject::{Subject, place};
+use super::upstream::{Place, Requester, Unanswered, Upstream};
+use crate::core::breakglass::{self, Glass, Refused};
+use crate::core::compare::Scope;
+use crate::core::judge::{Rules, Action, Court, Edit, Judgement, Verdict, judge};
+use crate::core::names::BREAK_GLASS;
+use crate::core::object::ObjectKey;
+use crate::core::snapshot::{Managed, Mode, Snapshot};
+use crate::core::stamp::{self, Stamps, Write};
+use crate::core::who::Class;
+
+/// An edit ready to be judged.
+pub(super) struct Trial<'a> {
+    /// Which object.
+    pub key: ObjectKey,
+    /// What Git declares for it, if it does.
+    pub managed: Option<Arc<Managed>>,
+    /// Who asks.
+    pub requester: Requester,
+    /// Which tool they say they use.
+    pub manager: Option<String>,
+    /// When.
+    pub now: Timestamp,
+    parts: Parts<'a>,
+    /// Where the parent is served, if this is about the replicas of one.
+    scaled: Option<Place>,
+    /// Is a break-glass annotation on either side?
+    has_break_glass: bool,
+    snapshot: Arc<Snapshot>,
+    rules: Arc<Rules>,
+}
+
+/// What the API server said about an emergency.
+#[derive(Default)]
+struct Emergency {
+    may_break_glass: bool,
+    of_parent: Option<Glass>,
+}
+
+// === impl Trial ===
+
+impl<'a> Trial<'a> {
+    /// Prepares a review; `None` if it is about nothing of ours.
+    pub(super) fn open(
+        review: Review<'a>,
+        snapshot: Arc<Snapshot>,
+        rules: Arc<Rules>,
+        now: Timestamp,
+    ) -> Result<Option<Self>, Unreadable> {
+        let (key, scaled) = match Subject::of(&review, &snapshot) {
+            Subject::NotOurs => return Ok(None),
+            Subject::Object(key) => (key, None),
+            Subject::Scale(key) => (key, Some(place(&review))),
+        };
+        let tool = review.manager().map(str::to_owned);
+        let Review { operation, user_info: requester, object, old_object, .. } = review;
+        let objects = Sides::of(operation, old_object, object).ok_or(Unreadable::NoObject)?;
+        let managed = snapshot.get(&key).cloned();
+        let has_break_glass = has_break_glass(&objects);
+        let parts = Parts::read(objects, look(managed.is_some()))?;
+        Ok(Some(Self { key, managed, requester, manager: tool, now, parts, scaled, has_break_glass, snapshot, rules }))
+    }
+
+    /// The verdict, after asking whatever it hangs on.
+    pub(super) async fn verdict(&self, upstream: &dyn Upstream) -> Result<Judgement, Unanswered> {
+        let judgement = self.judge(Emergency::default());
+        match &self.managed {
+            Some(managed) if !passes(judgement.verdict) => match self.emergency(managed, upstream).await? {
+                Some(emergency) => Ok(self.judge(emergency)),
+                None => Ok(judgement),
+            },
+            _ => Ok(judgement),
+        }
+    }
+
+    /// What break-glass stamps the edit needs. Objects that are not guarded have no emergencies, and neither have those who
+    /// are never denied.
+    pub(super) fn stamps(&self) -> Result<Stamps, Refused> {
+        let Some(new) = self.parts.sides.after().filter(|_| self.has_break_glass && self.is_guarded()) else {
+            return Ok(Stamps::Untouched);
+        };
+        let old = self.parts.sides.before().map(|old| old.state());
+        stamp::stamps(old.as_ref(), &new.state(), &self.rules.limits, &self.requester.user.name, self.now)
+    }
+
+    /// Can the verdict be one that leaves a mark? Asked before judging, because in most clusters it never is.
+    pub(super) fn may_be_marked(&self) -> bool {
+        let suspended = |managed: &Managed| managed.sync.suspended_at(self.now).is_some();
+        self.managed.as_ref().is_some_and(|managed| managed.sync.mode == Mode::Annotate || suspended(managed))
+    }
+
+    /// The mark this judgement leaves on the object. What is being deleted takes no mark, and a `Scale` has no place for one.
+    pub(super) fn mark(&self, judgement: &Judgement) -> Option<Write> {
+        let new = self.parts.sides.after().filter(|_| judgement.verdict == Verdict::Mark && self.scaled.is_none())?;
+        let old = self.parts.sides.before().map(|old| old.state());
+        stamp::mark(old.as_ref(), &new.state(), &self.requester.user.name, &judgement.introduced, self.now)
+    }
+
+    /// Does this very edit open a break-glass?
+    pub(super) fn opens_break_glass(&self) -> bool {
+        let Some(new) = self.parts.sides.after().filter(|_| self.has_break_glass) else { return false };
+        let old = self.parts.sides.before().map(|old| old.state());
+        let change = breakglass::change(old.as_ref(), &new.state(), &self.rules.limits);
+        matches!(change, Ok(breakglass::Change::Open(_)))
+    }
+
+    /// Has the object, as it would be stored, any annotations?
+    pub(super) fn is_annotated(&self) -> bool {
+        let new = self.parts.sides.after();
+        new.is_some_and(|new| new.state().object.pointer("/metadata/annotations").is_some())
+    }
+
+    /// What is done, as admission calls it.
+    pub(super) fn verb(&self) -> &'static str {
+        match self.parts.sides {
+            Sides::Create(_) => "CREATE",
+            Sides::Update(..) => "UPDATE",
+            Sides::Delete(_) => "DELETE",
+        }
+    }
+
+    fn judge(&self, emergency: Emergency) -> Judgement {
+        let scope = self.parts.scope();
+        let edit = Edit {
+            key: &self.key,
+            user: &self.requester.user,
+            may_break_glass: emergency.may_break_glass,
+            action: self.action(&scope, emergency.of_parent),
+            manager: self.manager.as_deref(),
+            now: self.now,
+        };
+        let Rules { identities, limits } = &*self.rules;
+        judge(&edit, &Court { snapshot: &self.snapshot, identities, limits })
+    }
+
+    fn action<'s>(&'s self, scope: &'s [&'s str], of_parent: Option<Glass>) -> Action<'s> {
+        match &self.parts.sides {
+            Sides::Update(old, new) if self.scaled.is_some() => Action::Scale(old.state(), new.state(), of_parent),
+            Sides::Update(old, new) => Action::Update(old.state(), new.state(), Scope::Only(scope)),
+            Sides::Create(new) => Action::Create(new.state()),
+            Sides::Delete(old) => Action::Delete(old.state()),
+        }
+    }
+
+    /// Asks about the emergency, if one is in play and may be used.
+    async fn emergency(&self, managed: &Managed, upstream: &dyn Upstream) -> Result<Option<Emergency>, Unanswered> {
+        let of_parent = match &self.scaled {
+            Some(parent) => upstream.glass(parent).await?.filter(|glass| self.now < glass.until),
+            None => None,
+        };
+        if of_parent.is_none() && !self.has_break_glass {
+            return Ok(None);
+        }
+        let may_break_glass = upstream.may_break_glass(&self.requester, &managed.sync.name).await?;
+        Ok(may_break_glass.then_some(Emergency { may_break_glass, of_parent }))
+    }
+
+    fn is_guarded(&self) -> bool {
+        let class = self.rules.identities.class(&self.requester.user);
+        let watched = self.managed.as_ref().is_some_and(|managed| managed.sync.mode != Mode::Off);
+        watched && matches!(class, Class::Automation | Class::Person)
+    }
+}
+
+fn has_break_glass(objects: &Sides<Object<'_>>) -> bool {
+    [objects.before(), objects.after()].into_iter().flatten().any(|object| object.has_annotation(BREAK_GLASS))
+}
+
+fn look(is_managed: bool) -> Look {
+    if is_managed { Look::Differences } else { Look::Metadata }
+}
+
+fn passes(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Allow | Verdict::Note)
+}

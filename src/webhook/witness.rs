@@ -1,0 +1,154 @@
+//! What a judgement leaves behind: the answer's words, audit annotations, one record, and counts.
+//!
+//! Dry runs get the same words and leave no record: they changed nothing, and nobody was refused anything.
+
+use std::collections::BTreeMap;
+
+use super::answer::{Answer, Reason, Refusal};
+use super::trial::Trial;
+use crate::core::judge::{Judgement, Verdict, Why};
+use crate::core::mask::{Shown, show};
+use crate::core::say;
+use crate::evidence::metrics::{self, Operation};
+use crate::evidence::record::{Actor, Field, Kind, Record};
+
+/// Most paths an audit annotation names; the record has them all.
+const AUDITED: usize = 20;
+
+/// The answer of `/validate`.
+pub(super) fn answer(trial: &Trial<'_>, judgement: &Judgement) -> Answer {
+    let mut answer = Answer { audit: audit(trial, judgement), ..Answer::default() };
+    match judgement.verdict {
+        Verdict::Allow | Verdict::Note => {}
+        Verdict::Warn | Verdict::Mark => answer.warn(&message(trial, judgement)),
+        Verdict::Deny => answer.refusal = Some(refusal(trial, judgement)),
+    }
+    answer
+}
+
+/// The refusal of a judgement.
+pub(super) fn refusal(trial: &Trial<'_>, judgement: &Judgement) -> Refusal {
+    Refusal { reason: Reason::Forbidden, message: message(trial, judgement) }
+}
+
+/// The record of a judgement, if it is worth one.
+pub(super) fn record(trial: &Trial<'_>, judgement: &Judgement) -> Option<Record> {
+    let managed = trial.managed.as_deref();
+    let shown: Vec<_> = judgement.introduced.iter().map(|deviation| show(&trial.key, deviation)).collect();
+    let first_line = shown.iter().find_map(|field| field.line);
+    Some(Record {
+        sync: managed.map(|managed| managed.sync.name.clone()),
+        object: Some(trial.key.clone()),
+        by: Some(actor(trial)),
+        verb: Some(trial.verb().to_owned()),
+        fields: shown.into_iter().map(field).collect(),
+        revision: managed.map(|managed| managed.sync.revision.clone()),
+        file: managed.map(|managed| managed.manifest.origin.file.to_string()),
+        line: first_line.or(managed.map(|managed| managed.manifest.origin.lines.line)),
+        reason: reason(trial, &judgement.why),
+        ..Record::new(kind(trial, judgement)?, trial.now)
+    })
+}
+
+/// The verdict, as metrics count it.
+pub(super) fn counted(verdict: Verdict) -> metrics::Verdict {
+    match verdict {
+        Verdict::Allow => metrics::Verdict::Allow,
+        Verdict::Note => metrics::Verdict::Note,
+        Verdict::Warn => metrics::Verdict::Warn,
+        Verdict::Mark => metrics::Verdict::Mark,
+        Verdict::Deny => metrics::Verdict::Deny,
+    }
+}
+
+/// The operation, as metrics count it; nothing registers for `CONNECT`.
+pub(super) fn operation(operation: super::review::Operation) -> Operation {
+    match operation {
+        super::review::Operation::Create => Operation::Create,
+        super::review::Operation::Update | super::review::Operation::Connect => Operation::Update,
+        super::review::Operation::Delete => Operation::Delete,
+    }
+}
+
+fn message(trial: &Trial<'_>, judgement: &Judgement) -> String {
+    say::message(&trial.key, trial.managed.as_deref(), judgement)
+}
+
+fn kind(trial: &Trial<'_>, Judgement { verdict, why, .. }: &Judgement) -> Option<Kind> {
+    match (verdict, why) {
+        (Verdict::Allow, _) => None,
+        (Verdict::Note, Why::BreakGlass(_)) if trial.opens_break_glass() => Some(Kind::BreakGlassOpened),
+        (Verdict::Note, Why::BreakGlassClosed) => Some(Kind::BreakGlassClosed),
+        (Verdict::Note, _) => Some(Kind::Edited),
+        (Verdict::Warn, _) => Some(Kind::Warned),
+        (Verdict::Mark, _) => Some(Kind::Marked),
+        (Verdict::Deny, Why::Refused(_)) => Some(Kind::BreakGlassRefused),
+        (Verdict::Deny, _) => Some(Kind::Denied),
+    }
+}
+
+fn actor(trial: &Trial<'_>) -> Actor {
+    let user = &trial.requester.user;
+    Actor { user: Some(user.name.clone()), groups: user.groups.clone(), manager: trial.manager.clone() }
+}
+
+/// The person's own words where there are any.
+fn reason(trial: &Trial<'_>, why: &Why) -> Option<String> {
+    match why {
+        Why::BreakGlass(glass) => Some(glass.reason.clone()),
+        Why::Refused(refused) => Some(refused.to_string()),
+        Why::Suspended => {
+            let suspension = trial.managed.as_ref()?.sync.suspension.as_ref()?;
+            Some(suspension.reason.clone())
+        }
+        other => Some(word(other).to_owned()),
+    }
+}
+
+fn field(Shown { path, kind, git, live, line: _ }: Shown) -> Field {
+    // Shown values are JSON unless they were masked or cut, and then they are text.
+    let value = |text: String| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
+    Field { path, git: git.map(value), live: live.map(value), why: Some(format!("{kind:?}").to_lowercase()) }
+}
+
+/// Keys get the webhook's name put before them by the API server.
+fn audit(trial: &Trial<'_>, judgement: &Judgement) -> BTreeMap<&'static str, String> {
+    let Judgement { verdict, why, introduced } = judgement;
+    let mut audit = BTreeMap::new();
+    if *verdict == Verdict::Allow {
+        return audit;
+    }
+    audit.insert("verdict", format!("{verdict:?}").to_lowercase());
+    audit.insert("why", word(why).to_owned());
+    if let Some(managed) = &trial.managed {
+        audit.insert("revision", managed.sync.revision.clone());
+    }
+    if !introduced.is_empty() {
+        let paths: Vec<_> = introduced.iter().take(AUDITED).map(|deviation| deviation.path.to_string()).collect();
+        audit.insert("fields", paths.join(" "));
+    }
+    audit
+}
+
+/// One word for why.
+fn word(why: &Why) -> &'static str {
+    match why {
+        Why::Ourselves => "ourselves",
+        Why::Unmanaged => "unmanaged",
+        Why::Off => "off",
+        Why::Terminating => "terminating",
+        Why::Controller => "controller",
+        Why::EqualsGit => "equals-git",
+        Why::BreakGlass(_) => "break-glass",
+        Why::BreakGlassClosed => "break-glass-closed",
+        Why::Suspended => "suspended",
+        Why::Drift => "drift",
+        Why::Delete => "delete",
+        Why::NamespaceDelete(_) => "namespace-delete",
+        Why::Marks => "marks",
+        Why::Forged => "forged",
+        Why::Ownership => "ownership",
+        Why::OwnerReferences => "owner-references",
+        Why::Refused(_) => "break-glass-refused",
+    }
+}
