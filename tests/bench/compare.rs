@@ -26,7 +26,8 @@ fn ours(results: &mut Results) -> Result<()> {
     ensure!(found >= 3, "the edit of image, env and replicas is not seen");
     let figure = |state, what: String| {
         let (compared, judged) = (per_call(|| comparing(state)), per_call(|| judging(state)));
-        let both = format!("core::compare, {what}; core::drift, undeclared additions included: {:.1} us", judged.median());
+        let both =
+            format!("core::compare, {what}; core::drift, undeclared additions included: {:.1} us", judged.median());
         self::figure(&compared, &both)
     };
     let leaves = managed.declaration.len();

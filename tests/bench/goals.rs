@@ -95,7 +95,8 @@ impl Goal {
     /// The goal in words, and how the value stands to it: a ratio up to 1 meets a limit, one from 1 up meets a minimum.
     fn against(&self, value: f64, results: &Results) -> (String, String) {
         let ratio = |limit: f64| format!("{:.2}", value / limit);
-        let of = |name: &str, share: f64| results.get(name).map_or_else(|| "?".to_owned(), |of| ratio(of.value * share));
+        let of =
+            |name: &str, share: f64| results.get(name).map_or_else(|| "?".to_owned(), |of| ratio(of.value * share));
         match self {
             Self::AtMost(0.0) => ("none".to_owned(), if value == 0.0 { "met" } else { "not met" }.to_owned()),
             Self::AtMost(limit) => (format!("<= {limit}"), ratio(*limit)),

@@ -5,11 +5,17 @@
 
 mod compare;
 mod goals;
-#[allow(dead_code)] // shared with `allocations.rs`, as is `results`
+mod heal;
+#[allow(dead_code)] // shared with `allocations.rs`, which uses the rest; so is `results`
 mod material;
 mod measure;
 mod peers;
+#[allow(dead_code)]
 mod results;
+mod review;
+#[allow(unused_imports)] // those of its tests: cargo sets cfg(test) here, and there is no harness to use them
+#[path = "../dev/world/mod.rs"]
+mod world;
 
 use std::process::ExitCode;
 
@@ -35,6 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> Result<()> {
+    if let [serve, which] = arguments
+        && serve == review::server::SERVE
+    {
+        return review::server::main(which);
+    }
     let chosen: Vec<_> = arguments.iter().map(String::as_str).collect();
     match chosen.iter().find(|part| !PARTS.contains(part)) {
         Some(other) => bail!("there is no part `{other}`; there are {}", PARTS.join(", ")),
@@ -49,7 +60,9 @@ fn measure(parts: &[&str]) -> Result<()> {
         let mut results = Results::load()?;
         match *part {
             "compare" => compare::run(&mut results)?,
-            _ => println!("  not yet"),
+            "review" => review::run(&mut results)?,
+            "heal" => heal::run(&mut results)?,
+            _ => println!("  not yet"), // `scale` comes with the issue about ten thousand objects
         }
         results.save()?;
     }
