@@ -42,7 +42,9 @@ fn figure(samples: &Samples, what: &str) -> Figure {
 
 /// What cannot be measured is left out, and said. Nothing is ever carried over from elsewhere.
 fn theirs(results: &mut Results) -> Result<()> {
-    peers::NAMES.iter().for_each(|name| results.forget(name));
+    for name in peers::NAMES {
+        results.forget(name);
+    }
     match peers::measure() {
         Ok(peers) => peers.into_iter().for_each(|(name, peer)| results.set(&name, peer.figure())),
         Err(peers::Absent::NoGo) => eprintln!("  left out: {}", peers::Absent::NoGo),

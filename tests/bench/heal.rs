@@ -26,7 +26,7 @@ const TRIALS: usize = 200;
 const COMMITS: usize = 9;
 
 /// After this long an edit counts as never healed, and the measurement as failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Events of the measurement itself are over by then.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -50,7 +50,7 @@ async fn measure(results: &mut Results) -> Result<()> {
 
 async fn in_world(world: &World, results: &mut Results) -> Result<()> {
     world.namespace(NAMESPACE).await?;
-    let commit = world.commit("What is to be kept", |files| manifests::write(files)).await?;
+    let commit = world.commit("What is to be kept", manifests::write).await?;
     world.apply(&world.git_sync(SYNC, manifests::FOLDER, NAMESPACE)?).await?;
     world.synced(SYNC, &commit).await?;
     world.take_webhooks_away().await?;

@@ -1,4 +1,4 @@
-//! What is kept, and how it is edited: Deployments and ConfigMaps, of the size people have.
+//! What is kept, and how it is edited: Deployments and `ConfigMap`s, of the size people have.
 
 use std::path::Path;
 
