@@ -25,15 +25,15 @@ fn main() -> Result<()> {
 
 fn count() -> Result<()> {
     let material = Material::read()?;
-    let (live, drifted) = (State::whole(&material.live), State::whole(&material.drifted));
+    let [live, drifted, applied] = [&material.live, &material.drifted, &material.applied].map(State::whole);
     let comparing = |state| counted(|| compare(&material.managed.declaration, state, Scope::Whole).len());
     let judging = |state| counted(|| drift(&material.managed, state, &is_person).len());
     ensure!(comparing(&live).1 == 0, "the live object is not in sync");
     let (in_sync, other) = (comparing(&live).0, comparing(&drifted).0);
     let conditions = format!(
-        "core::compare in sync; drifted {}; core::drift, which also looks for undeclared additions: {} in sync, {} drifted",
+        "compare() in sync; drifted {}; drift(), which also reads ownership: {} on an object we applied, {} drifted",
         other.count_total,
-        judging(&live).0.count_total,
+        judging(&applied).0.count_total,
         judging(&drifted).0.count_total,
     );
     let mut results = Results::load()?;

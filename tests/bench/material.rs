@@ -26,6 +26,8 @@ pub struct Material {
     pub live: Value,
     /// The cluster after a `kubectl edit`.
     pub drifted: Value,
+    /// The answer itself: equal to Git, and with our own entry in `managedFields`, as everything Holdfast applied.
+    pub applied: Value,
 }
 
 // === impl Material ===
@@ -33,7 +35,12 @@ pub struct Material {
 impl Material {
     /// Reads the files.
     pub fn read() -> Result<Self> {
-        Ok(Self { managed: Arc::new(managed()?), live: json("live.json")?, drifted: json("live_drifted.json")? })
+        Ok(Self {
+            managed: Arc::new(managed()?),
+            live: json("live.json")?,
+            drifted: json("live_drifted.json")?,
+            applied: json("answer.json")?,
+        })
     }
 }
 
