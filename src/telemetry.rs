@@ -33,11 +33,10 @@ pub fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
 /// Starts logging for the whole process.
 pub fn start(format: Format, filter: EnvFilter) -> Result<(), Error> {
     let registry = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(io::stderr);
     match format {
-        Format::Text => {
-            registry.with(fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal())).try_init()?
-        }
-        Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init()?,
+        Format::Text => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init()?,
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
     }
     Ok(())
 }

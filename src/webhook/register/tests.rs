@@ -51,3 +51,12 @@ fn a_service_is_named_with_its_port_and_path() {
     let service = json!({"namespace": "holdfast-system", "name": "holdfast", "port": 443, "path": "/mutate"});
     assert_eq!(config, json!({"caBundle": "cGVt", "service": service}));
 }
+
+#[test]
+fn certificates_are_made_for_the_host_alone() {
+    for (url, host) in
+        [("https://127.0.0.1:9443", "127.0.0.1"), ("https://[::1]:9443", "::1"), ("https://guard", "guard")]
+    {
+        assert_eq!(Client::Url(url.to_owned()).names(), [host]);
+    }
+}

@@ -1,0 +1,77 @@
+//! `holdfast run`: reads the settings, starts the runtime, hands over.
+
+use std::{env, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::{
+    app,
+    config::{Config, Settings},
+    shutdown::{DRAIN, Shutdown},
+    telemetry,
+};
+
+const NOTES: &str = "\
+Every setting can be given on the command line, in the environment, or in the file
+named by --config, whose keys are the long flags without dashes before them. The
+command line wins over the environment, the environment over the file.
+
+Evidence (one JSON line per denial, drift, heal and emergency) goes to standard
+output, the log to standard error. The first SIGINT or SIGTERM finishes what was
+begun, the second stops at once.
+
+Examples:
+  Against the cluster kubectl uses, with the API server on the same machine:
+    holdfast run
+
+  In a cluster, behind a Service:
+    holdfast run --webhook-listen 0.0.0.0:9443 \\
+                 --webhook-service holdfast-system/holdfast
+
+  With a file:
+    echo 'webhook-failure-policy: Fail' > holdfast.yaml
+    holdfast run --config holdfast.yaml";
+
+/// How to run.
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Arguments {
+    /// File with further settings, as YAML
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+// === impl Arguments ===
+
+impl Arguments {
+    pub(super) fn execute(self) -> anyhow::Result<()> {
+        let config = self.config()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.context("failed to start the runtime")?.block_on(run(config))
+    }
+
+    fn config(self) -> anyhow::Result<Config> {
+        let Self { config, settings } = self;
+        let file = match &config {
+            Some(path) => Some((path.as_path(), Settings::from_file(path)?)),
+            None => None,
+        };
+        Ok(Config::read(settings.over(file), user_cache())?)
+    }
+}
+
+async fn run(mut config: Config) -> anyhow::Result<()> {
+    telemetry::start(config.log.format, std::mem::take(&mut config.log.filter))?;
+    let shutdown = Shutdown::on_signals(DRAIN).context("failed to listen for signals")?;
+    Ok(app::run(config, shutdown).await?)
+}
+
+/// As the XDG base directories say; the system's temporary folder if there is no home.
+fn user_cache() -> PathBuf {
+    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    caches.unwrap_or_else(env::temp_dir).join("holdfast")
+}

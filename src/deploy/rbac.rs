@@ -1,0 +1,104 @@
+//! Who may do what: Holdfast itself, and the people around it.
+//!
+//! Holdfast applies whatever Git declares, Roles included, and RBAC lets nobody grant what they do not hold: its account is a
+//! cluster administrator. Saying so plainly is better than a long list that amounts to the same.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{
+    core::v1::ServiceAccount,
+    rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject},
+};
+
+use super::{Document, metadata};
+use crate::{core::names::GROUP, webhook::register::SERVICE_ACCOUNT};
+
+const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+/// The verb that opens an emergency; asked with a `SubjectAccessReview` on the object's `GitSync`.
+pub const BREAK_GLASS_VERB: &str = "break-glass";
+
+pub(super) fn documents(namespace: &str) -> Vec<Document> {
+    vec![
+        Document::new("The account Holdfast runs as. Admission recognises it by this name.", &account(namespace)),
+        Document::new(CONTROLLER, &controller()),
+        Document::new("", &binding(namespace)),
+        Document::new(BREAK_GLASS, &break_glass()),
+        Document::new(VIEW, &view()),
+    ]
+}
+
+const CONTROLLER: &str = "\
+    What Holdfast may do. The first rule is what managing anything takes:
+    get, list, watch: to compare the cluster with Git;
+    create, update, patch: to apply and to heal (a forced server-side apply is a patch, and a create where nothing is);
+    delete: to prune, and to undo what cannot be undone otherwise;
+    escalate, bind: Git may declare Roles that grant more than this account was given by name.
+    It can be narrowed to the kinds Git declares. The others are needed even then:
+    its own kinds and their status; access reviews, to ask who may break glass; its webhook configurations, to keep
+    them registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell.";
+
+const BREAK_GLASS: &str = "\
+    Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync, with a RoleBinding in the namespace of
+    the GitSyncs for those only. It is aggregated into no other role: being able to edit is no right to an emergency.";
+
+const VIEW: &str = "\
+    Whoever may view a namespace may view its GitSyncs. There is no such role for editing, on purpose: a GitSync is applied
+    with Holdfast's rights, so whoever writes one can write anything.";
+
+fn account(namespace: &str) -> ServiceAccount {
+    ServiceAccount { metadata: metadata(SERVICE_ACCOUNT, Some(namespace)), ..ServiceAccount::default() }
+}
+
+fn controller() -> ClusterRole {
+    let read_write = ["get", "list", "watch", "create", "update", "patch", "delete"];
+    let rules = vec![
+        rule(&["*"], &["*"], &["*"]),
+        rule(&[GROUP], &["gitsyncs", "driftpolicies"], &["get", "list", "watch"]),
+        rule(&[GROUP], &["gitsyncs/status"], &["get", "update", "patch"]),
+        rule(&["authorization.k8s.io"], &["subjectaccessreviews"], &["create"]),
+        rule(
+            &["admissionregistration.k8s.io"],
+            &["validatingwebhookconfigurations", "mutatingwebhookconfigurations"],
+            &read_write,
+        ),
+        rule(&["apiextensions.k8s.io"], &["customresourcedefinitions"], &["get", "list", "watch"]),
+        rule(&[""], &["namespaces"], &["get", "list", "watch"]),
+        rule(&["", "events.k8s.io"], &["events"], &["create", "patch"]),
+    ];
+    ClusterRole { metadata: metadata("holdfast", None), rules: Some(rules), ..ClusterRole::default() }
+}
+
+fn binding(namespace: &str) -> ClusterRoleBinding {
+    let subject = Subject {
+        kind: "ServiceAccount".to_owned(),
+        name: SERVICE_ACCOUNT.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        ..Subject::default()
+    };
+    let role_ref =
+        RoleRef { api_group: Some(RBAC_GROUP.to_owned()), kind: "ClusterRole".to_owned(), name: "holdfast".to_owned() };
+    ClusterRoleBinding { metadata: metadata("holdfast", None), role_ref, subjects: Some(vec![subject]) }
+}
+
+fn break_glass() -> ClusterRole {
+    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[BREAK_GLASS_VERB])];
+    ClusterRole { metadata: metadata("holdfast-break-glass", None), rules: Some(rules), ..ClusterRole::default() }
+}
+
+fn view() -> ClusterRole {
+    let mut metadata = metadata("holdfast-view", None);
+    let aggregated = (format!("{RBAC_GROUP}/aggregate-to-view"), "true".to_owned());
+    metadata.labels.get_or_insert_with(BTreeMap::new).extend([aggregated]);
+    let rules = vec![rule(&[GROUP], &["gitsyncs"], &["get", "list", "watch"])];
+    ClusterRole { metadata, rules: Some(rules), ..ClusterRole::default() }
+}
+
+fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(owned(groups)),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    }
+}
