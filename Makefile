@@ -43,4 +43,8 @@ check: test ## Everything a change must pass: format, clippy, tests, docs, licen
 	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "skipped: cargo-deny is not installed"; fi
 
-bench: ground ## Measure compare, review and heal
+# Built as it is shipped; the world that `heal` needs finds Holdfast beside the program that measures.
+bench: tools ## Measure compare, review, heal and scale beside goals and peers (ONLY= one of them)
+	@case "$(ONLY)" in ""|heal|scale) tests/control-plane/build.sh >/dev/null;; esac
+	@cargo build --release --bin holdfast --example dev
+	@cargo bench --bench allocations --bench bench -- $(ONLY)

@@ -1,0 +1,48 @@
+//! How many allocations a comparison makes. Apart from the timing in `program.rs`, because counting them takes an allocator
+//! of its own, and its counting would be in every time measured.
+
+// Shared with the timing, which uses the rest.
+#[allow(dead_code)]
+mod material;
+#[allow(dead_code)]
+mod results;
+
+use std::hint::black_box;
+
+use allocation_counter::{AllocationInfo, measure};
+use anyhow::{Result, ensure};
+use holdfast::core::compare::{Scope, compare};
+use holdfast::core::drift::drift;
+use holdfast::core::state::State;
+
+use material::{Material, is_person};
+use results::{Figure, Results};
+
+fn main() -> Result<()> {
+    let parts: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if parts.is_empty() || parts.iter().any(|part| part == "compare") { count() } else { Ok(()) }
+}
+
+fn count() -> Result<()> {
+    let material = Material::read()?;
+    let [live, drifted, applied] = [&material.live, &material.drifted, &material.applied].map(State::whole);
+    let comparing = |state| counted(|| compare(&material.managed.declaration, state, Scope::Whole).len());
+    let judging = |state| counted(|| drift(&material.managed, state, &is_person).len());
+    ensure!(comparing(&live).1 == 0, "the live object is not in sync");
+    let (in_sync, other) = (comparing(&live).0, comparing(&drifted).0);
+    let conditions = format!(
+        "compare() in sync; drifted {}; drift(), which also reads ownership: {} on an object we applied, {} drifted",
+        other.count_total,
+        judging(&applied).0.count_total,
+        judging(&drifted).0.count_total,
+    );
+    let mut results = Results::load()?;
+    results.set("compare_in_sync_allocs", Figure::count(in_sync.count_total, conditions));
+    results.save()
+}
+
+fn counted(ask: impl Fn() -> usize) -> (AllocationInfo, usize) {
+    let mut answer = 0;
+    let info = measure(|| answer = black_box(ask()));
+    (info, answer)
+}
