@@ -227,7 +227,10 @@ type Place = Vec<String>;
 
 /// Places that were edited and that healing changes.
 fn undone(old: &Value, new: &Value, healed: &Value) -> Vec<Place> {
-    let edited = |place: &Place| value_at(old, place) != value_at(new, place);
+    let edited = |place: &Place| match (value_at(old, place), value_at(new, place)) {
+        (Some(Value::Object(_)), Some(Value::Object(_))) if !is_atomic(place) => false, // its fields are places of their own
+        (old, new) => old != new,
+    };
     changed(new, healed).into_iter().filter(edited).collect()
 }
 
@@ -240,6 +243,11 @@ fn changed(from: &Value, to: &Value) -> Vec<Place> {
         is_map(from, place) && is_map(to, place) && (from_leaves.get(place).is_none() || to_leaves.get(place).is_none())
     };
     all.into_iter().filter(|place| from_leaves.get(place) != to_leaves.get(place) && !same_map(place)).collect()
+}
+
+fn is_atomic(place: &[String]) -> bool {
+    let name = place.last().and_then(|step| step.strip_prefix("f:")).unwrap_or_default();
+    common::kinds::merge_of(name, &json!({})) == common::kinds::Merge::Atomic
 }
 
 /// The place as the core writes it, read with the core's own reader of `fieldsV1`.
