@@ -20,10 +20,32 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("reconcile", &["core", "api", "cluster", "git", "evidence"]),
 ];
 
+/// Files that name a layer they should not, until they no longer have to: (file, layer, why).
+const EXCEPTIONS: [(&str, &str, &str); 5] = [
+    ("src/cluster/mod.rs", "evidence", "every request to the API server is counted where it is made"),
+    ("src/cluster/objects.rs", "evidence", "likewise"),
+    ("src/cluster/rights.rs", "evidence", "likewise"),
+    ("src/cluster/rights.rs", "webhook", "it implements what the webhook asks of the API server (webhook::upstream)"),
+    ("src/webhook/serve.rs", "shutdown", "the two stages of stopping are one signal for all"),
+];
+
 /// What the core must not name: it has no clock, no files, no network, no environment, and never waits.
 const IMPURE: [&str; 15] = [
-    "tokio", "axum", "kube", "k8s_openapi", "hyper", "reqwest", "async fn", "async move", ".await", "std::fs", "std::env",
-    "std::net", "std::process", "std::thread", "::now()",
+    "tokio",
+    "axum",
+    "kube",
+    "k8s_openapi",
+    "hyper",
+    "reqwest",
+    "async fn",
+    "async move",
+    ".await",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "::now()",
 ];
 
 /// Lines in a file of `src`, sibling tests aside. Longer files have more than one idea in them.
@@ -34,22 +56,34 @@ const FUNCTION: usize = 60;
 #[test]
 fn layers_point_inward() {
     let mut faults = Vec::new();
+    let mut needed = BTreeSet::<&(&str, &str, &str)>::new();
     for file in sources("src") {
         let layer = file.layer();
         let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else { continue };
         for (line, named) in file.crate_modules() {
-            if named != layer && !allowed.contains(&named.as_str()) && file.siblings(&named) {
-                faults.push(format!("{}:{line}: `{layer}` must not name `crate::{named}` (allowed: {allowed:?})", file.name));
+            let is_inward = named == layer || allowed.contains(&named.as_str()) || !is_module(&named);
+            let exception = EXCEPTIONS.iter().find(|(name, layer, _)| *name == file.name && *layer == named);
+            needed.extend(exception);
+            if !is_inward && exception.is_none() {
+                faults.push(format!(
+                    "{}:{line}: `{layer}` must not name `crate::{named}` (allowed: {allowed:?})",
+                    file.name
+                ));
             }
         }
     }
+    let stale = EXCEPTIONS.iter().filter(|exception| !needed.contains(exception));
+    faults.extend(
+        stale.map(|(name, layer, _)| format!("{name}:1: no longer names `crate::{layer}`: take the exception out")),
+    );
     report("Layers point inward: move what is shared into a layer further in", &faults);
 }
 
 #[test]
 fn the_core_is_pure() {
     let core = sources("src").into_iter().filter(|file| file.layer() == "core");
-    let faults: Vec<_> = core.flat_map(|file| IMPURE.iter().flat_map(move |word| file.lines_with(word)).collect::<Vec<_>>()).collect();
+    let faults: Vec<_> =
+        core.flat_map(|file| IMPURE.iter().flat_map(move |word| file.lines_with(word)).collect::<Vec<_>>()).collect();
     report("The core takes values and gives values: hand it what it needs", &faults);
 }
 
@@ -63,7 +97,8 @@ fn every_file_is_compiled() {
         }
     }
     let all = sources("src").into_iter().chain(sources("tests"));
-    let dead = all.filter(|file| !reached.contains(&file.path)).map(|file| format!("{}:1: no `mod` leads here", file.name));
+    let dead =
+        all.filter(|file| !reached.contains(&file.path)).map(|file| format!("{}:1: no `mod` leads here", file.name));
     report("A file no module declares is never compiled", &dead.collect::<Vec<_>>());
 }
 
@@ -76,7 +111,9 @@ fn files_and_functions_stay_short() {
             faults.push(format!("{}:{lines}: {lines} lines; a file has {FILE} at most", file.name));
         }
         let long = file.functions().into_iter().filter(|(_, _, length)| *length > FUNCTION);
-        faults.extend(long.map(|(line, name, length)| format!("{}:{line}: `{name}` has {length} lines of {FUNCTION}", file.name)));
+        faults.extend(
+            long.map(|(line, name, length)| format!("{}:{line}: `{name}` has {length} lines of {FUNCTION}", file.name)),
+        );
     }
     report("One idea a file, one thought a function", &faults);
 }
@@ -152,8 +189,16 @@ fn targets() -> Vec<PathBuf> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the package has a manifest");
     let named = manifest.lines().filter_map(|line| line.strip_prefix("path = \"")?.split('"').next());
     let named: Vec<_> = named.map(|path| root().join(path)).collect();
-    let tests = sources("tests").into_iter().map(|file| file.path).filter(|path| path.parent() == Some(&root().join("tests")));
+    let in_tests = |path: &PathBuf| path.strip_prefix(root().join("tests")).map_or(0, |path| path.components().count());
+    let is_target = |path: &PathBuf| in_tests(path) == 1 || (in_tests(path) == 2 && path.ends_with("main.rs"));
+    let tests = sources("tests").into_iter().map(|file| file.path).filter(is_target);
     tests.chain(named).chain(["src/lib.rs", "src/main.rs"].map(|path| root().join(path))).collect()
+}
+
+/// Is this a module of the crate, and not an item at its root?
+fn is_module(name: &str) -> bool {
+    let src = root().join("src");
+    src.join(name).is_dir() || src.join(format!("{name}.rs")).is_file()
 }
 
 fn report(rule: &str, faults: &[String]) {
@@ -181,12 +226,6 @@ impl Source {
 
     fn is_test(&self) -> bool {
         self.name.ends_with("tests.rs") || self.name.contains("/tests/") || self.name.ends_with("testing.rs")
-    }
-
-    /// Is this a module of the crate, and not an item at its root?
-    fn siblings(&self, module: &str) -> bool {
-        let src = root().join("src");
-        src.join(module).is_dir() || src.join(format!("{module}.rs")).is_file()
     }
 
     fn line_at(&self, offset: usize) -> usize {
@@ -258,7 +297,8 @@ impl Source {
     /// Where `mod name;` leads: where `#[path]` says, or to one of the two usual places.
     fn file_of(&self, name: &str, declared: usize, below: &Path) -> PathBuf {
         let attributes = self.text[..declared].rfind([';', '}']).map_or(0, |end| end + 1);
-        let said = self.text[attributes..declared].split_once("#[path = \"").and_then(|(_, rest)| rest.split('"').next());
+        let said =
+            self.text[attributes..declared].split_once("#[path = \"").and_then(|(_, rest)| rest.split('"').next());
         if let Some(said) = said {
             return self.path.parent().expect("a file is in a folder").join(said);
         }
