@@ -36,7 +36,8 @@ fn what_a_case_says_wrongly_is_refused() {
     ];
     for (file, text, complaint) in refusals {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).expect("a file can be written");
+        let write =
+            |file: &str, text: &str| std::fs::write(folder.path().join(file), text).expect("a file can be written");
         write("manifest.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: b}, data: {k: v}}");
         write("expect.yaml", "drift: []\n");
         write(file, text);

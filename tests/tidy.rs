@@ -22,8 +22,21 @@ const LAYERS: [(&str, &[&str]); 8] = [
 
 /// What the core must not name: it has no clock, no files, no network, no environment, and never waits.
 const IMPURE: [&str; 15] = [
-    "tokio", "axum", "kube", "k8s_openapi", "hyper", "reqwest", "async fn", "async move", ".await", "std::fs", "std::env",
-    "std::net", "std::process", "std::thread", "::now()",
+    "tokio",
+    "axum",
+    "kube",
+    "k8s_openapi",
+    "hyper",
+    "reqwest",
+    "async fn",
+    "async move",
+    ".await",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "::now()",
 ];
 
 /// Lines in a file of `src`, sibling tests aside. Longer files have more than one idea in them.
@@ -39,7 +52,10 @@ fn layers_point_inward() {
         let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else { continue };
         for (line, named) in file.crate_modules() {
             if named != layer && !allowed.contains(&named.as_str()) && file.siblings(&named) {
-                faults.push(format!("{}:{line}: `{layer}` must not name `crate::{named}` (allowed: {allowed:?})", file.name));
+                faults.push(format!(
+                    "{}:{line}: `{layer}` must not name `crate::{named}` (allowed: {allowed:?})",
+                    file.name
+                ));
             }
         }
     }
@@ -49,7 +65,8 @@ fn layers_point_inward() {
 #[test]
 fn the_core_is_pure() {
     let core = sources("src").into_iter().filter(|file| file.layer() == "core");
-    let faults: Vec<_> = core.flat_map(|file| IMPURE.iter().flat_map(move |word| file.lines_with(word)).collect::<Vec<_>>()).collect();
+    let faults: Vec<_> =
+        core.flat_map(|file| IMPURE.iter().flat_map(move |word| file.lines_with(word)).collect::<Vec<_>>()).collect();
     report("The core takes values and gives values: hand it what it needs", &faults);
 }
 
@@ -63,7 +80,8 @@ fn every_file_is_compiled() {
         }
     }
     let all = sources("src").into_iter().chain(sources("tests"));
-    let dead = all.filter(|file| !reached.contains(&file.path)).map(|file| format!("{}:1: no `mod` leads here", file.name));
+    let dead =
+        all.filter(|file| !reached.contains(&file.path)).map(|file| format!("{}:1: no `mod` leads here", file.name));
     report("A file no module declares is never compiled", &dead.collect::<Vec<_>>());
 }
 
@@ -76,7 +94,9 @@ fn files_and_functions_stay_short() {
             faults.push(format!("{}:{lines}: {lines} lines; a file has {FILE} at most", file.name));
         }
         let long = file.functions().into_iter().filter(|(_, _, length)| *length > FUNCTION);
-        faults.extend(long.map(|(line, name, length)| format!("{}:{line}: `{name}` has {length} lines of {FUNCTION}", file.name)));
+        faults.extend(
+            long.map(|(line, name, length)| format!("{}:{line}: `{name}` has {length} lines of {FUNCTION}", file.name)),
+        );
     }
     report("One idea a file, one thought a function", &faults);
 }
@@ -152,7 +172,8 @@ fn targets() -> Vec<PathBuf> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the package has a manifest");
     let named = manifest.lines().filter_map(|line| line.strip_prefix("path = \"")?.split('"').next());
     let named: Vec<_> = named.map(|path| root().join(path)).collect();
-    let tests = sources("tests").into_iter().map(|file| file.path).filter(|path| path.parent() == Some(&root().join("tests")));
+    let tests =
+        sources("tests").into_iter().map(|file| file.path).filter(|path| path.parent() == Some(&root().join("tests")));
     tests.chain(named).chain(["src/lib.rs", "src/main.rs"].map(|path| root().join(path))).collect()
 }
 
@@ -258,7 +279,8 @@ impl Source {
     /// Where `mod name;` leads: where `#[path]` says, or to one of the two usual places.
     fn file_of(&self, name: &str, declared: usize, below: &Path) -> PathBuf {
         let attributes = self.text[..declared].rfind([';', '}']).map_or(0, |end| end + 1);
-        let said = self.text[attributes..declared].split_once("#[path = \"").and_then(|(_, rest)| rest.split('"').next());
+        let said =
+            self.text[attributes..declared].split_once("#[path = \"").and_then(|(_, rest)| rest.split('"').next());
         if let Some(said) = said {
             return self.path.parent().expect("a file is in a folder").join(said);
         }

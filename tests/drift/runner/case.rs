@@ -16,7 +16,14 @@ use crate::common::api_server::{apply, inject, update};
 
 /// The files a case may have.
 const FILES: [&str; 9] = [
-    "manifest.yaml", "answer.yaml", "earlier.yaml", "live.yaml", "live.patch.yaml", "rules.yaml", "policy.yaml", "edit.yaml",
+    "manifest.yaml",
+    "answer.yaml",
+    "earlier.yaml",
+    "live.yaml",
+    "live.patch.yaml",
+    "rules.yaml",
+    "policy.yaml",
+    "edit.yaml",
     "expect.yaml",
 ];
 
@@ -301,7 +308,8 @@ impl What<'_> {
             merge_patch(&mut wanted, patch);
         }
         if let Some(json) = self.json {
-            let patch: json_patch::Patch = serde_json::from_value(json.clone()).map_err(|error| format!("json: {error}"))?;
+            let patch: json_patch::Patch =
+                serde_json::from_value(json.clone()).map_err(|error| format!("json: {error}"))?;
             json_patch::patch(&mut wanted, &patch).map_err(|error| format!("json: {error}"))?;
         }
         Ok(wanted)

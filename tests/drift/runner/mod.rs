@@ -70,7 +70,8 @@ impl Scene {
         let mut managed = managed(manifest(declared), &answer, rules);
         policy.set(&mut managed);
         let start = live.clone().or(before).unwrap_or(answer);
-        let live = past.iter().try_fold(start, |live, event| event.happen(&live).map_err(|error| case.error(&error)))?;
+        let live =
+            past.iter().try_fold(start, |live, event| event.happen(&live).map_err(|error| case.error(&error)))?;
         Ok(Self { managed, live })
     }
 }
