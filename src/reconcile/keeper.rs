@@ -148,6 +148,7 @@ impl Keeper {
             self.next_poll = Instant::now();
         }
         self.sync = Some(sync);
+        self.notice_pause();
     }
 
     /// When there is something to do without being told.
@@ -167,8 +168,7 @@ impl Keeper {
 
     async fn tick(&mut self) {
         self.look_again_at_what_is_due().await;
-        let resumed = self.was_paused && !self.is_paused();
-        self.was_paused = self.is_paused();
+        let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
             self.observed = None;
@@ -177,6 +177,26 @@ impl Keeper {
         if self.reading.is_none() && Instant::now() >= self.next_poll {
             self.poll();
         }
+    }
+
+    /// Records that a pause began or ended; `true` when it ended.
+    fn notice_pause(&mut self) -> bool {
+        let paused = self.is_paused();
+        if paused == self.was_paused {
+            return false;
+        }
+        self.was_paused = paused;
+        let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
+        let words = suspend.map(|suspend| format!("{} (until {})", suspend.reason, suspend.until));
+        self.context.evidence.record(Record {
+            sync: Some(self.name.clone()),
+            revision: self.observed.clone(),
+            reason: words.clone(),
+            ..Record::new(if paused { What::Suspended } else { What::Resumed }, Timestamp::now())
+        });
+        let reason = if paused { "Suspended" } else { "Resumed" }.to_owned();
+        self.note(Note { reason, text: words.unwrap_or_else(|| "the pause is over".to_owned()), warning: false });
+        !paused
     }
 
     /// Starts a look at Git beside the loop.

@@ -169,7 +169,7 @@ impl Keeper {
         let drifted = job.drifted(why, 0, None);
         let known = entry.drifted.as_ref().is_some_and(|known| known.paths == drifted.paths);
         if !known {
-            self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
+            self.context.left(&entry.managed, &job.deviations, job.author.as_ref(), &drifted.why);
         }
         let since = entry.drifted.as_ref().filter(|_| known).map_or(drifted.since, |known| known.since);
         entry.drifted = Some(Drifted { since, ..drifted });
