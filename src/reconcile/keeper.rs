@@ -99,6 +99,8 @@ impl Keeper {
                 biased;
                 () = stop.cancelled() => return,
                 input = inputs.recv() => match input {
+                    // Nearly all sights: they change nothing, so there is nothing to report.
+                    Some(Input::Fine(key, version)) if !self.fine(&key, version) => continue,
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
@@ -113,7 +115,7 @@ impl Keeper {
         match input {
             Input::Spec(sync) => self.respec(sync),
             Input::Seen(key, object) => self.see(key, *object).await,
-            Input::Fine(key, version) => self.fine(&key, version),
+            Input::Fine(..) => {}
             Input::Gone(key) => self.miss(key).await,
             Input::Listed(kind, keys) => self.compare_list(&kind, &keys).await,
         }
