@@ -147,7 +147,8 @@ impl Keeper {
         again: bool,
     ) -> Understood {
         let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
-        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &rules };
+        let identities = &self.context.rules.borrow().identities.clone();
+        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &rules, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
         for manifest in manifests {
