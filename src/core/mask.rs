@@ -27,8 +27,8 @@ pub struct Shown {
     pub line: Option<u32>,
 }
 
-/// Longest value shown, in characters: two of them and their labels fit a terminal's few lines.
-const LONGEST: usize = 160;
+/// Longest value shown, in characters: with its label and its place in Git it fits two lines of a terminal.
+const LONGEST: usize = 100;
 
 /// A deviation of this object, fit to be shown, logged or recorded.
 pub fn show(object: &ObjectKey, deviation: &Deviation) -> Shown {
@@ -53,3 +53,6 @@ fn shorten(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
