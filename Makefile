@@ -33,6 +33,7 @@ down: ## End what `make up` started in the same DIR, and nothing else
 	@$(DEV) down --dir "$(DIR)"
 
 demo: ground ## Tell the story with real commands on a real API server
+	@$(DEV) demo
 
 test: ground ## Run every test, those against a real API server included
 	@cargo test

@@ -28,11 +28,11 @@ use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
 use crate::config::Config;
+use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use crate::reconcile::{self, Desired, Publisher, Tally};
 use crate::shutdown::Shutdown;
 use crate::webhook::serve::{Leave, serve};
-use crate::core::judge::Rules;
 use crate::webhook::{Webhook, router};
 use certificate::Certificate;
 
@@ -44,7 +44,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let admin = Admin { readiness: readiness.clone(), registry: Arc::new(registry) };
     let probes = bind(config.admin_listen, "--admin-listen")?;
     let answered = CancellationToken::new();
-    let probing = tokio::spawn(admin.run(tokio::net::TcpListener::from_std(probes)?, answered.clone().cancelled_owned()));
+    let probing =
+        tokio::spawn(admin.run(tokio::net::TcpListener::from_std(probes)?, answered.clone().cancelled_owned()));
     let evidence = Evidence::start(std::io::stdout(), &config.cache_dir, metrics.clone())
         .with_context(|| format!("failed to use the cache directory {}", config.cache_dir.display()))?;
 
@@ -156,7 +157,9 @@ impl Parts {
         self.shutdown.request();
         stop.cancel();
         let mut outcome = match unasked {
-            Some(ended) => ended.context("a part of Holdfast panicked")?.and_then(|()| anyhow::bail!("a part of Holdfast ended unasked")),
+            Some(ended) => ended
+                .context("a part of Holdfast panicked")?
+                .and_then(|()| anyhow::bail!("a part of Holdfast ended unasked")),
             None => Ok(()),
         };
         let everybody = async {
@@ -179,7 +182,8 @@ async fn reconcile_until(context: reconcile::Context, desired: Desired, stop: Ca
 /// Binds early, so that a port that is taken is the first thing said.
 fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address);
-    let listener = listener.with_context(|| format!("failed to listen on {address}; choose another address with {flag}"))?;
+    let listener =
+        listener.with_context(|| format!("failed to listen on {address}; choose another address with {flag}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

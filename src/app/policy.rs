@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use jiff::SignedDuration;
+use kube::Client;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::Client;
 use tokio::sync::watch;
 
 use crate::api::{DriftPolicy, Policy, policy::POLICY_NAME};
 use crate::core::breakglass::Limits;
+use crate::core::judge::Rules;
 use crate::core::who::Identities;
 use crate::shutdown::Shutdown;
-use crate::core::judge::Rules;
 use crate::webhook::register::SERVICE_ACCOUNT;
 
 /// Our own service account: namespace and name.
@@ -23,11 +23,7 @@ pub(super) fn ourselves(namespace: &str) -> (String, String) {
 
 /// The rules in force, kept up to date. A policy that cannot be understood (it was stored while the webhook was down) changes
 /// nothing, loudly: the last good one holds.
-pub(super) fn follow(
-    client: Client,
-    ourselves: (String, String),
-    shutdown: &Shutdown,
-) -> watch::Receiver<Arc<Rules>> {
+pub(super) fn follow(client: Client, ourselves: (String, String), shutdown: &Shutdown) -> watch::Receiver<Arc<Rules>> {
     let (sender, receiver) = watch::channel(Arc::new(rules(&Policy::default(), ourselves.clone())));
     let api: Api<DriftPolicy> = Api::all(client);
     shutdown.spawn_watcher(async move {
@@ -46,7 +42,10 @@ pub(super) fn follow(
                 Ok(policy) => drop(sender.send_replace(Arc::new(rules(&policy, ourselves.clone())))),
                 Err(faults) => {
                     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-                    tracing::error!(faults = faults.join("; "), "the DriftPolicy makes no sense; the last good one holds");
+                    tracing::error!(
+                        faults = faults.join("; "),
+                        "the DriftPolicy makes no sense; the last good one holds"
+                    );
                 }
             }
         }

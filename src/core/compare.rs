@@ -169,7 +169,7 @@ impl Walk<'_> {
         live.is_some_and(|live| live.is_object() || live.is_array()) && {
             let path = trail.path();
             self.state.owners().any(|entry| {
-                let owned = path.steps().iter().try_fold(entry.fields, |fields, step| fields.child(step));
+                let owned = entry.fields.at(&path);
                 owned.is_some_and(|fields| fields.children().next().is_some() || (entry.is_ours() && fields.is_leaf()))
             })
         }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::names::FIELD_MANAGER;
-use super::path::{MergeKey, Step};
+use super::path::{MergeKey, Path, Step};
 
 /// A node of `fieldsV1`: the owned paths at and below one place.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +84,11 @@ impl<'a> Fields<'a> {
             Step::Field(name) => self.field(name),
             other => self.children().find(|(step, _)| step == other).map(|(_, below)| below),
         }
+    }
+
+    /// The node at `path`, if anything is owned at or below it.
+    pub fn at(self, path: &Path) -> Option<Self> {
+        path.steps().iter().try_fold(self, |fields, step| fields.child(step))
     }
 
     /// How the member that leads one step down is spelled here; key fields may stand in any order in it.

@@ -89,7 +89,9 @@ impl Excluded<'_> {
             Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
             Shape::Open(_) if value.is_some() => {}
-            Shape::Leaf(declared) | Shape::Open(declared) => self.leaf(same(declared, value.unwrap_or(&Value::Null)), value),
+            Shape::Leaf(declared) | Shape::Open(declared) => {
+                self.leaf(same(declared, value.unwrap_or(&Value::Null)), value);
+            }
             Shape::Nothing => self.leaf(is_nothing(value), value),
         }
     }
@@ -160,7 +162,7 @@ fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mu
 fn others_own(live: &State<'_>, path: &Path) -> bool {
     live.owners()
         .filter(|entry| !entry.is_ours() && entry.manager != FIELD_MANAGER)
-        .any(|entry| path.steps().iter().try_fold(entry.fields, |fields, step| fields.child(step)).is_some())
+        .any(|entry| entry.fields.at(path).is_some())
 }
 
 /// `managedFields` with everything people added in `drift` moved from their entries to ours.

@@ -106,7 +106,8 @@ pub struct Resource {
 
 impl Resource {
     fn of(managed: &Managed) -> Self {
-        let api_version = managed.manifest.value.get("apiVersion").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let api_version =
+            managed.manifest.value.get("apiVersion").and_then(serde_json::Value::as_str).unwrap_or_default();
         let version = api_version.rsplit('/').next().unwrap_or_default();
         Self {
             group: managed.manifest.key.group.clone(),

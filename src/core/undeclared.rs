@@ -152,7 +152,9 @@ impl Search<'_> {
     fn down(&mut self, step: Step, declared: Option<&Node>, owned: Fields<'_>, above: &Place<'_>) {
         let Some(live) = step.find(above.live) else { return };
         let known = above.known.down(&step);
-        if same(&Value::Null, live) || known.values().any(|known| same(known, live)) {
+        if same(&Value::Null, live)
+            || known.values().any(|known| same(known, live) || (known.is_object() && is_nothing(Some(live))))
+        {
             return;
         }
         let others: Vec<_> = above.others.iter().filter_map(|fields| fields.child(&step)).collect();
@@ -191,13 +193,15 @@ impl Search<'_> {
     /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole. (What differs in a leaf
     /// that is still *ours* is not ours: an empty map of an earlier commit, and others filled it.)
     fn has_to_be_split(&self, place: &Place<'_>) -> bool {
-        if place.owned.is_leaf() {
-            return self.kind == Kind::Leftover && place.known.before.is_some();
-        }
         let path = Path::new(self.path.clone());
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
-        let stays_below = self.exclusions.reach_below(&path) || leaves_alone_below(&path);
-        place.known.values().next().is_some() || (stays_below && !is_element)
+        let has_parts = (place.live.is_object() || place.live.is_array()) && !is_nothing(Some(place.live));
+        let stays_below = has_parts && (self.exclusions.reach_below(&path) || leaves_alone_below(&path));
+        let partly_known = match place.owned.is_leaf() {
+            true => self.kind == Kind::Leftover && place.known.before.is_some(),
+            false => place.known.values().next().is_some(),
+        };
+        partly_known || (stays_below && !is_element)
     }
 
     fn report(&mut self, live: &Value) {

@@ -4,6 +4,7 @@
 //! wait and never drops a line), [`metrics`] for alerts, and Kubernetes Events for whoever looks at the object. Records go to
 //! standard output and logs to standard error, so that collecting evidence needs no filter.
 
+mod about;
 pub mod metrics;
 pub mod record;
 pub mod sink;

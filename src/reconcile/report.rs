@@ -9,11 +9,10 @@ use super::Context;
 use crate::cluster::events::{Note, reference};
 use crate::core::compare::Deviation;
 use crate::core::fields::{Entry, entries};
-use crate::core::mask::show;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::Managed;
 use crate::evidence::metrics::{HealOutcome, Outcome};
-use crate::evidence::{Actor, Field, Kind, Record};
+use crate::evidence::{Actor, Kind, Record};
 
 /// Who changed an object last, besides us and those who only write its status: the most likely author of its drift.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +26,14 @@ pub struct Author {
 /// A clock difference, or a watch delay, that does not count as "it happened while nobody looked".
 const JUST_NOW: SignedDuration = SignedDuration::from_secs(2);
 
-/// The most likely author of what is wrong with this object.
-pub fn author(object: &Value) -> Option<Author> {
-    let others = entries(object).filter(|entry| !entry.is_ours() && entry.subresource != "status");
-    let latest = others.max_by_key(|entry| entry.time.map(str::to_owned))?;
-    let Entry { manager, time, .. } = latest;
-    Some(Author { manager: manager.to_owned(), at: time.and_then(|time| time.parse().ok()) })
+/// The most likely author of what is wrong with this object: the last of those who own a place that deviates. What was
+/// removed has no owner; then it is whoever wrote just now, if anybody did.
+pub fn author(object: &Value, deviations: &[Deviation], now: Timestamp) -> Option<Author> {
+    let others = || entries(object).filter(|entry| !entry.is_ours() && entry.subresource != "status");
+    let owns = |entry: &Entry<'_>| deviations.iter().any(|deviation| entry.fields.at(&deviation.path).is_some());
+    let owner = others().filter(owns).map(Author::of).max_by_key(|author| author.at);
+    let latest = || others().map(Author::of).max_by_key(|author| author.at);
+    owner.or_else(|| latest().filter(|author| author.at.is_some_and(|at| now.duration_since(at) < JUST_NOW)))
 }
 
 /// Since when the object has been as it is: now, unless its author's last write is older than any delay explains.
@@ -40,25 +41,17 @@ pub fn since(author: Option<&Author>, now: Timestamp) -> Timestamp {
     author.and_then(|author| author.at).filter(|at| now.duration_since(*at) > JUST_NOW).unwrap_or(now)
 }
 
-/// A record about a managed object.
+/// A record about a managed object, now.
 pub fn record(kind: Kind, managed: &Managed, deviations: &[Deviation]) -> Record {
-    let key = &managed.manifest.key;
-    let shown: Vec<_> = deviations.iter().map(|deviation| show(key, deviation)).collect();
-    let line = shown.first().and_then(|first| first.line).unwrap_or(managed.manifest.origin.lines.line);
-    let field = |shown: crate::core::mask::Shown| Field {
-        path: shown.path,
-        git: shown.git.map(Value::String),
-        live: shown.live.map(Value::String),
-        why: Some(format!("{:?}", shown.kind)),
-    };
-    Record {
-        sync: Some(managed.sync.name.clone()),
-        object: Some(key.clone()),
-        fields: shown.into_iter().map(field).collect(),
-        revision: Some(managed.sync.revision.clone()),
-        file: Some(managed.manifest.origin.file.to_string()),
-        line: Some(line),
-        ..Record::new(kind, Timestamp::now())
+    Record::about(kind, &managed.manifest.key, Some(managed), deviations, Timestamp::now())
+}
+
+// === impl Author ===
+
+impl Author {
+    fn of(entry: Entry<'_>) -> Self {
+        let Entry { manager, time, .. } = entry;
+        Self { manager: manager.to_owned(), at: time.and_then(|time| time.parse().ok()) }
     }
 }
 
@@ -71,6 +64,13 @@ impl Context {
         self.evidence.record(Record { by: actor(author), ..record(Kind::Drifted, managed, deviations) });
     }
 
+    /// Drift was seen, and is left as it is.
+    pub(super) fn left(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, why: &str) {
+        self.drifted(managed, deviations, author);
+        let paths: Vec<_> = deviations.iter().map(|deviation| deviation.path.to_string()).collect();
+        self.note(managed, "Drifted", format!("differs from Git: {}; {why}", summary(&paths)), true);
+    }
+
     /// Drift was undone, so long after it was made or seen.
     pub(super) fn healed(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, took: Duration) {
         self.metrics.healed(HealOutcome::Healed);
@@ -79,6 +79,13 @@ impl Context {
         self.evidence.record(Record { by: actor(author), remediation: Some(took), ..record });
         let paths: Vec<_> = deviations.iter().map(|deviation| deviation.path.to_string()).collect();
         self.note(managed, "Healed", format!("made equal to Git again: {}", summary(&paths)), false);
+    }
+
+    /// Every value was as Git says, but the object no longer said that they are ours.
+    pub(super) fn owned_again(&self, managed: &Managed, took: Duration) {
+        self.metrics.healed(HealOutcome::Healed);
+        let reason = Some("our entry in metadata.managedFields was wiped; it is back".to_owned());
+        self.evidence.record(Record { reason, remediation: Some(took), ..record(Kind::Healed, managed, &[]) });
     }
 
     /// Drift could not be undone.

@@ -48,13 +48,13 @@ impl Keeper {
         }
     }
 
-    /// A declared object was seen to be as Git says.
-    pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) {
-        if let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) {
-            entry.judged = version;
-            entry.drifted = None;
-            entry.glass = None;
-        }
+    /// A declared object was seen to be as Git says; `true` if that is news.
+    pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) -> bool {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) else { return false };
+        entry.judged = version;
+        let drifted = entry.drifted.take().is_some();
+        let glass = entry.glass.take().is_some();
+        drifted || glass
     }
 
     /// An object is gone, or has lost the label we watch by: only a look tells.
@@ -129,10 +129,21 @@ impl Keeper {
                 (drift, response)
             }
         };
-        let author = live.as_ref().and_then(author);
-        let since = since(author.as_ref(), policy.now);
+        let author = live.as_ref().and_then(|live| author(live, &deviations, policy.now));
+        let since =
+            if self.closes_break_glass(&key, &response) { policy.now } else { since(author.as_ref(), policy.now) };
         let job = Job { key, live, deviations, author, since, seen: Instant::now() };
         self.answer(job, response)
+    }
+
+    /// What was held open was not waiting to be remedied; from now on it is.
+    fn closes_break_glass(&mut self, key: &ObjectKey, response: &Response) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        let closes = entry.glass.is_some() && *response == Response::Heal;
+        if closes {
+            entry.drifted = None;
+        }
+        closes
     }
 
     /// Does everything that needs no write; `Some` when one is needed.
@@ -158,7 +169,7 @@ impl Keeper {
         let drifted = job.drifted(why, 0, None);
         let known = entry.drifted.as_ref().is_some_and(|known| known.paths == drifted.paths);
         if !known {
-            self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
+            self.context.left(&entry.managed, &job.deviations, job.author.as_ref(), &drifted.why);
         }
         let since = entry.drifted.as_ref().filter(|_| known).map_or(drifted.since, |known| known.since);
         entry.drifted = Some(Drifted { since, ..drifted });
@@ -178,7 +189,6 @@ impl Keeper {
 
     fn conclude(&mut self, job: Job, end: Result<End, Error>, because_of_commit: bool) {
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
-        let managed = entry.managed.clone();
         match end {
             Ok(End::Done(answer)) => {
                 entry.judged = version(&answer);
@@ -188,29 +198,40 @@ impl Keeper {
             }
             Ok(End::Undone(answer, left)) => {
                 entry.judged = version(&answer);
-                let paths: Vec<_> = left.iter().map(|deviation| deviation.path.to_string()).collect();
-                let why = format!("written, and changed back at once: {}", summary(&paths));
-                self.context.not_healed(&managed, &left, HealOutcome::Refused, &why);
-                self.postpone(&job.key, paths, &why);
+                self.undone(&job.key, &left);
             }
             Ok(End::Terminating) => {}
             Err(error) => {
-                let outcome = match error.cause {
-                    Cause::Conflict(_) => HealOutcome::Conflict,
-                    Cause::Invalid(_) | Cause::Refused(_) => HealOutcome::Refused,
-                    Cause::NotFound(_) | Cause::Unavailable(_) => HealOutcome::Failed,
-                };
-                let first = entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0);
-                if first {
-                    self.context.not_healed(&managed, &job.deviations, outcome, &error.to_string());
-                }
-                let paths = job.drifted(String::new(), 0, None).paths;
-                self.postpone(&job.key, paths, &error.to_string());
+                self.failed(&job, &error);
                 if because_of_commit {
                     self.fail("ApplyFailed", error.to_string());
                 }
             }
         }
+    }
+
+    /// The write went through and did not last: whoever does that will do it again.
+    fn undone(&mut self, key: &ObjectKey, left: &[Deviation]) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let paths: Vec<_> = left.iter().map(|deviation| deviation.path.to_string()).collect();
+        let why = format!("written, and changed back at once: {}", summary(&paths));
+        self.context.not_healed(&entry.managed, left, HealOutcome::Refused, &why);
+        self.postpone(key, paths, &why);
+    }
+
+    /// The write did not go through. It is tried for as long as it takes, and reported once.
+    fn failed(&mut self, job: &Job, error: &Error) {
+        let Some(entry) = self.entries.get(&job.key) else { return };
+        let outcome = match error.cause {
+            Cause::Conflict(_) => HealOutcome::Conflict,
+            Cause::Invalid(_) | Cause::Refused(_) => HealOutcome::Refused,
+            Cause::NotFound(_) | Cause::Unavailable(_) => HealOutcome::Failed,
+        };
+        if entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0) {
+            self.context.not_healed(&entry.managed, &job.deviations, outcome, &error.to_string());
+        }
+        let paths = job.drifted(String::new(), 0, None).paths;
+        self.postpone(&job.key, paths, &error.to_string());
     }
 
     /// Records what was written: because of a commit, or to undo drift.
@@ -226,6 +247,8 @@ impl Keeper {
                 self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
             }
             self.context.healed(&entry.managed, &job.deviations, job.author.as_ref(), took.max(job.seen.elapsed()));
+        } else if job.live.as_ref().is_some_and(|live| !State::whole(live).has_our_entry()) {
+            self.context.owned_again(&entry.managed, job.seen.elapsed());
         }
     }
 

@@ -25,7 +25,7 @@ use super::trial::Trial;
 use super::upstream::Upstream;
 use super::{own, register, witness};
 use crate::core::breakglass::Refused;
-use crate::core::judge::{Rules, Judgement, Verdict, Why};
+use crate::core::judge::{Judgement, Rules, Verdict, Why};
 use crate::core::snapshot::Snapshot;
 use crate::core::stamp::{Stamps, Write};
 use crate::evidence::{Evidence, Kind, Metrics};

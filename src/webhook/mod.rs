@@ -22,5 +22,5 @@ mod trial;
 pub mod upstream;
 mod witness;
 
-pub use admit::{Webhook, router};
 pub use crate::core::judge::Rules;
+pub use admit::{Webhook, router};

@@ -15,7 +15,7 @@ use super::subject::{Subject, place};
 use super::upstream::{Place, Requester, Unanswered, Upstream};
 use crate::core::breakglass::{self, Glass, Refused};
 use crate::core::compare::Scope;
-use crate::core::judge::{Rules, Action, Court, Edit, Judgement, Verdict, judge};
+use crate::core::judge::{Action, Court, Edit, Judgement, Rules, Verdict, judge};
 use crate::core::names::BREAK_GLASS;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Mode, Snapshot};

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use super::answer::{Answer, Reason, Refusal};
 use super::trial::Trial;
 use crate::core::judge::{Judgement, Verdict, Why};
-use crate::core::mask::{Shown, show};
 use crate::core::say;
 use crate::evidence::metrics::{self, Operation};
-use crate::evidence::record::{Actor, Field, Kind, Record};
+use crate::evidence::record::{Actor, Kind, Record};
 
 /// Most paths an audit annotation names; the record has them all.
 const AUDITED: usize = 20;
@@ -33,20 +32,12 @@ pub(super) fn refusal(trial: &Trial<'_>, judgement: &Judgement) -> Refusal {
 
 /// The record of a judgement, if it is worth one.
 pub(super) fn record(trial: &Trial<'_>, judgement: &Judgement) -> Option<Record> {
-    let managed = trial.managed.as_deref();
-    let shown: Vec<_> = judgement.introduced.iter().map(|deviation| show(&trial.key, deviation)).collect();
-    let first_line = shown.iter().find_map(|field| field.line);
+    let kind = kind(trial, judgement)?;
     Some(Record {
-        sync: managed.map(|managed| managed.sync.name.clone()),
-        object: Some(trial.key.clone()),
         by: Some(actor(trial)),
         verb: Some(trial.verb().to_owned()),
-        fields: shown.into_iter().map(field).collect(),
-        revision: managed.map(|managed| managed.sync.revision.clone()),
-        file: managed.map(|managed| managed.manifest.origin.file.to_string()),
-        line: first_line.or(managed.map(|managed| managed.manifest.origin.lines.line)),
         reason: reason(trial, &judgement.why),
-        ..Record::new(kind(trial, judgement)?, trial.now)
+        ..Record::about(kind, &trial.key, trial.managed.as_deref(), &judgement.introduced, trial.now)
     })
 }
 
@@ -103,12 +94,6 @@ fn reason(trial: &Trial<'_>, why: &Why) -> Option<String> {
         }
         other => Some(word(other).to_owned()),
     }
-}
-
-fn field(Shown { path, kind, git, live, line: _ }: Shown) -> Field {
-    // Shown values are JSON unless they were masked or cut, and then they are text.
-    let value = |text: String| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
-    Field { path, git: git.map(value), live: live.map(value), why: Some(format!("{kind:?}").to_lowercase()) }
 }
 
 /// Keys get the webhook's name put before them by the API server.

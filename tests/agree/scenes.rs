@@ -116,17 +116,19 @@ impl Who {
 pub fn scene() -> impl Strategy<Value = Scene> {
     let past = (proptest::option::of(object()), vec(event(), 0..3));
     let present = (object(), vec(event(), 0..3), edit());
-    (past, present, vec(rule(), 0..3), any::<[bool; 2]>()).prop_map(|((earlier, before), present, rules, [written, knows_defaults])| {
-        let (declared, since, edit) = present;
-        let applied = apply(None, &earlier.unwrap_or_else(|| declared.clone()), FIELD_MANAGER);
-        let live = before.iter().fold(applied, |live, event| event.happen(&live));
-        let answer = apply(Some(&live), &declared, FIELD_MANAGER);
-        let start = if written { answer.clone() } else { live };
-        let old = since.iter().fold(start, |live, event| event.happen(&live));
-        let new = edit.happen(&old);
-        let By::Updates(who) = edit.by else { unreachable!("edits are updates") };
-        Scene { declared, answer, old, new, who, rules, knows_defaults }
-    })
+    (past, present, vec(rule(), 0..3), any::<[bool; 2]>()).prop_map(
+        |((earlier, before), present, rules, [written, knows_defaults])| {
+            let (declared, since, edit) = present;
+            let applied = apply(None, &earlier.unwrap_or_else(|| declared.clone()), FIELD_MANAGER);
+            let live = before.iter().fold(applied, |live, event| event.happen(&live));
+            let answer = apply(Some(&live), &declared, FIELD_MANAGER);
+            let start = if written { answer.clone() } else { live };
+            let old = since.iter().fold(start, |live, event| event.happen(&live));
+            let new = edit.happen(&old);
+            let By::Updates(who) = edit.by else { unreachable!("edits are updates") };
+            Scene { declared, answer, old, new, who, rules, knows_defaults }
+        },
+    )
 }
 
 fn edit() -> impl Strategy<Value = Event> {
@@ -171,7 +173,8 @@ impl Event {
 /// What an edit may touch: everything but metadata.
 fn content(object: &Value) -> Map<String, Value> {
     let sections = object.as_object().into_iter().flatten();
-    let content = sections.filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "f:metadata"));
+    let content =
+        sections.filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "f:metadata"));
     content.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -219,7 +222,7 @@ fn blend_fields(
 ) -> Map<String, Value> {
     let mut blended = stays.clone();
     let names: std::collections::BTreeSet<_> = stays.keys().chain(other.keys()).collect();
-    for name in names {
+    for name in names.into_iter().filter(|name| !matches!(name.as_str(), "name" | "containerPort" | "protocol")) {
         match (choices.next().unwrap_or_default() % 8, stays.get(name), other.get(name)) {
             (3, Some(_), _) => {
                 blended.remove(name);

@@ -41,6 +41,9 @@ impl Guard {
 
 /// Ends the world in `folder` if it is still `owner`'s.
 pub async fn end_if_owner(folder: &Path, owner: &str) -> Result<()> {
+    if !folder.exists() {
+        return Ok(()); // ended and thrown away already; a lock would make it anew
+    }
     let _lock = lock(folder)?;
     if std::fs::read_to_string(owner_file(&Layout::create(folder)?)).is_ok_and(|current| current == owner) {
         end_all(folder, Steps { quiet: true }).await?;

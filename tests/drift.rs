@@ -1,0 +1,75 @@
+//! Drift cases as data: a folder each under `tests/drift`, or under `DRIFT_CASES` for a folder of your own.
+//!
+//! `README.md` there says what a case consists of. A case is added without touching Rust; what it says wrongly is refused
+//! rather than ignored, for a case with a misspelt key would pass and prove nothing.
+
+mod common;
+#[path = "drift/runner/mod.rs"]
+mod runner;
+
+use std::path::{Path, PathBuf};
+
+use runner::case::Case;
+
+fn folder() -> PathBuf {
+    let ours = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drift");
+    std::env::var_os("DRIFT_CASES").map_or_else(ours, PathBuf::from)
+}
+
+#[test]
+fn every_case_is_as_expected() {
+    let cases = runner::cases_in(&folder());
+    assert!(!cases.is_empty(), "there are no cases in {}", folder().display());
+    let failures: Vec<_> = cases.iter().filter_map(|case| runner::run(case).err()).collect();
+    assert!(failures.is_empty(), "\n{} of {} cases:\n{}\n", failures.len(), cases.len(), failures.join("\n"));
+}
+
+#[test]
+fn what_a_case_says_wrongly_is_refused() {
+    let refusals = [
+        ("expect.yaml", "drift: []\nverdit: deny\n", "verdit"),
+        ("expect.yml", "drift: []\n", "expect.yml"),
+        ("edit.yaml", "user: alice\npatch: {}\nmanger: kubectl\n", "manger"),
+        ("live.patch.yaml", "by: kubectl\n", "needs one of `patch`, `json` or `object`"),
+        ("rules.yaml", "- {jsonPointers: [spec/replicas]}\n", "must start with"),
+        ("policy.yaml", "mode: Denied\n", "Denied"),
+    ];
+    for (file, text, complaint) in refusals {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let write =
+            |file: &str, text: &str| std::fs::write(folder.path().join(file), text).expect("a file can be written");
+        write("manifest.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: b}, data: {k: v}}");
+        write("expect.yaml", "drift: []\n");
+        write(file, text);
+        let refused = Case::read(folder.path()).map(|case| runner::run(&case));
+        let said = match refused {
+            Err(said) | Ok(Err(said)) => said,
+            Ok(Ok(())) => panic!("{file} was accepted:\n{text}"),
+        };
+        assert!(said.contains(complaint), "{file}: {said}");
+    }
+}
+
+#[test]
+fn a_failing_case_says_what_differs() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let case = folder.path().join("changed");
+    std::fs::create_dir(&case).expect("a folder can be made");
+    let files = [
+        ("manifest.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: b}, data: {k: v}}"),
+        ("live.patch.yaml", "{by: kubectl-edit, patch: {data: {k: w}}}"),
+        ("expect.yaml", "drift: [{kind: Removed, path: .data.k}]\nhealed: {data: {k: x}}"),
+    ];
+    for (file, text) in files {
+        std::fs::write(case.join(file), text).expect("a file can be written");
+    }
+    let said = runner::run(&Case::read(&case).expect("the case can be read")).expect_err("the case fails");
+    insta::assert_snapshot!(said, @r#"
+    changed: drift
+        - Removed .data.k
+        + Changed .data.k
+    changed: healed.data
+        - {"k":"x"}
+        + {"k":"v"}
+    "#);
+}

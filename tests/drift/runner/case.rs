@@ -1,0 +1,337 @@
+//! A case as it stands in its folder: which files it may have, and what each may say.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use holdfast::core::exclude::{Rule, Selector};
+use holdfast::core::snapshot::{Managed, Mode, Suspension, Undeclared};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::merge_patch;
+use crate::common::api_server::{apply, inject, update};
+
+/// The files a case may have.
+const FILES: [&str; 9] = [
+    "manifest.yaml",
+    "answer.yaml",
+    "earlier.yaml",
+    "live.yaml",
+    "live.patch.yaml",
+    "rules.yaml",
+    "policy.yaml",
+    "edit.yaml",
+    "expect.yaml",
+];
+
+/// One case.
+pub struct Case {
+    /// Its folder's name.
+    pub name: String,
+    /// What Git says.
+    pub manifest: Value,
+    /// What the API server answered to it, if the model is not to be asked.
+    pub answer: Option<Value>,
+    /// What an earlier commit said; it was applied, and `manifest` is only declared.
+    pub earlier: Option<Value>,
+    /// What is live, if not the answer.
+    pub live: Option<Value>,
+    /// What happened to it since.
+    pub past: Vec<Event>,
+    pub rules: Vec<Rule>,
+    pub policy: Policy,
+    pub edit: Option<Edit>,
+    pub expect: Expect,
+}
+
+/// What is expected.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The drift of the live object, in any order.
+    pub drift: Vec<Found>,
+    pub verdict: Option<String>,
+    pub why: Option<String>,
+    /// What the edit brings in; not compared when absent.
+    pub introduced: Option<Vec<Found>>,
+    /// Sections of the object after healing, each compared as a whole.
+    pub healed: Option<BTreeMap<String, Value>>,
+    /// Is healing asked of the model? It does not normalise quantities, for one.
+    #[serde(default = "yes")]
+    pub heals: bool,
+    /// The heal changes nothing but ownership.
+    #[serde(default)]
+    pub touches_nothing: bool,
+    /// Words that must stand in what is shown.
+    #[serde(default)]
+    pub says: Vec<String>,
+    /// Words that must not.
+    #[serde(default)]
+    pub hides: Vec<String>,
+}
+
+/// A deviation in short.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    pub kind: String,
+    pub path: String,
+}
+
+/// Something that happened to the live object.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// The field manager.
+    pub by: String,
+    #[serde(default)]
+    pub subresource: String,
+    #[serde(default)]
+    pub how: How,
+    pub patch: Option<Value>,
+    pub json: Option<Value>,
+    pub object: Option<Value>,
+}
+
+/// How it was written.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub enum How {
+    #[default]
+    Update,
+    Apply,
+    /// By a mutating webhook: nobody owns it.
+    Inject,
+}
+
+/// A JSON merge patch, a JSON patch, or all of it.
+pub struct What<'a> {
+    patch: Option<&'a Value>,
+    json: Option<&'a Value>,
+    object: Option<&'a Value>,
+}
+
+/// The edit to judge.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Edit {
+    #[serde(default)]
+    pub action: Action,
+    pub user: String,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    pub manager: Option<String>,
+    #[serde(default)]
+    pub break_glass_right: bool,
+    /// Did `/mutate` see the request and stamp it?
+    #[serde(default = "yes")]
+    pub stamped: bool,
+    /// For `scale`.
+    pub replicas: Option<u64>,
+    pub patch: Option<Value>,
+    pub json: Option<Value>,
+    pub object: Option<Value>,
+}
+
+/// What the edit does.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Create,
+    #[default]
+    Update,
+    Scale,
+    Delete,
+}
+
+/// What the sync says about edits.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Policy {
+    mode: Option<String>,
+    undeclared: Option<String>,
+    suspended_until: Option<jiff::Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RuleFile {
+    group: Option<String>,
+    kind: Option<String>,
+    name: Option<String>,
+    namespace: Option<String>,
+    #[serde(default)]
+    json_pointers: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+// === impl Case ===
+
+impl Case {
+    /// Reads a case; the error names the file and what is wrong with it.
+    pub fn read(folder: &Path) -> Result<Self, String> {
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let entries = std::fs::read_dir(folder).map_err(|error| format!("{name}: {error}"))?;
+        for entry in entries.flatten() {
+            let file = entry.file_name().to_string_lossy().into_owned();
+            if !FILES.contains(&file.as_str()) {
+                return Err(format!("{name}/{file}: a case has no such file; it may have {}", FILES.join(", ")));
+            }
+        }
+        let policy: Policy = read(folder, "policy.yaml")?.unwrap_or_default();
+        let rules: Vec<RuleFile> = read(folder, "rules.yaml")?.unwrap_or_default();
+        let rules = rules.into_iter().map(RuleFile::meant).collect::<Result<_, _>>();
+        let case = Self {
+            manifest: needed(folder, "manifest.yaml")?,
+            answer: read(folder, "answer.yaml")?,
+            earlier: read(folder, "earlier.yaml")?,
+            live: read(folder, "live.yaml")?,
+            past: read_events(folder)?,
+            rules: rules.map_err(|error| format!("{name}/rules.yaml: {error}"))?,
+            policy: policy.checked().map_err(|error| format!("{name}/policy.yaml: {error}"))?,
+            edit: read(folder, "edit.yaml")?,
+            expect: needed(folder, "expect.yaml")?,
+            name,
+        };
+        case.past.iter().try_for_each(|event| event.what().checked()).map_err(|error| case.error(&error))?;
+        Ok(case)
+    }
+
+    /// A complaint about this case.
+    pub fn error(&self, error: &str) -> String {
+        format!("{}: {error}", self.name)
+    }
+}
+
+fn needed<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<T, String> {
+    read(folder, file)?.ok_or_else(|| format!("{}: {file} is missing", folder.display()))
+}
+
+fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Option<T>, String> {
+    let path = folder.join(file);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_saphyr::from_str(&text).map(Some).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// `live.patch.yaml` holds one event or a list of them. Which of the two is decided first, so that a misspelt key is named.
+fn read_events(folder: &Path) -> Result<Vec<Event>, String> {
+    let Some(value) = read::<Value>(folder, "live.patch.yaml")? else { return Ok(Vec::new()) };
+    let list = if value.is_array() { value } else { Value::Array(vec![value]) };
+    serde_json::from_value(list).map_err(|error| format!("{}/live.patch.yaml: {error}", folder.display()))
+}
+
+// === impl RuleFile ===
+
+impl RuleFile {
+    fn meant(self) -> Result<Rule, String> {
+        let Self { group, kind, name, namespace, json_pointers } = self;
+        let pointers = json_pointers.iter().map(|pointer| pointer.parse()).collect::<Result<_, _>>();
+        let pointers = pointers.map_err(|error: holdfast::core::exclude::BadPointer| error.to_string())?;
+        Ok(Rule { objects: Selector { group, kind, namespace, name }, pointers })
+    }
+}
+
+// === impl Policy ===
+
+impl Policy {
+    fn checked(self) -> Result<Self, String> {
+        self.mode()?;
+        self.undeclared()?;
+        Ok(self)
+    }
+
+    fn mode(&self) -> Result<Mode, String> {
+        match self.mode.as_deref() {
+            None | Some("Deny") => Ok(Mode::Deny),
+            Some("Warn") => Ok(Mode::Warn),
+            Some("Annotate") => Ok(Mode::Annotate),
+            Some("Off") => Ok(Mode::Off),
+            Some(other) => Err(format!("mode: {other} is none of Deny, Warn, Annotate, Off")),
+        }
+    }
+
+    fn undeclared(&self) -> Result<Undeclared, String> {
+        match self.undeclared.as_deref() {
+            None | Some("Deny") => Ok(Undeclared::Deny),
+            Some("Warn") => Ok(Undeclared::Warn),
+            Some("Allow") => Ok(Undeclared::Allow),
+            Some(other) => Err(format!("undeclared: {other} is none of Deny, Warn, Allow")),
+        }
+    }
+
+    /// Makes the sync of a declared object follow this policy.
+    pub fn set(&self, managed: &mut Managed) {
+        let sync = Arc::make_mut(&mut managed.sync);
+        sync.mode = self.mode().expect("checked when it was read");
+        sync.undeclared = self.undeclared().expect("checked when it was read");
+        sync.suspension = self.suspended_until.map(|until| Suspension { reason: "INC-1".to_owned(), until });
+    }
+}
+
+// === impl Event ===
+
+impl Event {
+    fn what(&self) -> What<'_> {
+        What { patch: self.patch.as_ref(), json: self.json.as_ref(), object: self.object.as_ref() }
+    }
+
+    /// The object after it happened.
+    pub fn happen(&self, live: &Value) -> Result<Value, String> {
+        let Self { by, subresource, how, .. } = self;
+        let what = self.what();
+        Ok(match how {
+            How::Update => update(live, &what.wanted(live)?, by, subresource),
+            How::Apply => apply(Some(live), what.object.ok_or("how: Apply needs `object`")?, by),
+            How::Inject => inject(live, &what.wanted(live)?),
+        })
+    }
+}
+
+// === impl What ===
+
+impl What<'_> {
+    fn checked(&self) -> Result<(), String> {
+        let given = [self.patch, self.json, self.object].into_iter().flatten().count();
+        if given == 1 { Ok(()) } else { Err("it needs one of `patch`, `json` or `object`".to_owned()) }
+    }
+
+    /// What the object shall be.
+    pub fn wanted(&self, live: &Value) -> Result<Value, String> {
+        self.checked()?;
+        let mut wanted = self.object.cloned().unwrap_or_else(|| live.clone());
+        if let Some(patch) = self.patch {
+            merge_patch(&mut wanted, patch);
+        }
+        if let Some(json) = self.json {
+            let patch: json_patch::Patch =
+                serde_json::from_value(json.clone()).map_err(|error| format!("json: {error}"))?;
+            json_patch::patch(&mut wanted, &patch).map_err(|error| format!("json: {error}"))?;
+        }
+        Ok(wanted)
+    }
+}
+
+// === impl Edit ===
+
+impl Edit {
+    /// What the edit writes.
+    pub fn what(&self) -> What<'_> {
+        What { patch: self.patch.as_ref(), json: self.json.as_ref(), object: self.object.as_ref() }
+    }
+}
+
+// === impl Found ===
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.path)
+    }
+}
