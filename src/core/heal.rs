@@ -169,7 +169,8 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
 /// owner of all there is (`before-first-apply`), and what that one co-owns could never leave the object with Git again.
 fn owners_before_us(live: &State<'_>) -> Option<Value> {
     let nobody = live.owners().next().is_none();
-    nobody.then(|| json!([our_entry(live, &json!({"f:metadata": {"f:annotations": {format!("f:{TRACKING_ID}"): {}}}}))]))
+    nobody
+        .then(|| json!([our_entry(live, &json!({"f:metadata": {"f:annotations": {format!("f:{TRACKING_ID}"): {}}}}))]))
 }
 
 fn our_entry(live: &State<'_>, fields: &Value) -> Value {

@@ -176,8 +176,7 @@ fn delete_namespace(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Cou
 fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new: &State<'_>) -> bool {
     let claim = new.annotation(TRACKING_ID);
     let is_labelled = |state: &State<'_>| state.label(MANAGED_LABEL) == Some("true");
-    let is_new =
-        old.is_none_or(|old| old.annotation(TRACKING_ID) != claim || (is_labelled(new) && !is_labelled(old)));
+    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim || (is_labelled(new) && !is_labelled(old)));
     is_new && claim.is_some_and(|id| tracked_by(id, key).is_some())
 }
 

@@ -27,6 +27,8 @@ pub struct Entry {
     pub drifted: Option<Drifted>,
     /// The break-glass that was open when it was last seen.
     pub glass: Option<Glass>,
+    /// Does it still have to be made what a commit says? Without `selfHeal` this is the one reason to write it.
+    pub pending: bool,
 }
 
 /// What is wrong with an object.
@@ -51,12 +53,12 @@ pub struct Drifted {
 impl Entry {
     /// An object that has not been looked at yet.
     pub fn new(managed: Arc<Managed>, kind: Kind, fingerprint: u64) -> Self {
-        Self { managed, kind, fingerprint, judged: 0, drifted: None, glass: None }
+        Self { managed, kind, fingerprint, judged: 0, drifted: None, glass: None, pending: true }
     }
 
     /// The same object at another commit that says the same of it.
     pub fn renewed(&self, managed: Managed) -> Self {
-        let Self { managed: _, kind, fingerprint, judged, drifted, glass } = self;
+        let Self { managed: _, kind, fingerprint, judged, drifted, glass, pending } = self;
         Self {
             managed: Arc::new(managed),
             kind: kind.clone(),
@@ -64,6 +66,7 @@ impl Entry {
             judged: *judged,
             drifted: drifted.clone(),
             glass: glass.clone(),
+            pending: *pending,
         }
     }
 

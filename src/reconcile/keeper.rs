@@ -154,11 +154,7 @@ impl Keeper {
         let resume = resume.map(|suspend| now + until(suspend.until, wall));
         let poll = self.reading.is_none().then_some(self.next_poll);
         let retry = self.retry.filter(|_| self.reading.is_none());
-        due.chain(resume)
-            .chain(poll)
-            .chain(retry)
-            .min()
-            .unwrap_or_else(|| now + std::time::Duration::from_secs(3600))
+        due.chain(resume).chain(poll).chain(retry).min().unwrap_or_else(|| now + std::time::Duration::from_secs(3600))
     }
 
     async fn tick(&mut self) {
