@@ -108,3 +108,38 @@ fn in_words(error: &dyn std::error::Error) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(code: u16, message: &str) -> Cause {
+        Cause::of(&kube::Error::Api(Box::new(Status::failure(message, "").with_code(code))))
+    }
+
+    /// Messages as a real API server v1.36 words them.
+    #[test]
+    fn a_mistake_in_git_is_told_from_a_server_in_trouble() {
+        let duplicate = r#"failed to create typed patch object (/x; apps/v1, Kind=Deployment): errors: duplicate entries for key [name="A"]"#;
+        let unknown = "failed to create typed patch object (/x): .spec.invalidKey: field not declared in schema";
+        for message in [duplicate, unknown] {
+            assert!(matches!(cause(500, message), Cause::Invalid(_)), "{message}");
+        }
+        assert!(matches!(cause(500, "etcdserver: request timed out"), Cause::Unavailable(_)));
+        assert!(matches!(cause(422, "Deployment.apps \"x\" is invalid"), Cause::Invalid(_)));
+    }
+
+    #[test]
+    fn a_failed_test_of_a_patch_is_a_conflict() {
+        let message = "the server rejected our request due to an error in our request: testing value /metadata/resourceVersion failed: test failed";
+        assert!(matches!(cause(422, message), Cause::Conflict(_)));
+        assert!(matches!(cause(409, "the object has been modified"), Cause::Conflict(_)));
+    }
+
+    #[test]
+    fn refusals_may_end_without_a_commit() {
+        assert!(matches!(cause(403, "forbidden"), Cause::Refused(_)));
+        assert!(matches!(cause(500, "Internal error: failed calling admission webhook"), Cause::Refused(_)));
+        assert!(matches!(cause(429, "too many requests"), Cause::Unavailable(_)));
+    }
+}

@@ -18,12 +18,18 @@ use super::value::same;
 /// Leftovers of our own are always undone; what people added only if the policy says so, and otherwise it is their business
 /// like any other manager's.
 pub fn drift(managed: &Managed, state: &State<'_>, is_person: IsPerson<'_>) -> Vec<Deviation> {
+    let mut found = deviations(managed, state, is_person);
+    managed.exclusions.subtract_from(&mut found);
+    found
+}
+
+/// Where the cluster differs from Git, exclusions not yet subtracted: [`drift`], and what rules say is somebody else's business.
+pub fn deviations(managed: &Managed, state: &State<'_>, is_person: IsPerson<'_>) -> Vec<Deviation> {
     let nobody: IsPerson<'_> = &|_| false;
     let is_person = if managed.sync.undeclared == Undeclared::Deny { is_person } else { nobody };
     let mut found = compare(&managed.declaration, state, Scope::Whole);
     let look = Look { is_person, scope: Scope::Whole, before: None, exclusions: &managed.exclusions };
     found.extend(undeclared(&managed.declaration, state, &look));
-    managed.exclusions.subtract_from(&mut found);
     found
 }
 

@@ -3,6 +3,9 @@
 //! They are subtracted from the *result* of a comparison (`drift = deviations − exclusions`). Objects are never mutilated before
 //! comparing, so messages and patches always see them whole, and excluding more can only ever remove drift.
 
+use std::fmt;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::compare::Deviation;
@@ -48,7 +51,14 @@ pub enum BadPointer {
 
 /// The places of one object that rules exclude, resolved against its manifest.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Exclusions(Vec<Pattern>);
+pub struct Exclusions(Vec<Excluded>);
+
+/// A place that is excluded, and the rule it is excluded by, in words.
+#[derive(Debug, Clone, PartialEq)]
+struct Excluded {
+    pattern: Pattern,
+    by: Arc<str>,
+}
 
 /// A path in which some steps match more than one child. Covers everything below it, too.
 type Pattern = Vec<Any>;
@@ -59,6 +69,16 @@ enum Any {
     Field(String),
     Element(MergeKey),
     Member(Value),
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn places(&self, pointer: &Pointer, manifest: &Value, keys: KeysAt<'_>) -> Vec<Excluded> {
+        let by: Arc<str> = format!("{pointer} of {}", self.objects).into();
+        let patterns = pointer.resolve(manifest, keys).into_iter();
+        patterns.map(|pattern| Excluded { pattern, by: by.clone() }).collect()
+    }
 }
 
 // === impl Selector ===
@@ -75,7 +95,24 @@ impl Selector {
     }
 }
 
+impl fmt::Display for Selector {
+    /// `kind=Deployment, name=web`: what a rule says of objects, in the words it is written in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, kind, namespace, name } = self;
+        let said = [("group", group), ("kind", kind), ("namespace", namespace), ("name", name)];
+        let said: Vec<_> =
+            said.iter().filter_map(|(field, glob)| glob.as_ref().map(|glob| format!("{field}={glob:?}"))).collect();
+        if said.is_empty() { write!(f, "every object") } else { write!(f, "{}", said.join(" ")) }
+    }
+}
+
 // === impl Pointer ===
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|segment| write!(f, "/{}", segment.replace('~', "~0").replace('/', "~1")))
+    }
+}
 
 impl std::str::FromStr for Pointer {
     type Err = BadPointer;
@@ -160,21 +197,26 @@ impl Exclusions {
         keys: KeysAt<'_>,
     ) -> Self {
         let matching = rules.into_iter().filter(|rule| rule.objects.matches(key));
-        let patterns = matching.flat_map(|rule| match rule.pointers.as_slice() {
-            [] => vec![Pattern::new()],
-            pointers => pointers.iter().flat_map(|pointer| pointer.resolve(manifest, keys)).collect(),
+        let excluded = matching.flat_map(|rule| match rule.pointers.as_slice() {
+            [] => vec![Excluded { pattern: Pattern::new(), by: format!("the whole of {}", rule.objects).into() }],
+            pointers => pointers.iter().flat_map(|pointer| rule.places(pointer, manifest, keys)).collect(),
         });
-        Self(patterns.collect())
+        Self(excluded.collect())
     }
 
     /// Is this place, or one above it, excluded?
     pub fn cover(&self, path: &Path) -> bool {
-        self.0.iter().any(|pattern| covers(pattern, path))
+        self.covering(path).is_some()
+    }
+
+    /// The rule that excludes this place, or one above it, in words.
+    pub fn covering(&self, path: &Path) -> Option<&str> {
+        self.0.iter().find(|excluded| covers(&excluded.pattern, path)).map(|excluded| &*excluded.by)
     }
 
     /// Is something strictly below this place excluded, and it itself is not?
     pub fn reach_below(&self, path: &Path) -> bool {
-        self.0.iter().any(|pattern| pattern.len() > path.steps().len() && fits(pattern, path))
+        self.0.iter().any(|Excluded { pattern, .. }| pattern.len() > path.steps().len() && fits(pattern, path))
     }
 
     /// `deviations − exclusions`.

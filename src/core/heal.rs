@@ -90,7 +90,7 @@ impl Excluded<'_> {
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
             Shape::Open(_) if value.is_some() => {}
             Shape::Leaf(declared) | Shape::Open(declared) => {
-                self.leaf(same(declared, value.unwrap_or(&Value::Null)), value)
+                self.leaf(same(declared, value.unwrap_or(&Value::Null)), value);
             }
             Shape::Nothing => self.leaf(is_nothing(value), value),
         }

@@ -152,7 +152,9 @@ impl Search<'_> {
     fn down(&mut self, step: Step, declared: Option<&Node>, owned: Fields<'_>, above: &Place<'_>) {
         let Some(live) = step.find(above.live) else { return };
         let known = above.known.down(&step);
-        if same(&Value::Null, live) || known.values().any(|known| same(known, live)) {
+        if same(&Value::Null, live)
+            || known.values().any(|known| same(known, live) || (known.is_object() && is_nothing(Some(live))))
+        {
             return;
         }
         let others: Vec<_> = above.others.iter().filter_map(|fields| fields.child(&step)).collect();
@@ -193,7 +195,7 @@ impl Search<'_> {
     fn has_to_be_split(&self, place: &Place<'_>) -> bool {
         let path = Path::new(self.path.clone());
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
-        let has_parts = place.live.is_object() || place.live.is_array();
+        let has_parts = (place.live.is_object() || place.live.is_array()) && !is_nothing(Some(place.live));
         let stays_below = has_parts && (self.exclusions.reach_below(&path) || leaves_alone_below(&path));
         let partly_known = match place.owned.is_leaf() {
             true => self.kind == Kind::Leftover && place.known.before.is_some(),

@@ -3,7 +3,7 @@
 //! Git is read beside the loop, never in it: a server that hangs must not delay a heal. Everything else happens one after the
 //! other, so a commit that is being rolled out is never healed back by a sight of what was there before.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,18 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::entry::{Entry, until};
+use super::look::{Look, News};
 use super::prune::Stray;
-use super::status::{Facts, Failure, status};
-use super::tally::Count;
+use super::status::Failure;
 use crate::api::meaning::SyncPlan;
 use crate::api::{GitSync, GitSyncStatus};
+use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
-use crate::cluster::{Error, Kind, Kinds};
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::evidence::metrics::Outcome;
 use crate::evidence::{Kind as What, Record};
-use crate::git::{self, Problem, Reading, RenderOptions, RepoUrl, Repository};
+use crate::git::{self, Problem};
 
 /// What a keeper is told.
 pub enum Input {
@@ -41,6 +41,9 @@ pub enum Input {
     Listed(Kind, Arc<HashSet<ObjectKey>>),
 }
 
+/// Reason of a failure to reach the Git server.
+const UNREACHABLE: &str = "GitUnreachable";
+
 /// The keeper of one `GitSync`.
 pub struct Keeper {
     pub(super) context: Arc<Context>,
@@ -55,22 +58,12 @@ pub struct Keeper {
     pub(super) synced: Option<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) failure: Option<Failure>,
-    status: GitSyncStatus,
+    pub(super) status: GitSyncStatus,
     reading: Option<JoinHandle<Result<News, git::Error>>>,
     next_poll: Instant,
     /// When to try a commit again that could not be made real.
     retry: Option<Instant>,
     was_paused: bool,
-}
-
-/// What a look at Git brought.
-pub enum News {
-    /// Still the commit that was read already.
-    Same,
-    /// A commit to be made real.
-    Commit(Reading),
-    /// The server does not answer; this is the last commit known, and why it is used.
-    Stale(Reading, git::Error),
 }
 
 // === impl Keeper ===
@@ -106,6 +99,8 @@ impl Keeper {
                 biased;
                 () = stop.cancelled() => return,
                 input = inputs.recv() => match input {
+                    // Nearly all sights: they change nothing, so there is nothing to report.
+                    Some(Input::Fine(key, version)) if !self.fine(&key, version) => continue,
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
@@ -120,7 +115,7 @@ impl Keeper {
         match input {
             Input::Spec(sync) => self.respec(sync),
             Input::Seen(key, object) => self.see(key, *object).await,
-            Input::Fine(key, version) => self.fine(&key, version),
+            Input::Fine(..) => {}
             Input::Gone(key) => self.miss(key).await,
             Input::Listed(kind, keys) => self.compare_list(&kind, &keys).await,
         }
@@ -148,6 +143,7 @@ impl Keeper {
             self.next_poll = Instant::now();
         }
         self.sync = Some(sync);
+        self.notice_pause();
     }
 
     /// When there is something to do without being told.
@@ -167,8 +163,7 @@ impl Keeper {
 
     async fn tick(&mut self) {
         self.look_again_at_what_is_due().await;
-        let resumed = self.was_paused && !self.is_paused();
-        self.was_paused = self.is_paused();
+        let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
             self.observed = None;
@@ -177,6 +172,26 @@ impl Keeper {
         if self.reading.is_none() && Instant::now() >= self.next_poll {
             self.poll();
         }
+    }
+
+    /// Records that a pause began or ended; `true` when it ended.
+    fn notice_pause(&mut self) -> bool {
+        let paused = self.is_paused();
+        if paused == self.was_paused {
+            return false;
+        }
+        self.was_paused = paused;
+        let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
+        let words = suspend.map(|suspend| format!("{} (until {})", suspend.reason, suspend.until));
+        self.context.evidence.record(Record {
+            sync: Some(self.name.clone()),
+            revision: self.observed.clone(),
+            reason: words.clone(),
+            ..Record::new(if paused { What::Suspended } else { What::Resumed }, Timestamp::now())
+        });
+        let reason = if paused { "Suspended" } else { "Resumed" }.to_owned();
+        self.note(Note { reason, text: words.unwrap_or_else(|| "the pause is over".to_owned()), warning: false });
+        !paused
     }
 
     /// Starts a look at Git beside the loop.
@@ -270,7 +285,8 @@ impl Keeper {
         suspend.is_some_and(|suspend| suspend.holds(Timestamp::now()))
     }
 
-    fn key(&self) -> ObjectKey {
+    /// The `GitSync` itself.
+    pub(super) fn key(&self) -> ObjectKey {
         let (namespace, name) = self.name.split_once('/').unwrap_or_default();
         ObjectKey {
             group: GROUP.to_owned(),
@@ -278,106 +294,6 @@ impl Keeper {
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
         }
-    }
-
-    /// Writes the status if it is not what was written last.
-    async fn report(&mut self) {
-        let now = Timestamp::now();
-        let paused = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
-        self.count();
-        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).collect();
-        let facts = Facts {
-            generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
-            observed: self.observed.as_deref().or(self.status.observed_revision.as_deref()),
-            synced: self.synced.as_deref(),
-            entries: &mut self.entries.values(),
-            strays: &self.strays,
-            problems: &self.problems,
-            failure: self.failure.as_ref(),
-            limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
-            paused: paused.map(|suspend| format!("{} (until {})", suspend.reason, suspend.until)),
-            kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
-        };
-        let status = status(facts, &self.status, now);
-        if status != self.status && self.sync.is_some() {
-            match self.write_status(&status).await {
-                Ok(()) => self.status = status,
-                Err(error) if error.is_not_found() => {}
-                Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
-            }
-        }
-    }
-
-    fn count(&self) {
-        let count = |is: fn(&Entry) -> bool| i64::try_from(self.entries.values().filter(|entry| is(entry)).count());
-        self.context.tally.set(
-            &self.name,
-            Some(Count {
-                objects: count(|_| true).unwrap_or(i64::MAX),
-                drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
-                open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
-                ready: self.synced.is_some() && self.failure.is_none() && self.problems.is_empty(),
-            }),
-        );
-    }
-
-    /// Absent fields are spelled out as null: a merge patch keeps what it does not mention.
-    async fn write_status(&self, status: &GitSyncStatus) -> Result<(), Error> {
-        let Some(kind) = self.context.cluster.kind("holdfast.dev/v1alpha1", "GitSync").await? else { return Ok(()) };
-        let mut value = serde_json::to_value(status).expect("a status is plain data");
-        for field in ["drift", "kinds", "observedRevision", "syncedRevision"] {
-            value.as_object_mut().map(|fields| fields.entry(field).or_insert(serde_json::Value::Null));
-        }
-        self.context.cluster.patch_status(&kind, &self.key(), &serde_json::json!({ "status": value })).await?;
-        Ok(())
-    }
-}
-
-/// Reason of a failure to reach the Git server.
-const UNREACHABLE: &str = "GitUnreachable";
-
-/// A look at Git: everything it needs, so that it can happen elsewhere.
-struct Look {
-    cache: std::path::PathBuf,
-    sync: String,
-    plan: SyncPlan,
-    known: Option<String>,
-    fallback: Option<String>,
-}
-
-// === impl Look ===
-
-impl Look {
-    fn look(&self, kinds: &Kinds) -> Result<News, git::Error> {
-        let repository = Repository::open(&self.cache, RepoUrl::parse(&self.plan.source.url)?)?;
-        let commit = match repository.fetch(&self.plan.source.revision) {
-            Ok(commit) => commit,
-            Err(error) => return self.fall_back(&repository, kinds, error),
-        };
-        if self.known.as_ref() == Some(&commit.sha) {
-            return Ok(News::Same);
-        }
-        self.read(&repository, &commit.sha, kinds).map(News::Commit)
-    }
-
-    /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down.
-    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: git::Error) -> Result<News, git::Error> {
-        match (&self.known, &self.fallback) {
-            (None, Some(sha)) => match self.read(repository, sha, kinds) {
-                Ok(reading) => Ok(News::Stale(reading, error)),
-                Err(_) => Err(error),
-            },
-            _ => Err(error),
-        }
-    }
-
-    fn read(&self, repository: &Repository, target: &str, kinds: &Kinds) -> Result<Reading, git::Error> {
-        let options = RenderOptions {
-            default_namespace: Some(&self.plan.namespace),
-            sync: &self.sync,
-            cluster_scoped: &|group, kind| kinds.namespaced(group, kind).map(|namespaced| !namespaced),
-        };
-        git::read(repository, target, &self.plan.source.path, &options)
     }
 }
 

@@ -14,6 +14,7 @@ mod declare;
 mod entry;
 mod heal;
 mod keeper;
+mod look;
 mod pass;
 pub mod plan;
 mod prune;
@@ -22,6 +23,7 @@ mod report;
 mod router;
 mod status;
 mod tally;
+mod voice;
 mod watchful;
 
 use std::path::PathBuf;

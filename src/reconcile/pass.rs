@@ -18,6 +18,7 @@ use super::keeper::Keeper;
 use super::plan::{Stage, is_tracked_by, stage};
 use super::prune::Stray;
 use crate::api::meaning::SyncPlan;
+use crate::cluster::events::Note;
 use crate::cluster::objects::Write;
 use crate::cluster::{Error, Kind};
 use crate::core::exclude::Rule;
@@ -97,9 +98,19 @@ impl Keeper {
         self.write(understood.live, because_of_commit).await;
         self.prune().await;
         if self.failure.is_none() && self.problems.is_empty() && !self.is_paused() {
-            self.synced = Some(revision.to_owned());
+            self.arrive(revision);
         }
         Ok(())
+    }
+
+    /// The cluster equals this commit.
+    fn arrive(&mut self, revision: &str) {
+        let before = self.synced.replace(revision.to_owned());
+        if before.as_deref() != Some(revision) {
+            let text = format!("{} objects were made equal to {revision}", self.entries.len());
+            tracing::info!(sync = self.name, revision, objects = self.entries.len(), "synced");
+            self.note(Note { reason: "Synced".to_owned(), text, warning: false });
+        }
     }
 
     /// Every object that carries our label, of the kinds this commit has and those the last one had.
@@ -136,7 +147,8 @@ impl Keeper {
         again: bool,
     ) -> Understood {
         let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
-        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &rules };
+        let identities = &self.context.rules.borrow().identities.clone();
+        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &rules, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
         for manifest in manifests {

@@ -138,3 +138,6 @@ impl std::fmt::Display for Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

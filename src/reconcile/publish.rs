@@ -90,3 +90,41 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_published(desired: &Desired) -> bool {
+        desired.borrow().is_some()
+    }
+
+    #[test]
+    fn nothing_is_published_before_every_known_sync_was_read() {
+        let (publisher, desired) = Publisher::new();
+        publisher.declare("team/early", Vec::new());
+        assert!(!is_published(&desired), "it is not known yet which syncs there are");
+        publisher.expect(["team/early", "team/late", "team/broken", "team/gone"].map(str::to_owned));
+        publisher.declare("team/late", Vec::new());
+        publisher.failed("team/broken");
+        assert!(!is_published(&desired));
+        publisher.forget("team/gone");
+        assert!(is_published(&desired), "a sync that cannot be read holds nobody up");
+    }
+
+    #[test]
+    fn a_cluster_without_syncs_is_ready_at_once() {
+        let (publisher, desired) = Publisher::new();
+        publisher.expect([]);
+        assert!(is_published(&desired));
+    }
+
+    #[test]
+    fn a_list_made_again_does_not_take_readiness_back() {
+        let (publisher, desired) = Publisher::new();
+        publisher.expect([]);
+        publisher.expect(["team/new".to_owned()]);
+        publisher.declare("team/other", Vec::new());
+        assert!(is_published(&desired));
+    }
+}

@@ -64,6 +64,13 @@ impl Context {
         self.evidence.record(Record { by: actor(author), ..record(Kind::Drifted, managed, deviations) });
     }
 
+    /// Drift was seen, and is left as it is.
+    pub(super) fn left(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, why: &str) {
+        self.drifted(managed, deviations, author);
+        let paths: Vec<_> = deviations.iter().map(|deviation| deviation.path.to_string()).collect();
+        self.note(managed, "Drifted", format!("differs from Git: {}; {why}", summary(&paths)), true);
+    }
+
     /// Drift was undone, so long after it was made or seen.
     pub(super) fn healed(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, took: Duration) {
         self.metrics.healed(HealOutcome::Healed);

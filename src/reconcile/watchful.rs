@@ -48,13 +48,13 @@ impl Keeper {
         }
     }
 
-    /// A declared object was seen to be as Git says.
-    pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) {
-        if let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) {
-            entry.judged = version;
-            entry.drifted = None;
-            entry.glass = None;
-        }
+    /// A declared object was seen to be as Git says; `true` if that is news.
+    pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) -> bool {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) else { return false };
+        entry.judged = version;
+        let drifted = entry.drifted.take().is_some();
+        let glass = entry.glass.take().is_some();
+        drifted || glass
     }
 
     /// An object is gone, or has lost the label we watch by: only a look tells.
@@ -169,7 +169,7 @@ impl Keeper {
         let drifted = job.drifted(why, 0, None);
         let known = entry.drifted.as_ref().is_some_and(|known| known.paths == drifted.paths);
         if !known {
-            self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
+            self.context.left(&entry.managed, &job.deviations, job.author.as_ref(), &drifted.why);
         }
         let since = entry.drifted.as_ref().filter(|_| known).map_or(drifted.since, |known| known.since);
         entry.drifted = Some(Drifted { since, ..drifted });

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{DEFAULTS, Merge, key_default, merge_of};
+use super::kinds::{Merge, defaults, key_default, merge_of};
 
 /// One step of a path, as `fieldsV1` spells it.
 type Spelled = String;
@@ -78,8 +78,18 @@ pub fn inject(live: &Value, added: &Value) -> Value {
 /// Every leaf of an object by its place: what an edit or a heal may change. Empty maps are leaves, empty lists and nulls are
 /// nothing.
 pub fn leaves(object: &Value) -> BTreeMap<Place, Value> {
-    let places = places(object).into_iter().filter_map(|(place, value)| Some((place, value?)));
-    places.filter(|(_, value)| !is_nothing(value)).collect()
+    places(&without_nothing(object)).into_iter().filter_map(|(place, value)| Some((place, value?))).collect()
+}
+
+fn without_nothing(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !is_nothing(value));
+            kept.map(|(name, value)| (name.clone(), without_nothing(value))).collect()
+        }
+        Value::Array(elements) => elements.iter().map(without_nothing).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Is there anything at this place?
@@ -318,7 +328,8 @@ fn remove(node: &mut Value, place: &[Spelled]) -> bool {
 
 /// Fills in defaults, which are booked on the writer if they were not there before.
 fn defaulted(live: &Value, object: &mut Value, owners: &mut BTreeMap<Writer, Owned>, writer: &Writer) {
-    for (place, value) in DEFAULTS {
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    for (place, value) in defaults(kind) {
         let (last, above) = place.split_last().expect("a default has a place");
         let parent = above.iter().try_fold(&mut *object, |node, name| node.get_mut(*name));
         let Some(parent) =

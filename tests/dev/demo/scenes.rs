@@ -54,8 +54,10 @@ fn as_kubectl_says(kind: &str) -> String {
 
 async fn edits_are_refused(play: &Play) -> Result<()> {
     play.stage.title("2. A quick fix by hand is refused, and told where to go")?;
-    play.stage.says("alice may edit everything in this namespace. Her edits would be lost with the next deployment, so she \
-        learns it now, with the line in Git that disagrees.")?;
+    play.stage.says(
+        "alice may edit everything in this namespace. Her edits would be lost with the next deployment, so she \
+        learns it now, with the line in Git that disagrees.",
+    )?;
     let before = versions(play).await?;
     let message = play.is_refused(ALICE, "kubectl -n shop scale deployment/api --replicas=5", ALL_LINES).await?;
     ensure!(message.contains("apps/shop/api/deployment.yaml:9"), "the message does not name file and line");
@@ -77,8 +79,10 @@ async fn versions(play: &Play) -> Result<(Value, Value)> {
 
 async fn an_emergency_passes(play: &Play) -> Result<()> {
     play.stage.title("3. An emergency has a door, with a bell on it")?;
-    play.stage.says("Whoever has the right to break glass says why and for how long, and may then edit this one object. It \
-        is reported until it is over, and then Git wins again.")?;
+    play.stage.says(
+        "Whoever has the right to break glass says why and for how long, and may then edit this one object. It \
+        is reported until it is over, and then Git wins again.",
+    )?;
     let glass = r#"kubectl -n shop annotate deployment/api holdfast.dev/break-glass="INC-4211: failover""#;
     let message = play.is_refused(ALICE, glass, 1).await?;
     ensure!(message.contains("lacks the verb"), "it was refused for another reason");
@@ -119,10 +123,13 @@ async fn git_wins_again(play: &Play) -> Result<()> {
 
 async fn what_slips_past_is_healed(play: &Play) -> Result<()> {
     play.stage.title("4. What slips past the webhook is undone")?;
-    play.stage.says("A webhook can be down, or be deleted. So the reconciler watches, and asks the same question with the \
-        same code: it undoes exactly what the webhook would have refused.")?;
+    play.stage.says(
+        "A webhook can be down, or be deleted. So the reconciler watches, and asks the same question with the \
+        same code: it undoes exactly what the webhook would have refused.",
+    )?;
     let healed_before = play.records_now("Healed", "api")?.len();
-    play.types(ADMIN, "kubectl delete validatingwebhookconfiguration/holdfast mutatingwebhookconfiguration/holdfast").await?;
+    play.types(ADMIN, "kubectl delete validatingwebhookconfiguration/holdfast mutatingwebhookconfiguration/holdfast")
+        .await?;
     nobody_guards(play).await?;
     let client = play.world.client(Person::Administrator).await?;
     let mut replicas = Replicas::of(client, SAMPLE, "api", 3).await?;
@@ -133,9 +140,8 @@ async fn what_slips_past_is_healed(play: &Play) -> Result<()> {
     let record = play.records("Healed", "api", healed_before + 1).await?.pop().unwrap_or_default();
     ensure!(record["fields"][0]["path"] == ".spec.replicas", "the record is {record}");
     let said = record["remediationMs"].as_u64().context("the record says how long it took")?;
-    play.stage.holds(format!(
-        "a watch of its own saw 5, and {millis} ms later 3 again; Holdfast's record says {said} ms"
-    ))?;
+    play.stage
+        .holds(format!("a watch of its own saw 5, and {millis} ms later 3 again; Holdfast's record says {said} ms"))?;
     the_webhook_is_back(play).await
 }
 
@@ -171,7 +177,11 @@ async fn the_autoscaler_is_left_alone(play: &Play) -> Result<()> {
     .await?;
     play.types(DANA, "grep replicas: apps/shop/web/deployment.yaml").await?;
     play.types(ALICE, "kubectl -n shop get hpa/web").await?;
-    play.types(ALICE, "kubectl -n shop get deploy/web -o custom-columns=REPLICAS:.spec.replicas,EDITS:.metadata.generation").await?;
+    play.types(
+        ALICE,
+        "kubectl -n shop get deploy/web -o custom-columns=REPLICAS:.spec.replicas,EDITS:.metadata.generation",
+    )
+    .await?;
     let web = play.object("deployment/web").await?;
     ensure!(web["metadata"]["generation"] == 2, "it was edited by others: {}", web["metadata"]);
     nothing_fights(play).await?;
@@ -189,15 +199,21 @@ async fn nothing_fights(play: &Play) -> Result<()> {
 
 async fn a_commit_is_the_way(play: &Play) -> Result<()> {
     play.stage.title("6. A commit is the way to change production")?;
-    play.stage.says("A new image is rolled out. A file that is removed takes its object with it, because Holdfast knows which \
-        objects came from Git.")?;
+    play.stage.says(
+        "A new image is rolled out. A file that is removed takes its object with it, because Holdfast knows which \
+        objects came from Git.",
+    )?;
     play.types(DANA, "sed -i.bak s/api:1.14.2/api:1.15.0/ apps/shop/api/deployment.yaml").await?;
     play.types(DANA, "git rm --quiet apps/shop/network/ingress.yaml").await?;
     play.types(DANA, "git commit --quiet --all -m 'api 1.15.0, without the old Ingress' && git push --quiet").await?;
     let commit = std::fs::read_to_string(play.worktree()?.join(".git/refs/heads/main"))?;
     play.world.synced(SAMPLE, commit.trim()).await?;
     play.types(ALICE, "kubectl -n shop get ingress").await?;
-    play.types(ALICE, "kubectl -n shop get deploy -o 'custom-columns=REPLICAS:.spec.replicas,IMAGE:..containers[0].image'").await?;
+    play.types(
+        ALICE,
+        "kubectl -n shop get deploy -o 'custom-columns=REPLICAS:.spec.replicas,IMAGE:..containers[0].image'",
+    )
+    .await?;
     let api = play.object("deployment/api").await?;
     let image = &api["spec"]["template"]["spec"]["containers"][0]["image"];
     ensure!(image == "registry.example.com/shop/api:1.15.0", "the image is {image}");
@@ -208,8 +224,10 @@ async fn a_commit_is_the_way(play: &Play) -> Result<()> {
 
 async fn everything_is_on_record(play: &Play) -> Result<()> {
     play.stage.title("7. Who did what, and what became of it")?;
-    play.stage.says("All of that is one JSON line each on Holdfast's standard output, with user, fields, both values, commit, \
-        file and line. As a table:")?;
+    play.stage.says(
+        "All of that is one JSON line each on Holdfast's standard output, with user, fields, both values, commit, \
+        file and line. As a table:",
+    )?;
     let records = play.world.records()?;
     for (number, line) in table::lines(&records).iter().enumerate() {
         play.stage.row(line, number == 0)?;

@@ -13,7 +13,8 @@ const CROWD: usize = 3;
 
 /// The lines of the table, the head first.
 pub fn lines(records: &[Value]) -> Vec<String> {
-    let same = |a: &Value, b: &Value| a["kind"] == "Applied" && b["kind"] == "Applied" && a["revision"] == b["revision"];
+    let same =
+        |a: &Value, b: &Value| a["kind"] == "Applied" && b["kind"] == "Applied" && a["revision"] == b["revision"];
     let rows = records.chunk_by(same).flat_map(rows_of);
     let rows: Vec<Row> = std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -59,7 +60,9 @@ fn what(record: &Value) -> String {
     let text = |name: &str| record[name].as_str().unwrap_or_default();
     let first = record["fields"].get(0).map(|field| change(field, is_ours(record)));
     match (text("kind"), first) {
-        ("Applied" | "Pruned", first) => [first.unwrap_or_default(), from_commit(text("revision"))].join(" ").trim().to_owned(),
+        ("Applied" | "Pruned", first) => {
+            [first.unwrap_or_default(), from_commit(text("revision"))].join(" ").trim().to_owned()
+        }
         ("Healed", Some(change)) => format!("{change}, after {} ms", record["remediationMs"]),
         (_, Some(_)) if record["verb"] == "DELETE" => "delete".to_owned(),
         (_, Some(change)) => change,
@@ -91,5 +94,9 @@ fn value(value: Option<&Value>) -> String {
 }
 
 fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most { text.to_owned() } else { format!("{}…", text.chars().take(most).collect::<String>()) }
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        format!("{}…", text.chars().take(most).collect::<String>())
+    }
 }

@@ -1,0 +1,68 @@
+//! A look at Git: which commit is the newest, and what it says. Happens beside the keeper's loop, on a thread that may block.
+
+use std::path::PathBuf;
+
+use crate::api::meaning::SyncPlan;
+use crate::cluster::Kinds;
+use crate::git::{self, Reading, RenderOptions, RepoUrl, Repository};
+
+/// What a look at Git brought.
+pub enum News {
+    /// Still the commit that was read already.
+    Same,
+    /// A commit to be made real.
+    Commit(Reading),
+    /// The server does not answer; this is the last commit known, and why it is used.
+    Stale(Reading, git::Error),
+}
+
+/// A look at Git: everything it needs, so that it can happen elsewhere.
+pub struct Look {
+    /// Where clones are kept.
+    pub cache: PathBuf,
+    /// The sync, as `namespace/name`.
+    pub sync: String,
+    /// What it asks for.
+    pub plan: SyncPlan,
+    /// The commit that was read last; there is nothing to do if it is still the newest.
+    pub known: Option<String>,
+    /// The commit to fall back to when nothing was read yet and the server does not answer.
+    pub fallback: Option<String>,
+}
+
+// === impl Look ===
+
+impl Look {
+    /// Asks the server, and reads what is new. Blocks.
+    pub fn look(&self, kinds: &Kinds) -> Result<News, git::Error> {
+        let repository = Repository::open(&self.cache, RepoUrl::parse(&self.plan.source.url)?)?;
+        let commit = match repository.fetch(&self.plan.source.revision) {
+            Ok(commit) => commit,
+            Err(error) => return self.fall_back(&repository, kinds, error),
+        };
+        if self.known.as_ref() == Some(&commit.sha) {
+            return Ok(News::Same);
+        }
+        self.read(&repository, &commit.sha, kinds).map(News::Commit)
+    }
+
+    /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down.
+    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: git::Error) -> Result<News, git::Error> {
+        match (&self.known, &self.fallback) {
+            (None, Some(sha)) => match self.read(repository, sha, kinds) {
+                Ok(reading) => Ok(News::Stale(reading, error)),
+                Err(_) => Err(error),
+            },
+            _ => Err(error),
+        }
+    }
+
+    fn read(&self, repository: &Repository, target: &str, kinds: &Kinds) -> Result<Reading, git::Error> {
+        let options = RenderOptions {
+            default_namespace: Some(&self.plan.namespace),
+            sync: &self.sync,
+            cluster_scoped: &|group, kind| kinds.namespaced(group, kind).map(|namespaced| !namespaced),
+        };
+        git::read(repository, target, &self.plan.source.path, &options)
+    }
+}

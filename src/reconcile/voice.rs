@@ -1,0 +1,69 @@
+//! How a keeper makes itself heard: its `GitSync`'s status, and its share of the gauges.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::entry::Entry;
+use super::keeper::Keeper;
+use super::status::{Facts, status};
+use super::tally::Count;
+use crate::api::GitSyncStatus;
+use crate::cluster::Error;
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Writes the status if it is not what was written last.
+    pub(super) async fn report(&mut self) {
+        let now = Timestamp::now();
+        let paused = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
+        self.count();
+        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).collect();
+        let facts = Facts {
+            generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
+            observed: self.observed.as_deref().or(self.status.observed_revision.as_deref()),
+            synced: self.synced.as_deref(),
+            entries: &mut self.entries.values(),
+            strays: &self.strays,
+            problems: &self.problems,
+            failure: self.failure.as_ref(),
+            limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
+            paused: paused.map(|suspend| format!("{} (until {})", suspend.reason, suspend.until)),
+            kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
+        };
+        let status = status(facts, &self.status, now);
+        if status != self.status && self.sync.is_some() {
+            match self.write_status(&status).await {
+                Ok(()) => self.status = status,
+                Err(error) if error.is_not_found() => {}
+                Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
+            }
+        }
+    }
+
+    fn count(&self) {
+        let count = |is: fn(&Entry) -> bool| i64::try_from(self.entries.values().filter(|entry| is(entry)).count());
+        self.context.tally.set(
+            &self.name,
+            Some(Count {
+                objects: count(|_| true).unwrap_or(i64::MAX),
+                drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
+                open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
+                ready: self.synced.is_some() && self.failure.is_none() && self.problems.is_empty(),
+            }),
+        );
+    }
+
+    /// Absent fields are spelled out as null: a merge patch keeps what it does not mention.
+    async fn write_status(&self, status: &GitSyncStatus) -> Result<(), Error> {
+        let Some(kind) = self.context.cluster.kind("holdfast.dev/v1alpha1", "GitSync").await? else { return Ok(()) };
+        let mut value = serde_json::to_value(status).expect("a status is plain data");
+        for field in ["drift", "kinds", "observedRevision", "syncedRevision"] {
+            value.as_object_mut().map(|fields| fields.entry(field).or_insert(Value::Null));
+        }
+        self.context.cluster.patch_status(&kind, &self.key(), &json!({ "status": value })).await?;
+        Ok(())
+    }
+}
