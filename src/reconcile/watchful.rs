@@ -82,7 +82,7 @@ impl Keeper {
     pub(super) async fn look_again_at_what_is_due(&mut self) {
         let (now, wall) = (Instant::now(), Timestamp::now());
         let is_due =
-            |(key, entry): (&ObjectKey, &Entry)| entry.due(wall).is_some_and(|due| due <= now).then(|| key.clone());
+            |(key, entry): (&ObjectKey, &Entry)| entry.due(now, wall).is_some_and(|due| due <= now).then(|| key.clone());
         let due: Vec<_> = self.entries.iter().filter_map(is_due).collect();
         for key in due {
             self.miss(key).await;
