@@ -47,6 +47,11 @@ impl Error {
         matches!(self.cause, Cause::Conflict(_))
     }
 
+    /// Is it refused, by RBAC or somebody's webhook?
+    pub fn is_refused(&self) -> bool {
+        matches!(self.cause, Cause::Refused(_))
+    }
+
     /// Is the manifest itself at fault?
     pub fn is_invalid(&self) -> bool {
         matches!(self.cause, Cause::Invalid(_))

@@ -128,7 +128,9 @@ impl Excluded<'_> {
             return;
         }
         match value {
-            Some(value) if !others_own(self.live, &path) => put(self.body, path.steps(), value.clone()),
+            Some(value) if !others_own(self.live, &path) => {
+                put(self.body, path.steps(), value.clone(), path.steps().len());
+            }
             _ => {
                 take_out(self.body, path.steps());
             }
@@ -148,12 +150,14 @@ fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mu
         let path = Path::new(steps.to_vec());
         let kept = exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
         let goes = going.iter().any(|place| place.path.covers(&path));
-        let said = steps.iter().try_fold(&*body, |node, step| step.find_as_written(node)).is_some();
-        if !kept || goes || said || others_own(live, &path) {
+        if !kept || goes || others_own(live, &path) {
             return;
         }
-        if let Some(value) = path.find(live.object) {
-            put(body, steps, value.clone());
+        let declared = declaration.depth_of(steps);
+        let down = |node, (at, step): (usize, &Step)| find_in_body(node, step, at < declared);
+        let said = steps.iter().enumerate().try_fold(&*body, down).is_some();
+        if let Some(value) = path.find(live.object).filter(|_| !said) {
+            put(body, steps, value.clone(), declared);
         }
     });
 }
@@ -243,8 +247,14 @@ fn each_owned(fields: Fields<'_>, steps: &mut Vec<Step>, visit: &mut dyn FnMut(&
     }
 }
 
-/// Puts a value into a manifest, making the way to it where there is none.
-fn put(node: &mut Value, steps: &[Step], value: Value) {
+/// Git's elements may leave key fields to their defaults; what Git does not declare is only ever spelled out.
+fn find_in_body<'v>(node: &'v Value, step: &Step, declared: bool) -> Option<&'v Value> {
+    if declared { step.find_as_written(node) } else { step.find(node) }
+}
+
+/// Puts a value into a manifest, making the way to it where there is none. Git declares the first `declared` steps.
+fn put(node: &mut Value, steps: &[Step], value: Value, declared: usize) {
+    let deeper = declared.saturating_sub(1);
     let Some((first, rest)) = steps.split_first() else {
         *node = value;
         return;
@@ -255,19 +265,20 @@ fn put(node: &mut Value, steps: &[Step], value: Value) {
                 *node = Value::Object(Map::new());
             }
             let fields = node.as_object_mut().expect("made one just above");
-            put(fields.entry(&**name).or_insert(Value::Null), rest, value);
+            put(fields.entry(&**name).or_insert(Value::Null), rest, value, deeper);
         }
         Step::Key(key) => {
             if !node.is_array() {
                 *node = Value::Array(Vec::new());
             }
             let elements = node.as_array_mut().expect("made one just above");
-            let position = key.position_as_written(elements).unwrap_or_else(|| {
+            let found = if declared > 0 { key.position_as_written(elements) } else { first.position(elements) };
+            let position = found.unwrap_or_else(|| {
                 let fields = key.fields().map(|(name, value)| (name.to_owned(), value.clone()));
                 elements.push(Value::Object(fields.collect()));
                 elements.len() - 1
             });
-            put(&mut elements[position], rest, value);
+            put(&mut elements[position], rest, value, deeper);
         }
         Step::Value(member) => {
             if !node.is_array() {

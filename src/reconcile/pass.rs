@@ -289,7 +289,7 @@ impl Understood {
 }
 
 /// What a verdict needs to know of this sync at this commit.
-fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
+pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
     Sync {
         name: name.to_owned(),
         repository: plan.source.url.clone(),

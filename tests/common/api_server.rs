@@ -78,18 +78,8 @@ pub fn inject(live: &Value, added: &Value) -> Value {
 /// Every leaf of an object by its place: what an edit or a heal may change. Empty maps are leaves, empty lists and nulls are
 /// nothing.
 pub fn leaves(object: &Value) -> BTreeMap<Place, Value> {
-    places(&without_nothing(object)).into_iter().filter_map(|(place, value)| Some((place, value?))).collect()
-}
-
-fn without_nothing(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let kept = fields.iter().filter(|(_, value)| !is_nothing(value));
-            kept.map(|(name, value)| (name.clone(), without_nothing(value))).collect()
-        }
-        Value::Array(elements) => elements.iter().map(without_nothing).collect(),
-        other => other.clone(),
-    }
+    let places = places(object).into_iter().filter_map(|(place, value)| Some((place, value?)));
+    places.filter(|(_, value)| !is_nothing(value)).collect()
 }
 
 /// Is there anything at this place?
