@@ -97,7 +97,41 @@ fn record_kinds() {
     let (_, variants) = RECORD.split_once("pub enum Kind {").expect("the enum");
     let (variants, _) = variants.split_once("\n}").expect("its end");
     let there = variants.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("///"));
-    compare("kinds of records", &rows("Records", "kind"), &there.map(|name| name.trim_end_matches(',').to_owned()).collect());
+    compare(
+        "kinds of records",
+        &rows("Records", "kind"),
+        &there.map(|name| name.trim_end_matches(',').to_owned()).collect(),
+    );
+}
+
+/// The architecture names tests that hold it; each must exist in the file or folder it is said to be in.
+#[test]
+fn tests_that_hold_the_architecture() {
+    let sources = [source_of("tests"), source_of("src")].concat();
+    let named = between(include_str!("../src/lib.rs"), "`", '`').into_iter().filter(|name| name.contains("::"));
+    for name in named.filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_:".contains(&byte))) {
+        let (place, test) = name.rsplit_once("::").expect("filtered");
+        let holds = |(path, text): &(String, String)| path.contains(place) && text.contains(&format!("fn {test}("));
+        let is_module = sources.iter().any(|(path, _)| path.ends_with(&format!("src/{}.rs", name.replace("::", "/"))));
+        assert!(is_module || sources.iter().any(holds), "src/lib.rs names {name}, and there is no such test");
+    }
+}
+
+/// Every Rust file below a folder: its path and its text.
+fn source_of(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&entry).expect("readable");
+                found.push((entry.to_string_lossy().into_owned(), text));
+            }
+        }
+    }
+    found
 }
 
 #[test]
