@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anstream::{AutoStream, ColorChoice};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -74,7 +74,7 @@ impl Access {
             Some(path) => Kubeconfig::read_from(path)
                 .with_context(|| format!("failed to read the kubeconfig {}; check --kubeconfig", path.display()))?,
             None if self.context.is_some() => Kubeconfig::read().context("failed to read the kubeconfig")?,
-            None => return Config::infer().await.context("failed to find a cluster; name one with --kubeconfig"),
+            None => return Config::infer().await.map_err(|error| anyhow!("failed to find a cluster: {error}")),
         };
         let config = Config::from_custom_kubeconfig(file, &options).await;
         config.context("failed to use the kubeconfig; `kubectl config get-contexts` lists its contexts")

@@ -98,10 +98,12 @@ impl Arguments {
 
 fn summary(report: &Report) -> String {
     let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-    let of = format!("{} of {}", count(report.judged, "object"), count(report.syncs.len(), "GitSync"));
-    let mut text = match report.drifted() {
-        0 => format!("no difference in {of}"),
-        drifted => format!("{} differ from Git, in {of}", count(drifted, "object")),
+    let (judged, drifted) = (report.judged, report.drifted());
+    let of = count(report.syncs.len(), "GitSync");
+    let mut text = match drifted {
+        0 => format!("no difference in {} of {of}", count(judged, "object")),
+        1 => format!("1 object differs from Git; {judged} declared by {of}"),
+        _ => format!("{drifted} objects differ from Git; {judged} declared by {of}"),
     };
     if report.excluded() > 0 {
         text.push_str(&format!("; {} excluded by rules", count(report.excluded(), "difference")));

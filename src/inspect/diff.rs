@@ -65,7 +65,7 @@ impl Comparing<'_> {
         for sync in &chosen {
             comparison.sync(sync).await?;
         }
-        comparison.report.objects.sort_by(|a, b| (&a.sync, &a.file, a.line).cmp(&(&b.sync, &b.file, b.line)));
+        comparison.report.objects.sort_by(|a, b| place(a).cmp(&place(b)));
         Ok(comparison.report)
     }
 }
@@ -92,7 +92,7 @@ impl Comparison<'_> {
         progress(&format!("{}: reading {}", chosen.name, self.asking.source(plan)));
         match read(&chosen.name, plan, target, cache, cluster.kinds().await).await {
             Ok(said) => self.said(chosen, plan, said).await,
-            Err(error @ Error::Git { .. }) => Ok(self.trouble(&chosen.name, chain(&error))),
+            Err(Error::Git { source, .. }) => Ok(self.trouble(&chosen.name, chain(&source))),
             Err(error) => Err(error),
         }
     }
@@ -206,22 +206,28 @@ impl Comparison<'_> {
         let mut namespaces: BTreeSet<_> =
             manifests.iter().filter_map(|manifest| manifest.key.namespace.as_deref()).collect();
         namespaces.insert(&plan.namespace);
-        let mut live = Live::new();
+        let (mut live, mut hidden) = (Live::new(), Vec::new());
         for (api_version, kind) in kinds {
             let Some(kind) = self.asking.cluster.kind(&api_version, &kind).await? else { continue };
             (self.asking.progress)(&format!("{}: listing {}", chosen.name, kind.resource.plural));
-            let listed = self.list(&chosen.name, &kind, &namespaces).await?;
+            let (listed, everywhere) = self.list(&kind, &namespaces).await?;
             live.extend(listed.into_iter().filter_map(|object| Some((ObjectKey::of(&object)?, object))));
+            hidden.extend((!everywhere).then(|| resource(&kind)));
+        }
+        if !hidden.is_empty() {
+            let note = "you may not list these in all namespaces, so some that left Git may be missed";
+            self.report.notes.push(format!("{}: {note}: {}", chosen.name, hidden.join(", ")));
         }
         Ok(live)
     }
 
-    /// Who may not look everywhere looks where the sync's objects are; who may not even do that asks for each object.
-    async fn list(&mut self, sync: &str, kind: &Kind, namespaces: &BTreeSet<&str>) -> Result<Vec<Value>, Error> {
+    /// Who may not look everywhere looks where the sync's objects are; who may not even do that asks for each object. Also says
+    /// whether it was possible to look everywhere.
+    async fn list(&self, kind: &Kind, namespaces: &BTreeSet<&str>) -> Result<(Vec<Value>, bool), Error> {
         let cluster = self.asking.cluster;
         match cluster.list_managed(kind).await {
             Err(error) if error.is_refused() => {}
-            listed => return Ok(listed?),
+            listed => return Ok((listed?, true)),
         }
         let mut found = Vec::new();
         for namespace in namespaces.iter().filter(|_| kind.namespaced) {
@@ -230,15 +236,18 @@ impl Comparison<'_> {
                 listed => found.extend(listed?),
             }
         }
-        let note =
-            format!("{sync}: you may not list {} everywhere, so some that left Git may be missed", resource(kind));
-        self.report.notes.push(note);
-        Ok(found)
+        Ok((found, false))
     }
 
     fn trouble(&mut self, sync: &str, reason: String) {
         self.report.problems.push(Trouble { sync: sync.to_owned(), file: None, line: None, reason });
     }
+}
+
+/// By sync, then in Git's order, and what Git does not declare last.
+fn place(finding: &Finding) -> (&str, bool, Option<&str>, Option<u32>, &ObjectKey) {
+    let Finding { sync, file, line, object, .. } = finding;
+    (sync, file.is_none(), file.as_deref(), *line, object)
 }
 
 // === impl Comparing ===

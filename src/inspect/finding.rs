@@ -90,13 +90,14 @@ impl Judging<'_> {
         let mut mask = Mask::new(&managed.manifest.key);
         let show = |deviation| Difference::of(deviation, managed, live, &mut mask);
         let deviations: Vec<_> = found.into_iter().map(show).collect();
+        let drift = deviations.iter().any(|difference| difference.excluded.is_none());
         (!deviations.is_empty()).then(|| Finding {
             object: managed.manifest.key.clone(),
             sync: managed.sync.name.clone(),
             file: Some(file.to_string()),
             line: Some(managed.manifest.origin.lines.line),
-            drift: deviations.iter().any(|difference| difference.excluded.is_none()),
-            note: self.standing(&managed.sync, Some(live)),
+            drift,
+            note: self.standing(&managed.sync, Some(live)).filter(|_| drift),
             deviations,
         })
     }

@@ -6,10 +6,13 @@ use anstyle::Style;
 use serde_json::Value;
 
 use super::explanation::{Declared, Explanation, Field, Verdict};
-use super::paint::{ASIDE, NOTICE, RIGHT, TITLE, WRONG, paint};
+use super::paint::{ASIDE, NOTICE, PLACE, RIGHT, TITLE, WRONG, paint};
+use crate::core::path::{Path, Step};
 
 /// Longest value in a cell: a table that wraps cannot be read.
 const LONGEST: usize = 32;
+/// The column that is painted.
+const VERDICT: usize = 5;
 
 /// The explanation, in colour.
 pub fn table(explanation: &Explanation) -> String {
@@ -22,16 +25,10 @@ pub fn table(explanation: &Explanation) -> String {
         Some(declared) => {
             head(&mut text, declared, summary);
             let mut rules = Vec::new();
-            let rows: Vec<_> = fields.iter().map(|field| row(field, &declared.file, &mut rules)).collect();
-            if !rows.is_empty() {
-                text.push('\n');
-                write_table(&mut text, ["DECLARED IN GIT", "GIT", "CLUSTER", "OWNER", "VERDICT", "WHERE"], &rows);
-            }
-            let rows: Vec<_> = undeclared.iter().map(|field| row(field, "", &mut rules)).collect();
-            if !rows.is_empty() {
-                text.push('\n');
-                write_table(&mut text, ["NOT DECLARED", "", "CLUSTER", "OWNER", "VERDICT", ""], &rows);
-            }
+            let rows: Vec<_> = fields.iter().map(|field| row(field, &mut rules)).collect();
+            write_table(&mut text, ["DECLARED", "GIT", "LINE", "CLUSTER", "OWNER", "VERDICT"], &rows);
+            let rows: Vec<_> = undeclared.iter().map(|field| row(field, &mut rules)).collect();
+            write_table(&mut text, ["NOT DECLARED", "", "", "CLUSTER", "OWNER", "VERDICT"], &rows);
             footnotes(&mut text, &rules);
         }
     }
@@ -50,29 +47,42 @@ fn style_of(summary: &str) -> Style {
     if summary.starts_with("in sync") { RIGHT } else { WRONG }
 }
 
-/// A line of the table, and how its verdict is to look.
+/// A line of the table: under which heading, what it says, and how its verdict is to look.
 struct Row {
+    heading: String,
     cells: [String; 6],
     style: Style,
 }
 
-fn row<'f>(field: &'f Field, file: &str, rules: &mut Vec<&'f str>) -> Row {
+fn row<'f>(field: &'f Field, rules: &mut Vec<&'f str>) -> Row {
     let Field { path, git, live, line, owners, verdict, excluded } = field;
     let same = git.is_some() && *verdict == Verdict::InSync;
     let footnote = excluded.as_deref().map(|rule| format!(" [{}]", number(rule, rules))).unwrap_or_default();
     let (words, style) = words(*verdict, excluded.is_some());
     let cell = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), short);
+    let (heading, rest) = split(path);
     Row {
+        heading,
         cells: [
-            path.to_string(),
+            rest,
             if line.is_some() { cell(git) } else { String::new() },
+            line.map(|line| format!(":{line}")).unwrap_or_default(),
             if same { "=".to_owned() } else { cell(live) },
             if owners.is_empty() { "nobody".to_owned() } else { owners.join(", ") },
             format!("{words}{footnote}"),
-            line.map(|line| format!("{file}:{line}")).unwrap_or_default(),
         ],
         style,
     }
+}
+
+/// A path in two: as far as the first element of a list, or the first field, and the rest. Printed under one another, the
+/// places of one container need not each repeat the way to it.
+fn split(path: &Path) -> (String, String) {
+    let steps = path.steps();
+    let element = steps.iter().position(|step| matches!(step, Step::Key(_)));
+    let (heading, rest) = steps.split_at(element.map_or(1, |at| at + 1).min(steps.len()));
+    let rest = if rest.is_empty() { ".".to_owned() } else { Path::new(rest.to_vec()).to_string() };
+    (Path::new(heading.to_vec()).to_string(), rest)
 }
 
 fn words(verdict: Verdict, has_rule: bool) -> (&'static str, Style) {
@@ -112,27 +122,42 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// Columns as wide as their widest cell; a column without anything in it is left out.
+/// Columns as wide as their widest cell; a column without anything in it is left out, and so is a table without rows.
 fn write_table(text: &mut String, titles: [&str; 6], rows: &[Row]) {
+    if rows.is_empty() {
+        return;
+    }
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row.cells[column].chars().count());
         cells.chain([titles[column].chars().count()]).max().unwrap_or_default()
     };
-    let columns: Vec<_> =
-        (0..titles.len()).map(|column| (column, width(column))).filter(|(_, width)| *width > 0).collect();
-    let line = |cells: &dyn Fn(usize) -> String, style: &dyn Fn(usize) -> Style| {
-        let padded = columns.iter().map(|(column, width)| {
-            let cell = cells(*column);
-            let gap = " ".repeat(width.saturating_sub(cell.chars().count()));
-            format!("{}{gap}", paint(style(*column), cell))
+    let widths: Vec<_> = (0..titles.len()).map(width).collect();
+    let line = |cells: [&str; 6], style: &dyn Fn(usize) -> Style| {
+        let columns = cells.iter().zip(&widths).enumerate().filter(|(_, (_, width))| **width > 0);
+        let padded = columns.map(|(column, (cell, width))| {
+            format!("{}{}", paint(style(column), cell), " ".repeat(width.saturating_sub(cell.chars().count())))
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let _ = writeln!(text, "  {}", line(&|column| titles[column].to_owned(), &|_| ASIDE));
-    for Row { cells, style } in rows {
-        let styled = |column| if column == 4 { *style } else { Style::new() };
-        let _ = writeln!(text, "  {}", line(&|column| cells[column].clone(), &styled));
+    let _ = writeln!(text, "\n    {}", line(titles, &|_| ASIDE));
+    for heading in headings(rows) {
+        let _ = writeln!(text, "  {}", paint(PLACE, heading));
+        for row in rows.iter().filter(|row| row.heading == heading) {
+            let styled = |column| if column == VERDICT { row.style } else { Style::new() };
+            let _ = writeln!(text, "    {}", line(row.cells.each_ref().map(String::as_str), &styled));
+        }
     }
+}
+
+/// Each heading once, in the order in which they first come up.
+fn headings(rows: &[Row]) -> Vec<&str> {
+    let mut headings: Vec<&str> = Vec::new();
+    for Row { heading, .. } in rows {
+        if !headings.contains(&heading.as_str()) {
+            headings.push(heading);
+        }
+    }
+    headings
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ fn hunk(text: &mut String, difference: &Difference) {
         _ => String::new(),
     };
     let aside = paint(ASIDE, format_args!("{place} {}", what_happened(difference)));
+    let path = if path.steps().is_empty() { "the whole object".to_owned() } else { path.to_string() };
     let _ = writeln!(text, "{}{aside}", paint(PLACE, format_args!("@@ {path} @@")));
     let (git, live) = (yaml(difference, difference.git.as_ref()), yaml(difference, difference.live.as_ref()));
     let diff = TextDiff::from_lines(&git, &live);
