@@ -16,11 +16,14 @@ mod explain;
 mod explanation;
 mod finding;
 mod paint;
+mod places;
 mod read;
 mod refusal;
 mod report;
 mod syncs;
 mod table;
+#[cfg(test)]
+mod testing;
 mod unified;
 mod unmanaged;
 

@@ -36,7 +36,7 @@ fn left_git(sync: &str, key: &ObjectKey, live: &Value, known: &Known<'_>) -> Str
     let at = known.revisions.iter().find(|(name, _)| name == sync).and_then(|(_, revision)| revision.get(..7));
     let at = at.map(|short| format!(" at {short}")).unwrap_or_default();
     let fate = match may_prune(key, live) {
-        Err(kept) => format!("it is kept, because {}", kept.to_string().trim_start_matches("it ")),
+        Err(kept) => format!("it is kept, because {kept}"),
         Ok(()) if (known.prune)(sync) => "it is to be pruned".to_owned(),
         Ok(()) => "it stays, because prune is off there".to_owned(),
     };
