@@ -10,12 +10,12 @@
 //!   watch per kind ┴── sights ───┘ ──► plan::respond ──► heal::settle
 //! ```
 
-mod declare;
+pub mod declare;
 mod entry;
 mod heal;
 mod keeper;
 mod look;
-mod pass;
+pub mod pass;
 pub mod plan;
 mod prune;
 pub mod publish;
