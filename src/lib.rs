@@ -84,6 +84,7 @@ pub mod core;
 pub mod deploy;
 pub mod evidence;
 pub mod git;
+pub mod inspect;
 pub mod reconcile;
 pub mod shutdown;
 pub mod telemetry;

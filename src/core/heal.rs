@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Node, Shape};
 use super::fields::{Entry, Fields};
-use super::names::FIELD_MANAGER;
+use super::names::{FIELD_MANAGER, TRACKING_ID};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
@@ -37,8 +37,8 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
 /// there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails instead of overwriting.
 pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, remove: &[&str]) -> Option<Patch> {
     let mut operations = Vec::new();
-    if let Some(owners) = taken_over(live, drift, is_person) {
-        operations.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": owners}));
+    if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person)) {
+        operations.push(json!({"op": "add", "path": "/metadata/managedFields", "value": owners}));
     }
     for name in remove.iter().filter(|name| live.annotation(name).is_some()) {
         let pointer = Path::of_fields(&["metadata", "annotations", name]).pointer_in(live.object)?;
@@ -169,6 +169,21 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
         .any(|entry| entry.fields.at(path).is_some())
 }
 
+/// `managedFields` for an object that has none: somebody wiped them. On an apply to such an object the API server makes up an
+/// owner of all there is (`before-first-apply`), and what that one co-owns could never leave the object with Git again.
+fn owners_before_us(live: &State<'_>) -> Option<Value> {
+    let nobody = live.owners().next().is_none();
+    nobody
+        .then(|| json!([our_entry(live, &json!({"f:metadata": {"f:annotations": {format!("f:{TRACKING_ID}"): {}}}}))]))
+}
+
+fn our_entry(live: &State<'_>, fields: &Value) -> Value {
+    json!({
+        "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+        "apiVersion": live.object.get("apiVersion"), "fieldsV1": fields,
+    })
+}
+
 /// `managedFields` with everything people added in `drift` moved from their entries to ours.
 fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) -> Option<Value> {
     let added: Vec<_> = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover)).collect();
@@ -185,10 +200,7 @@ fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) ->
     entries.retain(|entry| entry.get("fieldsV1").is_some_and(|fields| !Fields::new(fields).is_leaf()));
     match entries.iter_mut().find(|entry| Entry::read(entry).is_some_and(|entry| entry.is_ours())) {
         Some(ours) => unite(&mut ours["fieldsV1"], taken),
-        None => entries.push(json!({
-            "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
-            "apiVersion": live.object.get("apiVersion"), "fieldsV1": taken,
-        })),
+        None => entries.push(our_entry(live, &taken)),
     }
     Some(Value::Array(entries))
 }

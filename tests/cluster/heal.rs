@@ -30,44 +30,44 @@ const APP: &str = "/spec/template/spec/containers/0";
 #[rustfmt::skip] // one slip, a few short lines: a table
 const SLIPS: &[Slip] = &[
     Slip { name: "scaled", who: Who::Alice, line: "scale deployment/web --replicas=5",
-        object: "Deployment/web", pointer: "/spec/replicas", git: || json!(3), path: ".spec.replicas", why: "Changed" },
+        object: "Deployment/web", pointer: "/spec/replicas", git: || json!(3), path: ".spec.replicas", why: "changed" },
     Slip { name: "scaled_to_nothing", who: Who::Automation, line: "scale deployment/web --replicas=0",
-        object: "Deployment/web", pointer: "/spec/replicas", git: || json!(3), path: ".spec.replicas", why: "Changed" },
+        object: "Deployment/web", pointer: "/spec/replicas", git: || json!(3), path: ".spec.replicas", why: "changed" },
     Slip { name: "image_changed", who: Who::Alice, line: "set image deployment/web app=other:1",
         object: "Deployment/web", pointer: "/spec/template/spec/containers/0/image", git: || json!("registry.example/web:1.0"),
-        path: ".spec.template.spec.containers[name=app].image", why: "Changed" },
+        path: ".spec.template.spec.containers[name=app].image", why: "changed" },
     Slip { name: "env_removed", who: Who::Alice, line: "set env deployment/web LOG_LEVEL-",
         object: "Deployment/web", pointer: "/spec/template/spec/containers/0/env", git: || json!([{"name": "LOG_LEVEL", "value": "info"}]),
-        path: "LOG_LEVEL", why: "Removed" },
+        path: "LOG_LEVEL", why: "removed" },
     Slip { name: "env_added_by_a_person", who: Who::Alice, line: "set env deployment/web EXTRA=1",
         object: "Deployment/web", pointer: "/spec/template/spec/containers/0/env", git: || json!([{"name": "LOG_LEVEL", "value": "info"}]),
-        path: "EXTRA", why: "Added" },
+        path: "EXTRA", why: "added" },
     Slip { name: "a_limit_added_by_a_person", who: Who::Alice, line: "set resources deployment/web --limits=cpu=2",
-        object: "Deployment/web", pointer: "/spec/template/spec/containers/0/resources/limits", git: || Value::Null, path: "limits", why: "Added" },
+        object: "Deployment/web", pointer: "/spec/template/spec/containers/0/resources/limits", git: || Value::Null, path: "limits", why: "added" },
     Slip { name: "a_container_added_by_a_person", who: Who::Alice,
         line: r#"patch deployment/web --patch={"spec":{"template":{"spec":{"containers":[{"name":"mine","image":"a:2"}]}}}}"#,
-        object: "Deployment/web", pointer: "/spec/template/spec/containers/1", git: || Value::Null, path: "mine", why: "Added" },
+        object: "Deployment/web", pointer: "/spec/template/spec/containers/1", git: || Value::Null, path: "mine", why: "added" },
     Slip { name: "a_default_overridden_by_a_person", who: Who::Alice,
         line: r#"patch deployment/web --type=merge --patch={"spec":{"revisionHistoryLimit":1}}"#,
-        object: "Deployment/web", pointer: "/spec/revisionHistoryLimit", git: || json!(10), path: ".spec.revisionHistoryLimit", why: "Added" },
+        object: "Deployment/web", pointer: "/spec/revisionHistoryLimit", git: || json!(10), path: ".spec.revisionHistoryLimit", why: "added" },
     Slip { name: "paused", who: Who::Alice, line: "rollout pause deployment/web",
-        object: "Deployment/web", pointer: "/spec/paused", git: || Value::Null, path: ".spec.paused", why: "Added" },
+        object: "Deployment/web", pointer: "/spec/paused", git: || Value::Null, path: ".spec.paused", why: "added" },
     Slip { name: "a_key_changed", who: Who::Alice, line: r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#,
-        object: "ConfigMap/settings", pointer: "/data/mode", git: || json!("fast"), path: ".data.mode", why: "Changed" },
+        object: "ConfigMap/settings", pointer: "/data/mode", git: || json!("fast"), path: ".data.mode", why: "changed" },
     Slip { name: "a_key_removed", who: Who::Collector, line: r#"patch configmap/settings --type=merge --patch={"data":{"mode":null}}"#,
-        object: "ConfigMap/settings", pointer: "/data/mode", git: || json!("fast"), path: ".data.mode", why: "Removed" },
+        object: "ConfigMap/settings", pointer: "/data/mode", git: || json!("fast"), path: ".data.mode", why: "removed" },
     Slip { name: "a_key_added_by_a_person", who: Who::Alice, line: r#"patch configmap/settings --type=merge --patch={"data":{"colour":"red"}}"#,
-        object: "ConfigMap/settings", pointer: "/data/colour", git: || Value::Null, path: ".data.colour", why: "Added" },
+        object: "ConfigMap/settings", pointer: "/data/colour", git: || Value::Null, path: ".data.colour", why: "added" },
     Slip { name: "a_label_changed", who: Who::Alice, line: "label deployment/web app=other --overwrite",
-        object: "Deployment/web", pointer: "/metadata/labels/app", git: || json!("web"), path: ".metadata.labels.app", why: "Changed" },
+        object: "Deployment/web", pointer: "/metadata/labels/app", git: || json!("web"), path: ".metadata.labels.app", why: "changed" },
     Slip { name: "our_label_taken_off", who: Who::Alice, line: "label configmap/settings holdfast.dev/managed-",
-        object: "ConfigMap/settings", pointer: "/metadata/labels/holdfast.dev~1managed", git: || json!("true"), path: "holdfast.dev/managed", why: "Removed" },
+        object: "ConfigMap/settings", pointer: "/metadata/labels/holdfast.dev~1managed", git: || json!("true"), path: "holdfast.dev/managed", why: "removed" },
     Slip { name: "our_label_taken_off_with_a_change", who: Who::Alice,
         line: r#"patch configmap/settings --type=merge --patch={"metadata":{"labels":null},"data":{"mode":"slow"}}"#,
-        object: "ConfigMap/settings", pointer: "/data/mode", git: || json!("fast"), path: ".data.mode", why: "Changed" },
+        object: "ConfigMap/settings", pointer: "/data/mode", git: || json!("fast"), path: ".data.mode", why: "changed" },
     Slip { name: "our_annotation_taken_off", who: Who::Alice, line: "annotate configmap/settings holdfast.dev/tracking-id-",
         object: "ConfigMap/settings", pointer: "/metadata/annotations/holdfast.dev~1tracking-id", git: || json!("holdfast-system/{}:/ConfigMap:{}/settings"),
-        path: "holdfast.dev/tracking-id", why: "Removed" },
+        path: "holdfast.dev/tracking-id", why: "removed" },
 ];
 
 pub fn trials() -> Vec<Trial> {
@@ -115,7 +115,7 @@ async fn deleted() -> Result<()> {
     let place = unguarded("heal-deleted", &[("settings.yaml", SETTINGS)]).await?;
     place.accepts(Who::Alice, "delete configmap/settings").await?;
     let healed = place.record("Healed", "ConfigMap/settings").await?;
-    ensure!(healed["fields"][0]["why"] == "Missing", "{healed}");
+    ensure!(healed["fields"][0]["why"] == "missing", "{healed}");
     place.heals("ConfigMap/settings", "/data", json!({"mode": "fast", "level": "info"})).await
 }
 

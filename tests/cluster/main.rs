@@ -37,7 +37,7 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 /// Tests mostly wait for the cluster: several share a core.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 12;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

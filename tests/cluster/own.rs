@@ -154,7 +154,7 @@ async fn git_sync(changes: &[(&str, Value)]) -> Result<Value> {
 
 /// As a dry run: what is stored nowhere needs no tidying.
 async fn create(object: &Value) -> Result<crate::world::Output> {
-    let place = crate::place::Place::empty(stage::shared().await?, "own").await?;
+    let place = crate::place::Place { stage: stage::shared().await?, name: "own".to_owned() };
     let line = ["create", "--dry-run=server", "--namespace", HOLDFAST_NAMESPACE, "--filename=-"];
     place.run(Who::Administrator, &line, &object.to_string()).await
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
@@ -17,6 +17,16 @@ pub struct Place<'s> {
     pub stage: &'s Stage,
     /// The name.
     pub name: String,
+}
+
+/// Its `GitSync` goes with it: a hundred that nobody looks at any more would still ask the Git server every second.
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let Ok(syncs) = self.api("holdfast.dev/v1alpha1", "GitSync", HOLDFAST_NAMESPACE) else { return };
+        let name = std::mem::take(&mut self.name);
+        // Whoever is not there any more cannot be told that it failed.
+        tokio::spawn(async move { syncs.delete(&name, &DeleteParams::default()).await.ok() });
+    }
 }
 
 /// What everything Holdfast refuses says.
@@ -89,6 +99,7 @@ impl<'s> Place<'s> {
     /// Applies the `GitSync`, with something changed in its `spec`.
     pub async fn sync(&self, change: impl FnOnce(&mut Value)) -> Result<()> {
         let mut sync = self.stage.world.git_sync(&self.name, &self.name, &self.name)?;
+        sync["spec"]["source"]["interval"] = json!("1s");
         change(&mut sync["spec"]);
         self.stage.world.apply(&sync).await
     }
@@ -139,7 +150,7 @@ impl<'s> Place<'s> {
     /// Waits until the keeper has looked at everything again, from the start; what it had to write is written then.
     pub async fn looks_again(&self) -> Result<()> {
         let sync = self.git_sync().await?;
-        let interval = if sync["spec"]["source"]["interval"] == "2s" { "3s" } else { "2s" };
+        let interval = if sync["spec"]["source"]["interval"] == "1s" { "2s" } else { "1s" };
         let patch = json!({"spec": {"source": {"interval": interval}}}).to_string();
         let arguments =
             ["patch", "gitsync", &self.name, "--namespace", HOLDFAST_NAMESPACE, "--type=merge", "--patch", &patch];
