@@ -201,6 +201,17 @@ async fn a_folder_that_is_not_committed_can_be_judged() -> Result<()> {
         ])?;
     }
     run(&["diff", "folder"]).await?.ends(0)?;
+    only_the_question_passes(&folder.join("app.yaml")).await
+}
+
+/// Doing it, and trying out anything else, get the verdict they always get.
+async fn only_the_question_passes(changed: &Path) -> Result<()> {
+    let (alice, file) = (Person::Alice, changed.to_string_lossy());
+    let apply =
+        ["-n", "folder", "apply", "--server-side", "--force-conflicts", "--field-manager=holdfast", "-f", &file];
+    world().await.kubectl(alice, &apply).await?.refusal()?;
+    let trial = ["-n", "folder", "scale", "deployment/api", "--replicas=4", "--dry-run=server"];
+    world().await.kubectl(alice, &trial).await?.refusal()?;
     Ok(())
 }
 
