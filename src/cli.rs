@@ -29,7 +29,7 @@ const EXAMPLES: &str = "\
     holdfast render --image IMAGE | kubectl apply --server-side -f -
 
   Run outside of a cluster, against the one kubectl uses:
-    holdfast render --only namespace,crds | kubectl apply --server-side -f -
+    holdfast render --only namespace,crds,rbac | kubectl apply --server-side -f -
     holdfast run
 
   See what is managed, what differs from Git, and why:

@@ -11,6 +11,8 @@
 //!   other the webhook knows more, because it knows who asks;
 //! - the object is there before and after the edit, and the edit leaves marks, ownership and break-glass alone;
 //! - it is known what the API server makes of the manifest alone, or the edit sets no undeclared field to its default;
+//! - what fills an empty list or map that Git declares has an owner (a webhook's addition has none, and looks like an atomic
+//!   value whose owners were wiped: the guard assumes the worse);
 //! - absent, null and `[]` are one value, and the order of keyed lists and sets is not a value.
 //!
 //! Healing runs against a model of the API server (`common::api_server`), which cluster tests check against a real one.
@@ -23,15 +25,17 @@ mod common;
 use agree::scenes::{Scene, rule, scene};
 use common::api_server::{apply, leaves, value_at};
 use common::desired::{heal, identities, limits, manifest, seen};
-use holdfast::core::compare::{Scope, compare};
+use common::kinds::{Merge, merge_of};
+use holdfast::core::compare::{Deviation, Kind, Scope, compare};
 use holdfast::core::declaration::Declaration;
 use holdfast::core::fields::Fields;
 use holdfast::core::heal::{before_apply, to_apply};
 use holdfast::core::judge::{Action, Court, Edit, Judgement, Verdict, judge};
 use holdfast::core::names::FIELD_MANAGER;
-use holdfast::core::path::Path;
+use holdfast::core::path::{Path, Step};
 use holdfast::core::snapshot::{Managed, Snapshot, Undeclared};
 use holdfast::core::state::State;
+use holdfast::core::value::is_nothing;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -65,6 +69,7 @@ proptest! {
         let scene = Scene { knows_defaults: true, ..scene };
         let managed = scene.managed();
         let judgement = judged(&scene, &managed, whole(&scene));
+        prop_assume!(!judgement.introduced.iter().any(|found| is_filled_by_nobody(found)));
         let undone = undone(&scene.old, &scene.new, &heal(&managed, &scene.new));
         let denied = judgement.verdict == Verdict::Deny;
         prop_assert_eq!(denied, !undone.is_empty(), "judged {:#?}\nundone {:#?}", judgement, undone);
@@ -76,6 +81,7 @@ proptest! {
         let mut managed = scene.managed();
         Arc::make_mut(&mut managed.sync).undeclared = Undeclared::Allow;
         let judgement = judged(&scene, &managed, whole(&scene));
+        prop_assume!(!judgement.introduced.iter().any(|found| is_filled_by_nobody(found)));
         let undone = undone(&scene.old, &scene.new, &heal(&managed, &scene.new));
         let denied = judgement.verdict == Verdict::Deny;
         prop_assert_eq!(denied, !undone.is_empty(), "judged {:#?}\nundone {:#?}", judgement, undone);
@@ -221,6 +227,12 @@ fn judged(scene: &Scene, managed: &Managed, action: Action<'_>) -> Judgement {
     judge(&Edit { key, user: &user, action, manager: Some(scene.who.manager()), may_break_glass: false, now }, &court)
 }
 
+/// Something stands where Git declares an empty list or map that others may fill, and nobody owns it.
+fn is_filled_by_nobody(found: &Deviation) -> bool {
+    let Some((Step::Field(name), live)) = found.path.steps().last().zip(found.live.as_ref()) else { return false };
+    is_nothing(found.git.as_ref()) && found.kind == Kind::Changed && merge_of(name, live) != Merge::Atomic
+}
+
 // --- places ---
 
 type Place = Vec<String>;
@@ -228,7 +240,11 @@ type Place = Vec<String>;
 /// Places that were edited and that healing changes.
 fn undone(old: &Value, new: &Value, healed: &Value) -> Vec<Place> {
     let edited = |place: &Place| match (value_at(old, place), value_at(new, place)) {
-        (Some(Value::Object(_)), Some(Value::Object(_))) if !is_atomic(place) => false, // its fields are places of their own
+        // Its fields are places of their own; and to empty what Git does not have is to take it back, atomic or not.
+        (Some(Value::Object(_)), Some(Value::Object(left))) => {
+            let taken_back = left.is_empty() && value_at(healed, place).is_none();
+            is_atomic(place) && !taken_back && value_at(old, place) != value_at(new, place)
+        }
         (old, new) => old != new,
     };
     changed(new, healed).into_iter().filter(edited).collect()
@@ -247,7 +263,7 @@ fn changed(from: &Value, to: &Value) -> Vec<Place> {
 
 fn is_atomic(place: &[String]) -> bool {
     let name = place.last().and_then(|step| step.strip_prefix("f:")).unwrap_or_default();
-    common::kinds::merge_of(name, &json!({})) == common::kinds::Merge::Atomic
+    merge_of(name, &json!({})) == Merge::Atomic
 }
 
 /// The place as the core writes it, read with the core's own reader of `fieldsV1`.

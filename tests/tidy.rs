@@ -21,6 +21,15 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("inspect", &["core", "api", "cluster", "git", "reconcile"]),
 ];
 
+/// Files that name a layer they should not, until they no longer have to: (file, layer, why).
+const EXCEPTIONS: [(&str, &str, &str); 5] = [
+    ("src/cluster/mod.rs", "evidence", "every request to the API server is counted where it is made"),
+    ("src/cluster/objects.rs", "evidence", "likewise"),
+    ("src/cluster/rights.rs", "evidence", "likewise"),
+    ("src/cluster/rights.rs", "webhook", "it implements what the webhook asks of the API server (webhook::upstream)"),
+    ("src/webhook/serve.rs", "shutdown", "the two stages of stopping are one signal for all"),
+];
+
 /// What the core must not name: it has no clock, no files, no network, no environment, and never waits.
 const IMPURE: [&str; 15] = [
     "tokio",
@@ -48,11 +57,15 @@ const FUNCTION: usize = 60;
 #[test]
 fn layers_point_inward() {
     let mut faults = Vec::new();
+    let mut needed = BTreeSet::<&(&str, &str, &str)>::new();
     for file in sources("src") {
         let layer = file.layer();
         let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else { continue };
         for (line, named) in file.crate_modules() {
-            if named != layer && !allowed.contains(&named.as_str()) && file.siblings(&named) {
+            let is_inward = named == layer || allowed.contains(&named.as_str()) || !is_module(&named);
+            let exception = EXCEPTIONS.iter().find(|(name, layer, _)| *name == file.name && *layer == named);
+            needed.extend(exception);
+            if !is_inward && exception.is_none() {
                 faults.push(format!(
                     "{}:{line}: `{layer}` must not name `crate::{named}` (allowed: {allowed:?})",
                     file.name
@@ -60,6 +73,10 @@ fn layers_point_inward() {
             }
         }
     }
+    let stale = EXCEPTIONS.iter().filter(|exception| !needed.contains(exception));
+    faults.extend(
+        stale.map(|(name, layer, _)| format!("{name}:1: no longer names `crate::{layer}`: take the exception out")),
+    );
     report("Layers point inward: move what is shared into a layer further in", &faults);
 }
 
@@ -173,9 +190,16 @@ fn targets() -> Vec<PathBuf> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the package has a manifest");
     let named = manifest.lines().filter_map(|line| line.strip_prefix("path = \"")?.split('"').next());
     let named: Vec<_> = named.map(|path| root().join(path)).collect();
-    let tests =
-        sources("tests").into_iter().map(|file| file.path).filter(|path| path.parent() == Some(&root().join("tests")));
+    let in_tests = |path: &PathBuf| path.strip_prefix(root().join("tests")).map_or(0, |path| path.components().count());
+    let is_target = |path: &PathBuf| in_tests(path) == 1 || (in_tests(path) == 2 && path.ends_with("main.rs"));
+    let tests = sources("tests").into_iter().map(|file| file.path).filter(is_target);
     tests.chain(named).chain(["src/lib.rs", "src/main.rs"].map(|path| root().join(path))).collect()
+}
+
+/// Is this a module of the crate, and not an item at its root?
+fn is_module(name: &str) -> bool {
+    let src = root().join("src");
+    src.join(name).is_dir() || src.join(format!("{name}.rs")).is_file()
 }
 
 fn report(rule: &str, faults: &[String]) {
@@ -203,12 +227,6 @@ impl Source {
 
     fn is_test(&self) -> bool {
         self.name.ends_with("tests.rs") || self.name.contains("/tests/") || self.name.ends_with("testing.rs")
-    }
-
-    /// Is this a module of the crate, and not an item at its root?
-    fn siblings(&self, module: &str) -> bool {
-        let src = root().join("src");
-        src.join(module).is_dir() || src.join(format!("{module}.rs")).is_file()
     }
 
     fn line_at(&self, offset: usize) -> usize {

@@ -1,7 +1,8 @@
 //! Reading and writing objects as JSON. Every request is counted: in a steady state the counters stand still.
 
 use kube::api::{
-    DeleteParams, GetParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective,
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+    ValidationDirective,
 };
 use kube::core::Request;
 use serde_json::Value;
@@ -74,6 +75,19 @@ impl Cluster {
         let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Apply(body));
         let (ask, doing) = if dry_run { (Ask::DryRun, "dry-run the apply of") } else { (Ask::Apply, "apply") };
         self.send(ask, format!("{doing} {key}"), request).await
+    }
+
+    /// What the API server would make of this body if it were the first of its name: a dry-run create under a made-up name.
+    pub async fn make_believe(&self, kind: &Kind, key: &ObjectKey, body: &Value) -> Result<Value, Error> {
+        let mut body = body.clone();
+        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("name");
+            metadata.insert("generateName".to_owned(), "holdfast-".into());
+        }
+        let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let body = serde_json::to_vec(&body).expect("a JSON value is JSON");
+        let request = Request::new(kind.path(key)).create(&params, body);
+        self.send(Ask::DryRun, format!("dry-run the creation of {key}"), request).await
     }
 
     /// A JSON patch as our field manager.

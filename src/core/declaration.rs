@@ -101,6 +101,12 @@ impl Declaration {
         rest.iter().try_fold(section, |node, step| node.child(step))
     }
 
+    /// How many of these steps, from the root, lead to declared places.
+    pub fn depth_of(&self, steps: &[Step]) -> usize {
+        let is_declared = |depth: &usize| self.find(&Path::new(steps[..*depth].to_vec())).is_some();
+        (1..=steps.len()).take_while(is_declared).count()
+    }
+
     /// The merge key of a manifest's list element: what an index in a rule means.
     pub fn key_of(&self, list: &[Step], element: &Value) -> Option<MergeKey> {
         let Shape::Elements(elements) = &self.find(&Path::new(list.to_vec()))?.shape else { return None };

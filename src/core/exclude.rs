@@ -299,3 +299,6 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     }
     text.ends_with(last)
 }
+
+#[cfg(test)]
+mod tests;

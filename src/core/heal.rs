@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Node, Shape};
 use super::fields::{Entry, Fields};
-use super::names::FIELD_MANAGER;
+use super::names::{FIELD_MANAGER, TRACKING_ID};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
@@ -37,8 +37,8 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
 /// there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails instead of overwriting.
 pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, remove: &[&str]) -> Option<Patch> {
     let mut operations = Vec::new();
-    if let Some(owners) = taken_over(live, drift, is_person) {
-        operations.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": owners}));
+    if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person)) {
+        operations.push(json!({"op": "add", "path": "/metadata/managedFields", "value": owners}));
     }
     for name in remove.iter().filter(|name| live.annotation(name).is_some()) {
         let pointer = Path::of_fields(&["metadata", "annotations", name]).pointer_in(live.object)?;
@@ -90,7 +90,7 @@ impl Excluded<'_> {
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
             Shape::Open(_) if value.is_some() => {}
             Shape::Leaf(declared) | Shape::Open(declared) => {
-                self.leaf(same(declared, value.unwrap_or(&Value::Null)), value)
+                self.leaf(same(declared, value.unwrap_or(&Value::Null)), value);
             }
             Shape::Nothing => self.leaf(is_nothing(value), value),
         }
@@ -128,7 +128,9 @@ impl Excluded<'_> {
             return;
         }
         match value {
-            Some(value) if !others_own(self.live, &path) => put(self.body, path.steps(), value.clone()),
+            Some(value) if !others_own(self.live, &path) => {
+                put(self.body, path.steps(), value.clone(), path.steps().len());
+            }
             _ => {
                 take_out(self.body, path.steps());
             }
@@ -148,12 +150,14 @@ fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mu
         let path = Path::new(steps.to_vec());
         let kept = exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
         let goes = going.iter().any(|place| place.path.covers(&path));
-        let said = steps.iter().try_fold(&*body, |node, step| step.find_as_written(node)).is_some();
-        if !kept || goes || said || others_own(live, &path) {
+        if !kept || goes || others_own(live, &path) {
             return;
         }
-        if let Some(value) = path.find(live.object) {
-            put(body, steps, value.clone());
+        let declared = declaration.depth_of(steps);
+        let down = |node, (at, step): (usize, &Step)| find_in_body(node, step, at < declared);
+        let said = steps.iter().enumerate().try_fold(&*body, down).is_some();
+        if let Some(value) = path.find(live.object).filter(|_| !said) {
+            put(body, steps, value.clone(), declared);
         }
     });
 }
@@ -163,6 +167,21 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
     live.owners()
         .filter(|entry| !entry.is_ours() && entry.manager != FIELD_MANAGER)
         .any(|entry| entry.fields.at(path).is_some())
+}
+
+/// `managedFields` for an object that has none: somebody wiped them. On an apply to such an object the API server makes up an
+/// owner of all there is (`before-first-apply`), and what that one co-owns could never leave the object with Git again.
+fn owners_before_us(live: &State<'_>) -> Option<Value> {
+    let nobody = live.owners().next().is_none();
+    nobody
+        .then(|| json!([our_entry(live, &json!({"f:metadata": {"f:annotations": {format!("f:{TRACKING_ID}"): {}}}}))]))
+}
+
+fn our_entry(live: &State<'_>, fields: &Value) -> Value {
+    json!({
+        "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+        "apiVersion": live.object.get("apiVersion"), "fieldsV1": fields,
+    })
 }
 
 /// `managedFields` with everything people added in `drift` moved from their entries to ours.
@@ -181,10 +200,7 @@ fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) ->
     entries.retain(|entry| entry.get("fieldsV1").is_some_and(|fields| !Fields::new(fields).is_leaf()));
     match entries.iter_mut().find(|entry| Entry::read(entry).is_some_and(|entry| entry.is_ours())) {
         Some(ours) => unite(&mut ours["fieldsV1"], taken),
-        None => entries.push(json!({
-            "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
-            "apiVersion": live.object.get("apiVersion"), "fieldsV1": taken,
-        })),
+        None => entries.push(our_entry(live, &taken)),
     }
     Some(Value::Array(entries))
 }
@@ -231,8 +247,14 @@ fn each_owned(fields: Fields<'_>, steps: &mut Vec<Step>, visit: &mut dyn FnMut(&
     }
 }
 
-/// Puts a value into a manifest, making the way to it where there is none.
-fn put(node: &mut Value, steps: &[Step], value: Value) {
+/// Git's elements may leave key fields to their defaults; what Git does not declare is only ever spelled out.
+fn find_in_body<'v>(node: &'v Value, step: &Step, declared: bool) -> Option<&'v Value> {
+    if declared { step.find_as_written(node) } else { step.find(node) }
+}
+
+/// Puts a value into a manifest, making the way to it where there is none. Git declares the first `declared` steps.
+fn put(node: &mut Value, steps: &[Step], value: Value, declared: usize) {
+    let deeper = declared.saturating_sub(1);
     let Some((first, rest)) = steps.split_first() else {
         *node = value;
         return;
@@ -243,19 +265,20 @@ fn put(node: &mut Value, steps: &[Step], value: Value) {
                 *node = Value::Object(Map::new());
             }
             let fields = node.as_object_mut().expect("made one just above");
-            put(fields.entry(&**name).or_insert(Value::Null), rest, value);
+            put(fields.entry(&**name).or_insert(Value::Null), rest, value, deeper);
         }
         Step::Key(key) => {
             if !node.is_array() {
                 *node = Value::Array(Vec::new());
             }
             let elements = node.as_array_mut().expect("made one just above");
-            let position = key.position_as_written(elements).unwrap_or_else(|| {
+            let found = if declared > 0 { key.position_as_written(elements) } else { first.position(elements) };
+            let position = found.unwrap_or_else(|| {
                 let fields = key.fields().map(|(name, value)| (name.to_owned(), value.clone()));
                 elements.push(Value::Object(fields.collect()));
                 elements.len() - 1
             });
-            put(&mut elements[position], rest, value);
+            put(&mut elements[position], rest, value, deeper);
         }
         Step::Value(member) => {
             if !node.is_array() {

@@ -171,9 +171,12 @@ fn delete_namespace(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Cou
 }
 
 /// A tracking-id that names the object itself is a claim, and only we make it. A copy's id names the original: harmless.
+///
+/// Without our label an edit is not reviewed, so the id may be there already when the label comes: that is when it is made.
 fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new: &State<'_>) -> bool {
     let claim = new.annotation(TRACKING_ID);
-    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim);
+    let is_labelled = |state: &State<'_>| state.label(MANAGED_LABEL) == Some("true");
+    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim || (is_labelled(new) && !is_labelled(old)));
     is_new && claim.is_some_and(|id| tracked_by(id, key).is_some())
 }
 

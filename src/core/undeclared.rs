@@ -152,7 +152,7 @@ impl Search<'_> {
     fn down(&mut self, step: Step, declared: Option<&Node>, owned: Fields<'_>, above: &Place<'_>) {
         let Some(live) = step.find(above.live) else { return };
         let known = above.known.down(&step);
-        if same(&Value::Null, live) || known.values().any(|known| same(known, live)) {
+        if holds_nothing(live) || known.values().any(|known| adds_nothing(live, known)) {
             return;
         }
         let others: Vec<_> = above.others.iter().filter_map(|fields| fields.child(&step)).collect();
@@ -193,7 +193,7 @@ impl Search<'_> {
     fn has_to_be_split(&self, place: &Place<'_>) -> bool {
         let path = Path::new(self.path.clone());
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
-        let has_parts = place.live.is_object() || place.live.is_array();
+        let has_parts = (place.live.is_object() || place.live.is_array()) && !is_nothing(Some(place.live));
         let stays_below = has_parts && (self.exclusions.reach_below(&path) || leaves_alone_below(&path));
         let partly_known = match place.owned.is_leaf() {
             true => self.kind == Kind::Leftover && place.known.before.is_some(),
@@ -210,6 +210,19 @@ impl Search<'_> {
             self.found.push(Deviation { path, kind: self.kind, git: None, live: Some(live.clone()), line: None });
         }
     }
+}
+
+/// Absent, null and `[]` are one value; so is a map of nothing else. (`{}` itself is a value: `emptyDir: {}`.)
+fn holds_nothing(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => !fields.is_empty() && fields.values().all(holds_nothing),
+        value => same(&Value::Null, value),
+    }
+}
+
+/// To empty a map is to take back what was in it.
+fn adds_nothing(live: &Value, known: &Value) -> bool {
+    same(known, live) || (known.is_object() && is_nothing(Some(live)))
 }
 
 /// Sections of an object that are content. `status` belongs to controllers.

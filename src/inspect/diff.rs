@@ -130,7 +130,8 @@ impl Comparison<'_> {
     ) -> Result<(), Error> {
         let coming = Coming::of(plan, &manifests);
         let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
-        let declaring = Declaring { cluster: self.asking.cluster, sync, rules: &rules };
+        let identities = self.judging.identities;
+        let declaring = Declaring { cluster: self.asking.cluster, sync, rules: &rules, identities };
         let total = manifests.len();
         let declare = async |manifest: Manifest, known| (manifest.clone(), declaring.declare(manifest, known).await);
         let asked: Vec<_> = manifests

@@ -115,7 +115,8 @@ impl Explaining<'_> {
         let Found { plan, mut said, at } = found;
         let manifest = said.manifests.swap_remove(at);
         let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
-        let declaring = Declaring { cluster: self.cluster, sync: &said.sync, rules: &rules };
+        let identities = judging.identities;
+        let declaring = Declaring { cluster: self.cluster, sync: &said.sync, rules: &rules, identities };
         // Read again rather than handed over: Git may declare it in another version than kubectl prefers.
         drop(live);
         let key = manifest.key.clone();

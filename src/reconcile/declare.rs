@@ -7,11 +7,16 @@ use serde_json::Value;
 
 use crate::cluster::objects::Write;
 use crate::cluster::{Cause, Cluster, Error, Kind};
+use crate::core::compare::Scope;
 use crate::core::declaration::Declaration;
 use crate::core::exclude::{Exclusions, Rule};
+use crate::core::fields::Entry;
 use crate::core::manifest::Manifest;
 use crate::core::mask::scrub;
 use crate::core::snapshot::{Managed, Sync};
+use crate::core::state::State;
+use crate::core::undeclared::{Look, undeclared};
+use crate::core::who::Identities;
 use crate::git::Problem;
 
 /// A manifest the API server has read.
@@ -45,6 +50,8 @@ pub struct Declaring<'a> {
     pub sync: &'a Arc<Sync>,
     /// Its exclusion rules.
     pub rules: &'a [Rule],
+    /// Who counts as a person.
+    pub identities: &'a Identities,
 }
 
 // === impl Declaring ===
@@ -57,10 +64,13 @@ impl Declaring<'_> {
             Some(live) => Some(live),
             None => self.cluster.get(&kind, &manifest.key).await.map_err(|error| sort(&manifest, error))?,
         };
-        let declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
+        let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
             Some(declaration) => declaration,
-            None => self.ask(&kind, &manifest, live.is_none()).await?,
+            None => self.ask(&kind, &manifest).await?,
         };
+        if let Some(live) = &live {
+            self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
+        }
         Ok(Declared { managed: self.managed(manifest, declaration, &kind), kind, live })
     }
 
@@ -78,15 +88,28 @@ impl Declaring<'_> {
         found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
     }
 
-    async fn ask(&self, kind: &Kind, manifest: &Manifest, alone: bool) -> Result<Declaration, Undeclared> {
+    async fn ask(&self, kind: &Kind, manifest: &Manifest) -> Result<Declaration, Undeclared> {
         let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
         let answer = answer.map_err(|error| sort(manifest, error))?;
         let declaration = Declaration::read(manifest, &answer);
-        let mut declaration = declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))?;
-        if alone {
-            declaration.pristine = None;
+        declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+    }
+
+    /// Whoever made the object with kubectl owns every default in it, and a default is no drift. Where such ownership is met,
+    /// the API server is asked once what it makes of the manifest alone. If it will not say, the defaults count as additions:
+    /// harmless, since removing a default brings it back.
+    async fn learn_defaults(&self, kind: &Kind, manifest: &Manifest, live: &Value, declaration: &mut Declaration) {
+        if self.holds_additions(live, declaration) {
+            let pristine = self.cluster.make_believe(kind, &manifest.key, &manifest.value).await;
+            declaration.pristine = pristine.ok().map(Box::new);
         }
-        Ok(declaration)
+    }
+
+    fn holds_additions(&self, live: &Value, declaration: &Declaration) -> bool {
+        let is_person = |entry: &Entry<'_>| self.identities.is_interactive(entry);
+        let nothing = Exclusions::default();
+        let look = Look { is_person: &is_person, scope: Scope::Whole, before: None, exclusions: &nothing };
+        !undeclared(declaration, &State::whole(live), &look).is_empty()
     }
 
     fn managed(&self, manifest: Manifest, declaration: Declaration, kind: &Kind) -> Managed {

@@ -92,10 +92,12 @@ impl Keeper {
             return Ok(());
         }
         problems.append(&mut understood.invalid);
-        let because_of_commit = self.synced.as_deref() != Some(revision);
+        if self.synced.as_deref() == Some(revision) {
+            understood.entries.values_mut().for_each(|entry| entry.pending = false);
+        }
         self.adopt(revision, understood.entries, problems);
         self.failure = None;
-        self.write(understood.live, because_of_commit).await;
+        self.write(understood.live).await;
         self.prune().await;
         if self.failure.is_none() && self.problems.is_empty() && !self.is_paused() {
             self.arrive(revision);
@@ -147,7 +149,8 @@ impl Keeper {
         again: bool,
     ) -> Understood {
         let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
-        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &rules };
+        let identities = &self.context.rules.borrow().identities.clone();
+        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &rules, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
         for manifest in manifests {
@@ -236,11 +239,11 @@ impl Keeper {
     }
 
     /// Writes what differs, stage by stage.
-    async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>, because_of_commit: bool) {
+    async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
         for stage_now in [Stage::Foundation, Stage::Access, Stage::Rest] {
             let keys: Vec<_> = live.keys().filter(|key| stage(key) == stage_now).cloned().collect();
             let batch = keys.into_iter().filter_map(|key| live.remove_entry(&key)).collect();
-            self.settle_all(batch, because_of_commit).await;
+            self.settle_all(batch).await;
         }
     }
 

@@ -42,7 +42,7 @@ impl Keeper {
     pub(super) async fn see(&mut self, key: ObjectKey, object: Value) {
         match self.entries.get(&key) {
             Some(entry) if version(&object) <= entry.judged => {}
-            Some(_) => self.settle(key, Some(object), false).await,
+            Some(_) => self.settle(key, Some(object)).await,
             None if is_tracked_by(&self.name, &key, &object) => self.see_stray(key, &object).await,
             None => {}
         }
@@ -52,6 +52,7 @@ impl Keeper {
     pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) -> bool {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) else { return false };
         entry.judged = version;
+        entry.pending = false;
         let drifted = entry.drifted.take().is_some();
         let glass = entry.glass.take().is_some();
         drifted || glass
@@ -64,7 +65,7 @@ impl Keeper {
             return;
         };
         match self.context.cluster.get(&entry.kind, &key).await {
-            Ok(live) => self.settle(key, live, false).await,
+            Ok(live) => self.settle(key, live).await,
             Err(error) => self.postpone(&key, Vec::new(), &error.to_string()),
         }
     }
@@ -81,8 +82,9 @@ impl Keeper {
     /// Retries that are due, and break-glasses that have expired.
     pub(super) async fn look_again_at_what_is_due(&mut self) {
         let (now, wall) = (Instant::now(), Timestamp::now());
-        let is_due =
-            |(key, entry): (&ObjectKey, &Entry)| entry.due(wall).is_some_and(|due| due <= now).then(|| key.clone());
+        let is_due = |(key, entry): (&ObjectKey, &Entry)| {
+            entry.due(now, wall).is_some_and(|due| due <= now).then(|| key.clone())
+        };
         let due: Vec<_> = self.entries.iter().filter_map(is_due).collect();
         for key in due {
             self.miss(key).await;
@@ -90,30 +92,30 @@ impl Keeper {
     }
 
     /// Writes or reports all of these, several at once.
-    pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>, because_of_commit: bool) {
-        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live, because_of_commit)).collect();
+    pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>) {
+        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live)).collect();
         let ends: Vec<_> = {
             let this = &*self;
             let write = |job: Job| async move { (this.carry_out(&job).await, job) };
             futures::stream::iter(jobs.into_iter().map(write)).buffer_unordered(CONCURRENCY).collect().await
         };
         for (end, job) in ends {
-            self.conclude(job, end, because_of_commit);
+            self.conclude(job, end);
         }
     }
 
-    async fn settle(&mut self, key: ObjectKey, live: Option<Value>, because_of_commit: bool) {
-        self.settle_all(vec![(key, live)], because_of_commit).await;
+    async fn settle(&mut self, key: ObjectKey, live: Option<Value>) {
+        self.settle_all(vec![(key, live)]).await;
     }
 
     /// Judges an object; `None` when nothing is to be written.
-    fn job(&mut self, key: ObjectKey, live: Option<Value>, because_of_commit: bool) -> Option<Job> {
+    fn job(&mut self, key: ObjectKey, live: Option<Value>) -> Option<Job> {
+        let entry = self.entries.get(&key)?;
         let policy = Policy {
-            self_heal: because_of_commit || self.plan.as_ref().is_some_and(|plan| plan.self_heal),
+            self_heal: entry.pending || self.plan.as_ref().is_some_and(|plan| plan.self_heal),
             suspended: self.is_paused(),
             now: Timestamp::now(),
         };
-        let entry = self.entries.get(&key)?;
         let managed = entry.managed.clone();
         let (deviations, response) = match &live {
             None => {
@@ -153,7 +155,8 @@ impl Keeper {
         entry.glass = job.live.as_ref().and_then(|live| breakglass::open(&State::whole(live), Timestamp::now()));
         match response {
             Response::Heal => return Some(job),
-            Response::InSync | Response::Terminating => entry.drifted = None,
+            Response::InSync => (entry.drifted, entry.pending) = (None, false),
+            Response::Terminating => entry.drifted = None,
             Response::Open(glass) => {
                 self.leave(&job, format!("break-glass by {} until {}: {}", glass.by, glass.until, glass.reason));
             }
@@ -187,12 +190,14 @@ impl Keeper {
         end
     }
 
-    fn conclude(&mut self, job: Job, end: Result<End, Error>, because_of_commit: bool) {
+    fn conclude(&mut self, job: Job, end: Result<End, Error>) {
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
+        let because_of_commit = entry.pending;
         match end {
             Ok(End::Done(answer)) => {
                 entry.judged = version(&answer);
                 entry.glass = None;
+                entry.pending = false;
                 let known = entry.drifted.take();
                 self.praise(&job, known, because_of_commit);
             }

@@ -222,7 +222,7 @@ fn blend_fields(
 ) -> Map<String, Value> {
     let mut blended = stays.clone();
     let names: std::collections::BTreeSet<_> = stays.keys().chain(other.keys()).collect();
-    for name in names {
+    for name in names.into_iter().filter(|name| !matches!(name.as_str(), "name" | "containerPort" | "protocol")) {
         match (choices.next().unwrap_or_default() % 8, stays.get(name), other.get(name)) {
             (3, Some(_), _) => {
                 blended.remove(name);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{DEFAULTS, Merge, key_default, merge_of};
+use super::kinds::{Merge, defaults, key_default, merge_of};
 
 /// One step of a path, as `fieldsV1` spells it.
 type Spelled = String;
@@ -318,7 +318,8 @@ fn remove(node: &mut Value, place: &[Spelled]) -> bool {
 
 /// Fills in defaults, which are booked on the writer if they were not there before.
 fn defaulted(live: &Value, object: &mut Value, owners: &mut BTreeMap<Writer, Owned>, writer: &Writer) {
-    for (place, value) in DEFAULTS {
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    for (place, value) in defaults(kind) {
         let (last, above) = place.split_last().expect("a default has a place");
         let parent = above.iter().try_fold(&mut *object, |node, name| node.get_mut(*name));
         let Some(parent) =

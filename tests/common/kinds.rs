@@ -32,8 +32,14 @@ pub fn key_default(name: &str) -> Option<Value> {
     (name == "protocol").then(|| json!("TCP"))
 }
 
-/// A field the API server fills in when nobody says anything: its place (fields only) and value.
-pub const DEFAULTS: [(&[&str], u64); 2] = [(&["spec", "replicas"], 1), (&["spec", "limit"], 1)];
+/// The fields the API server fills in when nobody says anything: place (fields only) and value.
+pub fn defaults(kind: &str) -> &'static [(&'static [&'static str], u64)] {
+    match kind {
+        "Deployment" | "StatefulSet" => &[(&["spec", "replicas"], 1)],
+        "Thing" => &[(&["spec", "replicas"], 1), (&["spec", "limit"], 1)],
+        _ => &[],
+    }
+}
 
 fn list(name: &str, elements: &[Value]) -> Merge {
     match name {

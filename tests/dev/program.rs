@@ -1,6 +1,7 @@
-//! `dev`: the program behind `make up` and `make down`. What a world is stands in [`world`]; here is only what is typed
-//! and what is said.
+//! `dev`: the program behind `make up`, `make down` and `make demo`. What a world is stands in [`world`], the story in
+//! [`demo`]; here is only what is typed and what is said.
 
+mod demo;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ enum Command {
         #[arg(long, default_value = "target/dev")]
         dir: PathBuf,
     },
+    /// Tell what Holdfast does, in a world of its own that ends with the story
+    Demo,
     /// Serve Git repositories over HTTP (started by `up`)
     #[command(hide = true)]
     GitServer {
@@ -68,6 +71,7 @@ async fn run(command: Command) -> Result<()> {
     match command {
         Command::Up { dir, holdfast } => up(&dir, holdfast).await,
         Command::Down { dir } => down(&dir).await,
+        Command::Demo => demo::run().await,
         Command::GitServer { port, root } => {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.context("failed to listen")?;
             world::git_server::serve(listener, root).await

@@ -59,6 +59,9 @@ pub struct Expect {
     pub introduced: Option<Vec<Found>>,
     /// Sections of the object after healing, each compared as a whole.
     pub healed: Option<BTreeMap<String, Value>>,
+    /// Is healing asked of the model? It does not normalise quantities, for one.
+    #[serde(default = "yes")]
+    pub heals: bool,
     /// The heal changes nothing but ownership.
     #[serde(default)]
     pub touches_nothing: bool,

@@ -29,7 +29,7 @@ pub fn run(case: &Case) -> Result<(), String> {
     let scene = Scene::of(case)?;
     let mut report = Report { case: &case.name, said: Vec::new() };
     let drift = seen(&scene.managed, &scene.live);
-    let Expect { drift: expected, verdict, why, introduced, healed, hides, says, touches_nothing } = &case.expect;
+    let Expect { drift: expected, verdict, why, introduced, hides, says, heals, .. } = &case.expect;
     report.lines("drift", expected, &drift.iter().map(found).collect::<Vec<_>>());
     let mut texts: Vec<_> = drift.iter().map(|deviation| shown(&scene.managed, deviation)).collect();
     if let Some(edit) = &case.edit {
@@ -42,16 +42,22 @@ pub fn run(case: &Case) -> Result<(), String> {
         texts.extend(judgement.introduced.iter().map(|deviation| shown(&scene.managed, deviation)));
         texts.push(message);
     }
-    let after = heal(&scene.managed, &scene.live);
-    report.lines("drift after healing", &[], &seen(&scene.managed, &after).iter().map(found).collect::<Vec<_>>());
-    for (section, expected) in healed.iter().flatten() {
-        report.value(&format!("healed.{section}"), expected, after.get(section).unwrap_or(&Value::Null));
-    }
-    if *touches_nothing {
-        report.value("healed", &without_owners(&scene.live), &without_owners(&after));
+    if *heals {
+        healing(&mut report, &scene, &case.expect);
     }
     report.words(&texts.join("\n"), says, hides);
     report.end()
+}
+
+fn healing(report: &mut Report<'_>, scene: &Scene, expect: &Expect) {
+    let after = heal(&scene.managed, &scene.live);
+    report.lines("drift after healing", &[], &seen(&scene.managed, &after).iter().map(found).collect::<Vec<_>>());
+    for (section, expected) in expect.healed.iter().flatten() {
+        report.value(&format!("healed.{section}"), expected, after.get(section).unwrap_or(&Value::Null));
+    }
+    if expect.touches_nothing {
+        report.value("healed", &without_owners(&scene.live), &without_owners(&after));
+    }
 }
 
 /// A case after its past.
