@@ -147,7 +147,7 @@ struct Resolving<'v> {
 
 // === impl Resolving ===
 
-impl<'v> Resolving<'v> {
+impl Resolving<'_> {
     fn down(self, segment: &str, positions_follow: bool, keys: KeysAt<'_>) -> Vec<Self> {
         if segment != "*" {
             return vec![self.to(segment, keys)];
@@ -214,6 +214,16 @@ impl Exclusions {
         self.0.iter().find(|excluded| covers(&excluded.pattern, path)).map(|excluded| &*excluded.by)
     }
 
+    /// Is this element of the list at `path` excluded as a whole? For where nothing tells its merge key.
+    pub fn cover_element(&self, path: &Path, element: &Value) -> bool {
+        self.0.iter().any(|Excluded { pattern, .. }| match pattern.split_last() {
+            Some((last, above)) => {
+                above.len() == path.steps().len() && fits(above, path) && last.matches_element(element)
+            }
+            None => false,
+        })
+    }
+
     /// Is something strictly below this place excluded, and it itself is not?
     pub fn reach_below(&self, path: &Path) -> bool {
         self.0.iter().any(|Excluded { pattern, .. }| pattern.len() > path.steps().len() && fits(pattern, path))
@@ -242,6 +252,15 @@ impl Any {
             (Self::Element(key), Step::Key(other)) => key == other,
             (Self::Member(value), Step::Value(other)) => value == other,
             (Self::Element(_) | Self::Member(_), _) => false,
+        }
+    }
+
+    fn matches_element(&self, element: &Value) -> bool {
+        match self {
+            Self::Step => true,
+            Self::Field(_) => false,
+            Self::Element(key) => key.matches(element),
+            Self::Member(value) => value == element,
         }
     }
 

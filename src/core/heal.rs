@@ -19,7 +19,7 @@ use super::names::{FIELD_MANAGER, TRACKING_ID};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
-use super::undeclared::{IsPerson, Look, is_left_alone, undeclared};
+use super::undeclared::{IsPerson, Look, part_that_stays, undeclared};
 use super::value::{is_nothing, same};
 
 /// The body of the apply that makes the object what Git says. `live` is the object after [`before_apply`]'s patch, or `None`
@@ -84,7 +84,9 @@ impl Excluded<'_> {
     fn node(&mut self, node: &Node, value: Option<&Value>) {
         match &node.shape {
             Shape::Fields(fields) => {
-                fields.iter().for_each(|(name, node)| self.below(Step::Field(name.clone()), node, value));
+                for (name, node) in fields {
+                    self.below(Step::Field(name.clone()), node, value);
+                }
             }
             Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
@@ -148,16 +150,13 @@ fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mu
     exclusions.subtract_from(&mut going);
     each_owned(ours.fields, &mut Vec::new(), &mut |steps| {
         let path = Path::new(steps.to_vec());
-        let kept = exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
+        let kept = path.find(live.object).and_then(|value| part_that_stays(exclusions, &path, value));
         let goes = going.iter().any(|place| place.path.covers(&path));
-        if !kept || goes || others_own(live, &path) {
-            return;
-        }
         let declared = declaration.depth_of(steps);
         let down = |node, (at, step): (usize, &Step)| find_in_body(node, step, at < declared);
-        let said = steps.iter().enumerate().try_fold(&*body, down).is_some();
-        if let Some(value) = path.find(live.object).filter(|_| !said) {
-            put(body, steps, value.clone(), declared);
+        let said = || steps.iter().enumerate().try_fold(&*body, down).is_some();
+        if let Some(value) = kept.filter(|_| !goes && !others_own(live, &path) && !said()) {
+            put(body, steps, value, declared);
         }
     });
 }
@@ -191,7 +190,9 @@ fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) ->
     let mut taken = Value::Object(Map::new());
     for entry in entries.iter_mut().filter(|entry| Entry::read(entry).is_some_and(|entry| is_person(&entry))) {
         if let Some(fields) = entry.get_mut("fieldsV1") {
-            added.iter().for_each(|found| move_owned(fields, &mut taken, found.path.steps()));
+            for found in &added {
+                move_owned(fields, &mut taken, found.path.steps());
+            }
         }
     }
     if taken.as_object().is_none_or(Map::is_empty) {
@@ -298,22 +299,17 @@ fn take_out(node: &mut Value, steps: &[Step]) -> bool {
     let Some((first, rest)) = steps.split_first() else { return true };
     match (first, node) {
         (Step::Field(name), Value::Object(fields)) => {
-            if fields.get_mut(&**name).is_some_and(|below| take_out(below, rest)) {
-                fields.remove(&**name);
-                return fields.is_empty();
-            }
+            let emptied = fields.get_mut(&**name).is_some_and(|below| take_out(below, rest));
+            emptied && fields.remove(&**name).is_some() && fields.is_empty()
         }
         (step, Value::Array(elements)) => {
             let position = match step {
                 Step::Key(key) => key.position_as_written(elements),
                 other => other.position(elements),
             };
-            if let Some(position) = position.filter(|position| take_out(&mut elements[*position], rest)) {
-                elements.remove(position);
-                return elements.is_empty();
-            }
+            let emptied = position.filter(|position| take_out(&mut elements[*position], rest));
+            emptied.map(|position| elements.remove(position)).is_some() && elements.is_empty()
         }
-        _ => {}
+        _ => false,
     }
-    false
 }

@@ -176,9 +176,9 @@ impl Case<'_> {
         paths.into_iter().map(|(path, deviates)| self.field(path, None, deviates, mask)).collect()
     }
 
-    fn field(&self, path: Path, git: Option<(u32, Value)>, deviates: bool, mask: &mut Mask<'_>) -> Field {
+    fn field(&self, path: Path, declared: Option<(u32, Value)>, deviates: bool, mask: &mut Mask<'_>) -> Field {
         let live = self.live.and_then(|live| path.find(live));
-        let (line, git) = git.map_or((None, None), |(line, git)| (Some(line), Some(git)));
+        let (at, git) = declared.unzip();
         let excluded = self.managed.exclusions.covering(&path).map(str::to_owned);
         Field {
             verdict: match (deviates, &excluded) {
@@ -190,7 +190,7 @@ impl Case<'_> {
             },
             git: git.map(|git| mask.value(&path, &git)),
             live: live.map(|live| mask.value(&path, live)),
-            line,
+            line: at,
             owners: self.live.map(|live| owners(live, &path, |_| true)).unwrap_or_default(),
             excluded,
             path,
