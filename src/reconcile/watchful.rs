@@ -100,7 +100,7 @@ impl Keeper {
             futures::stream::iter(jobs.into_iter().map(write)).buffer_unordered(CONCURRENCY).collect().await
         };
         for (end, job) in ends {
-            self.conclude(job, end);
+            self.conclude(&job, end);
         }
     }
 
@@ -190,7 +190,7 @@ impl Keeper {
         end
     }
 
-    fn conclude(&mut self, job: Job, end: Result<End, Error>) {
+    fn conclude(&mut self, job: &Job, end: Result<End, Error>) {
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
         let because_of_commit = entry.pending;
         match end {
@@ -199,7 +199,7 @@ impl Keeper {
                 entry.glass = None;
                 entry.pending = false;
                 let known = entry.drifted.take();
-                self.praise(&job, known, because_of_commit);
+                self.praise(job, known.as_ref(), because_of_commit);
             }
             Ok(End::Undone(answer, left)) => {
                 entry.judged = version(&answer);
@@ -207,7 +207,7 @@ impl Keeper {
             }
             Ok(End::Terminating) => {}
             Err(error) => {
-                self.failed(&job, &error);
+                self.failed(job, &error);
                 if because_of_commit {
                     self.fail("ApplyFailed", error.to_string());
                 }
@@ -240,13 +240,13 @@ impl Keeper {
     }
 
     /// Records what was written: because of a commit, or to undo drift.
-    fn praise(&self, job: &Job, known: Option<Drifted>, because_of_commit: bool) {
+    fn praise(&self, job: &Job, known: Option<&Drifted>, because_of_commit: bool) {
         let Some(entry) = self.entries.get(&job.key) else { return };
         self.closed(job);
         if because_of_commit {
             self.context.applied(&entry.managed, &job.deviations);
         } else if !job.deviations.is_empty() {
-            let since = known.as_ref().map_or(job.since, |known| known.since.min(job.since));
+            let since = known.map_or(job.since, |known| known.since.min(job.since));
             let took = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
             if known.is_none() {
                 self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
