@@ -216,7 +216,7 @@ impl Case<'_> {
             return Judgement::of(Verdict::Allow, Why::Terminating);
         }
         let mut gone = vec![Deviation::whole(Kind::Missing, self.managed)];
-        self.managed.exclusions.subtract_from(&mut gone);
+        self.managed.excluded(old).subtract_from(&mut gone);
         let emergency = breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open);
         self.weigh(gone, emergency, Why::Delete)
     }
@@ -224,7 +224,8 @@ impl Case<'_> {
     /// Anybody may put back what Git says, and without the marks: adding those is our part. Whoever creates an object owns its
     /// defaults, so what was *added* to Git's object can only be told where the defaults are known.
     fn create(&self, new: &State<'_>) -> Judgement {
-        let Managed { declaration, exclusions, .. } = self.managed;
+        let Managed { declaration, .. } = self.managed;
+        let exclusions = &*self.managed.excluded(new);
         let mut found = compare(declaration, new, Scope::Whole);
         if declaration.pristine.is_some() && self.managed.sync.undeclared != Undeclared::Allow {
             let is_person = |entry: &Entry<'_>| self.is_person(entry);

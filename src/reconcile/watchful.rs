@@ -1,6 +1,7 @@
 //! What a keeper does about what it sees: settle, report, heal, delete.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -87,6 +88,26 @@ impl Keeper {
         for key in due {
             self.miss(key).await;
         }
+    }
+
+    /// What exclusions depend on has changed: whatever that concerns is looked at again.
+    pub(super) async fn look_around(&mut self) {
+        for key in self.take_surroundings() {
+            self.miss(key).await;
+        }
+    }
+
+    /// Resolves exclusions in what surrounds the objects now; answers with the objects it made a difference to.
+    pub(super) fn take_surroundings(&mut self) -> Vec<ObjectKey> {
+        let around = self.around.borrow_and_update().clone();
+        let mut renewed = Vec::new();
+        for (key, entry) in &mut self.entries {
+            if let Some(managed) = entry.managed.within(&around) {
+                entry.managed = Arc::new(managed);
+                renewed.push(key.clone());
+            }
+        }
+        renewed
     }
 
     /// Writes or reports all of these, several at once.

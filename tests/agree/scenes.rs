@@ -382,5 +382,6 @@ pub fn rule() -> impl Strategy<Value = Rule> {
     vec(pointer, 0..3).prop_map(|pointers| Rule {
         objects: Selector { kind: Some("Thing".to_owned()), ..Selector::default() },
         pointers: pointers.iter().map(|pointer| pointer.parse().expect("the list above holds pointers")).collect(),
+        ..Rule::default()
     })
 }
