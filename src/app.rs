@@ -11,6 +11,7 @@
 
 mod certificate;
 mod connect;
+mod identity;
 mod policy;
 mod registrar;
 
@@ -72,13 +73,13 @@ struct Parts {
 impl Parts {
     async fn run(self, waiting: [crate::admin::Pending; 3]) -> anyhow::Result<()> {
         let [connected, published, serving] = waiting;
-        let client = connect::client(&self.config).await?;
+        let ourselves = policy::ourselves(&self.config.namespace);
+        let Some(client) = connect::client(&self.config, &ourselves, &self.shutdown).await? else { return Ok(()) };
         let Some(cluster) = connect::cluster(&client, &self.metrics, &self.shutdown).await else { return Ok(()) };
         let cluster = Arc::new(cluster);
         connected.ready();
 
-        let policy::Followed { rules, exempt } =
-            policy::follow(client.clone(), policy::ourselves(&self.config.namespace), &self.shutdown);
+        let policy::Followed { rules, exempt } = policy::follow(client.clone(), ourselves, &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
@@ -153,6 +154,7 @@ impl Parts {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let unasked = tokio::select! {
+            biased; // whoever was asked to stop may have done so before this is looked at
             () = self.shutdown.requested() => None,
             ended = ends.join_next() => ended,
         };

@@ -2,11 +2,15 @@
 //!
 //! One subcommand is one file. `run` hands over to [`crate::app`]; the others print or write something and end.
 
+mod access;
 mod certs;
+mod diff;
+mod explain;
 mod render;
 mod run;
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, builder::styling};
 use clap_complete::Shell;
@@ -25,11 +29,13 @@ const EXAMPLES: &str = "\
     holdfast render --image IMAGE | kubectl apply --server-side -f -
 
   Run outside of a cluster, against the one kubectl uses:
-    holdfast render --only namespace,crds | kubectl apply --server-side -f -
+    holdfast render --only namespace,crds,rbac | kubectl apply --server-side -f -
     holdfast run
 
-  See what is managed, and what differs from Git:
+  See what is managed, what differs from Git, and why:
     kubectl get gitsyncs --all-namespaces
+    holdfast diff
+    holdfast explain deployment/api -n shop
     kubectl explain gitsync.spec";
 
 /// Keeps a Kubernetes cluster equal to Git: refuses manual edits at admission, heals what slipped through.
@@ -44,6 +50,10 @@ pub struct Cli {
 enum Command {
     /// Run the webhook and the reconciler
     Run(Box<run::Arguments>),
+    /// Show what differs between Git and the cluster
+    Diff(Box<diff::Arguments>),
+    /// Show why an object is, or is not, what Git says
+    Explain(Box<explain::Arguments>),
     /// Print the definitions of Holdfast's kinds (CRDs)
     Crds,
     /// Print everything a cluster needs, as YAML
@@ -62,14 +72,17 @@ enum Command {
 
 impl Cli {
     /// Does what was asked for.
-    pub fn execute(self) -> anyhow::Result<()> {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Diff(arguments) => return Ok(arguments.execute()),
+            Command::Explain(arguments) => arguments.execute(),
             Command::Run(arguments) => arguments.execute(),
             Command::Crds => print(&deploy::render(&Installation::default(), &[Part::Crds])?),
             Command::Render(arguments) => print(&arguments.yaml()?),
             Command::Certs(arguments) => arguments.execute(),
             Command::Completions { shell } => print(&completions(shell)),
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

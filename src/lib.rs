@@ -1,4 +1,77 @@
-//! Holdfast keeps a Kubernetes cluster equal to Git.
+//! Holdfast keeps a Kubernetes cluster equal to Git: a webhook refuses manual edits when they are made, a reconciler undoes
+//! what slipped past. This page is its architecture; what it is for and how to use it stands in `README.md`.
+//!
+//! # Bird's eye
+//!
+//! ```text
+//! git bytes ─► manifests ─► declarations ─► Snapshot ─┬─► webhook:    (edit, now)  ─► judge ─► verdict ─► AdmissionReview
+//!                                                     └─► reconciler: live object  ─► drift ─► heal    ─► patch
+//!                                                                                  both ─► records, metrics, Events
+//! ```
+//!
+//! One question is asked in two places. A [*declaration*](core::declaration) is a manifest as the API server reads it: leaf
+//! paths with values, and where in Git each came from. [`compare`](core::compare::compare) finds the *deviations* of an
+//! object from it, exclusions are subtracted from that result, and what remains is [*drift*](core::drift). The reconciler
+//! [heals](core::heal) the drift of what it sees; the webhook [judges](core::judge::judge) the drift an edit introduces.
+//!
+//! There is one [`Snapshot`](core::snapshot::Snapshot) of everything declared, immutable, behind a
+//! [watch channel](reconcile::Desired): the reconciler publishes it, the webhook reads it, and neither waits for the other.
+//!
+//! # Where things live
+//!
+//! | module | what is decided or translated there |
+//! |---|---|
+//! | [`core`] | every decision, as pure functions of values: comparing, excluding, judging, healing, break-glass, masking |
+//! | [`api`] | `GitSync` and `DriftPolicy`, as typed and as meant; one reader for admission and for running |
+//! | [`git`] | fetching a commit, reading YAML and JSON with their lines, marking what is managed |
+//! | [`cluster`] | the API server: kinds, objects, watches, rights, Events |
+//! | [`reconcile`] | one keeper for each GitSync: declare, apply, watch, heal, prune, status |
+//! | [`webhook`] | reviews in and out, the certificate, the webhook configurations |
+//! | [`evidence`] | records that are never lost, and metrics |
+//! | [`app`] | the composition root: the only module that sees all edges |
+//! | [`cli`], [`config`] | what was typed, and what it means |
+//! | [`admin`], [`shutdown`], [`telemetry`], [`certs`], [`deploy`] | probes, stopping in two stages, logs, certificates, what a cluster needs |
+//!
+//! Begin with [`core::judge`]: it is the product in one file. A review then comes in through `webhook::review`, a commit
+//! through `reconcile::pass`, an object that moved through `reconcile::watchful`.
+//!
+//! # Invariants, and the test that holds each
+//!
+//! - An edit of a guarded user is denied exactly when the reconciler would undo some of it:
+//!   `agree::denied_exactly_when_it_would_be_undone`.
+//! - Healing ends: after one heal there is no drift, and in sync means that nothing is written: `agree::healing_ends`,
+//!   `agree::in_sync_means_nothing_to_write`.
+//! - A heal touches nothing excluded, and excluding more never adds drift: `agree::a_heal_touches_nothing_excluded`,
+//!   `agree::excluding_more_never_adds_drift`; on a real API server `cluster::ignored_replicas_we_alone_own_stay`.
+//! - What the webhook does not parse does not change its verdict: `agree::parsing_less_gives_the_same_judgement`.
+//! - Layers point inward, and the core names no clock, file, network or runtime: `tidy::layers_point_inward`,
+//!   `tidy::the_core_is_pure`.
+//! - What is not a decision is an error status, so that `failurePolicy` decides, never an allow in silence:
+//!   `webhook::what_is_no_decision_is_an_error_status`, `webhook::mutilated_reviews_are_answered_or_refused`.
+//! - Nobody judges by half a snapshot: `publish::nothing_is_published_before_every_known_sync_was_read`.
+//! - A dry run gets the same verdict and leaves no record: `webhook::a_dry_run_gets_the_same_verdict_and_leaves_no_record`.
+//! - Nobody grants themselves an emergency: stamps are Holdfast's, the right is RBAC's:
+//!   `webhook::typed_stamps_are_refused_where_they_would_be_written`, `cluster::it_opens_for_oncall_alone_and_ends_when_taken_back`.
+//! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
+//!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
+//! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
+//!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
+//! - The webhook never waits for whoever reads the records, and no record is lost:
+//!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
+//! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
+//!   `cluster::a_secret_is_not_told`.
+//! - Leaving loses no request: `webhook::leaving_under_load_loses_no_request`.
+//! - What is committed under `deploy/` is what the program prints, and the README lists what there is:
+//!   `deploy::committed_files_are_up_to_date`, `docs::metric_names`.
+//!
+//! # Absences
+//!
+//! - No schema in memory: the API server is asked what a manifest means, once for each change of it.
+//! - No polling of the cluster: managed objects are watched by label.
+//! - No live objects kept: a judgement needs one only while it is made.
+//! - Nothing written on objects that changes with every commit; nothing mutated before it is compared.
+//! - No identity by field manager at admission: clients choose it. Only afterwards, when nothing better is left.
+//! - No leader election yet: one replica. `README.md` says what else is not there.
 
 pub mod admin;
 pub mod api;
@@ -11,6 +84,7 @@ pub mod core;
 pub mod deploy;
 pub mod evidence;
 pub mod git;
+pub mod inspect;
 pub mod reconcile;
 pub mod shutdown;
 pub mod telemetry;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each layer, the others it may name. The outermost compose everything and are named by nobody.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("core", &[]),
     ("api", &["core"]),
     ("git", &["core", "api"]),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("evidence", &["core", "api"]),
     ("webhook", &["core", "api", "evidence", "certs"]),
     ("reconcile", &["core", "api", "cluster", "git", "evidence"]),
+    ("inspect", &["core", "api", "cluster", "git", "reconcile"]),
 ];
 
 /// Files that name a layer they should not, until they no longer have to: (file, layer, why).

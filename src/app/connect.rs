@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kube::{Client, config::Kubeconfig};
 
+use super::identity;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::evidence::Metrics;
@@ -13,9 +14,40 @@ use crate::shutdown::Shutdown;
 /// Between two attempts to reach an API server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A client for the configured cluster. Requests time out; watches, which live long, are told apart by kube itself.
-pub(super) async fn client(config: &Config) -> anyhow::Result<Client> {
-    let settings = match &config.kubeconfig {
+/// A client for the configured cluster that acts as `ourselves`, waiting for an API server that is not there yet; `None` when
+/// asked to stop meanwhile. Requests time out; watches, which live long, are told apart by kube itself.
+pub(super) async fn client(
+    config: &Config,
+    ourselves: &(String, String),
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Client>> {
+    let settings = settings(config).await?;
+    loop {
+        match identity::acting_as(settings.clone(), ourselves).await {
+            Ok((settings, impersonator)) => {
+                if let Some(user) = impersonator {
+                    tracing::info!(user, "acting as Holdfast's service account");
+                }
+                return Client::try_from(settings).map(Some).context("failed to make a client from the kubeconfig");
+            }
+            Err(error) if is_an_answer(&error) => return Err(error),
+            Err(error) => tracing::warn!("{error:#}; trying again"),
+        }
+        tokio::select! {
+            () = shutdown.requested() => return Ok(None),
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+    }
+}
+
+/// Refused, and not merely out of reach: trying again would not help.
+fn is_an_answer(error: &anyhow::Error) -> bool {
+    let status = |error: &kube::Error| matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403));
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(status)
+}
+
+async fn settings(config: &Config) -> anyhow::Result<kube::Config> {
+    Ok(match &config.kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path);
             let file = file.with_context(|| format!("failed to read the kubeconfig {}", path.display()))?;
@@ -24,8 +56,7 @@ pub(super) async fn client(config: &Config) -> anyhow::Result<Client> {
         None => kube::Config::infer().await.context(
             "failed to find a cluster: not in a pod, and neither --kubeconfig, KUBECONFIG nor ~/.kube/config is there",
         )?,
-    };
-    Client::try_from(settings).context("failed to make a client from the kubeconfig")
+    })
 }
 
 /// Connects, waiting for an API server that is not there yet; `None` when asked to stop meanwhile.

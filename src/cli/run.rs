@@ -1,10 +1,11 @@
 //! `holdfast run`: reads the settings, starts the runtime, hands over.
 
-use std::{env, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
+use super::access::user_cache;
 use crate::{
     app,
     config::{Config, Settings},
@@ -67,11 +68,4 @@ async fn run(mut config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log.format, std::mem::take(&mut config.log.filter))?;
     let shutdown = Shutdown::on_signals(DRAIN).context("failed to listen for signals")?;
     app::run(config, shutdown).await
-}
-
-/// As the XDG base directories say; the system's temporary folder if there is no home.
-fn user_cache() -> PathBuf {
-    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let caches = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
-    caches.unwrap_or_else(env::temp_dir).join("holdfast")
 }

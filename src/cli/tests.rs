@@ -34,6 +34,8 @@ fn help_shows_how_it_is_used() {
         ("holdfast --help", "kubectl apply --server-side"),
         ("holdfast run --help", "--webhook-service holdfast-system/holdfast"),
         ("holdfast render --help", "namespace,crds,rbac"),
+        ("holdfast diff --help", "--path ./apps/shop"),
+        ("holdfast explain --help", "holdfast explain deploy/api -n shop"),
         ("holdfast certs --help", "holdfast certs --out certs"),
     ] {
         assert!(help(words).contains(example), "{words}:\n{}", help(words));

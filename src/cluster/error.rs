@@ -47,6 +47,11 @@ impl Error {
         matches!(self.cause, Cause::Conflict(_))
     }
 
+    /// Is it refused, by RBAC or somebody's webhook?
+    pub fn is_refused(&self) -> bool {
+        matches!(self.cause, Cause::Refused(_))
+    }
+
     /// Is the manifest itself at fault?
     pub fn is_invalid(&self) -> bool {
         matches!(self.cause, Cause::Invalid(_))
@@ -65,7 +70,7 @@ impl Cause {
 
     /// A duplicate merge key or an unknown field is answered with a 500, although the manifest is at fault.
     fn of_status(status: &Status) -> Self {
-        let message = status.message.clone();
+        let message = said(status);
         let manifest_at_fault = message.contains("failed to create typed patch object")
             || message.contains("field not declared in schema")
             || message.contains("strict decoding error");
@@ -93,6 +98,14 @@ impl fmt::Display for Cause {
             | Self::Unavailable(message) => write!(f, "{message}"),
         }
     }
+}
+
+/// What the API server said. Of a JSON patch that could not be applied it tells in the message only that "the server rejected our
+/// request"; which `test` failed is in the causes.
+fn said(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.message.as_str());
+    let untold = causes.filter(|cause| !cause.is_empty() && !status.message.contains(*cause));
+    std::iter::once(status.message.as_str()).chain(untold).collect::<Vec<_>>().join(": ")
 }
 
 /// The whole chain of causes: a client error alone often says no more than "service error".

@@ -67,7 +67,12 @@ impl Kind {
 
     /// The request path of the collection that holds `key`.
     pub fn path(&self, key: &ObjectKey) -> String {
-        let namespace = key.namespace.as_deref().filter(|_| self.namespaced);
+        self.path_in(key.namespace.as_deref())
+    }
+
+    /// The request path of the objects of the kind in a namespace, if its objects live in any.
+    pub fn path_in(&self, namespace: Option<&str>) -> String {
+        let namespace = namespace.filter(|_| self.namespaced);
         <kube::core::DynamicObject as kube::Resource>::url_path(&self.resource, namespace)
     }
 

@@ -6,6 +6,7 @@
 pub mod error;
 pub mod events;
 pub mod kinds;
+pub mod names;
 pub mod objects;
 pub mod rights;
 pub mod watch;
@@ -15,6 +16,7 @@ use tokio::sync::RwLock;
 
 pub use error::{Cause, Error};
 pub use kinds::{Kind, Kinds};
+pub use names::TypedKind;
 
 use crate::evidence::Metrics;
 

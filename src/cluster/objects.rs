@@ -39,10 +39,19 @@ impl Cluster {
 
     /// Every object of the kind that carries the managed label.
     pub async fn list_managed(&self, kind: &Kind) -> Result<Vec<Value>, Error> {
+        self.list_managed_at(kind, kind.path_everywhere()).await
+    }
+
+    /// Likewise in one namespace: people often may not look into all of them.
+    pub async fn list_managed_in(&self, kind: &Kind, namespace: &str) -> Result<Vec<Value>, Error> {
+        self.list_managed_at(kind, kind.path_in(Some(namespace))).await
+    }
+
+    async fn list_managed_at(&self, kind: &Kind, path: String) -> Result<Vec<Value>, Error> {
         let mut objects = Vec::new();
         let mut page = ListParams::default().labels(&format!("{MANAGED_LABEL}=true")).limit(PAGE);
         loop {
-            let request = Request::new(kind.path_everywhere()).list(&page);
+            let request = Request::new(path.clone()).list(&page);
             let mut answer = self.send(Ask::List, format!("list {}", kind.resource.plural), request).await?;
             if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
                 objects.extend(items.into_iter().map(|item| with_type(item, kind)));

@@ -133,3 +133,6 @@ fn request(reason: &str, new: &State<'_>, limits: &Limits) -> Result<Request, Re
     }
     Ok(Request { reason: reason.to_owned(), length })
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Node, Shape};
 use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
-use super::names::FIELD_MANAGER;
+use super::names::{FIELD_MANAGER, TRACKING_ID};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
@@ -39,8 +39,8 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
 /// there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails instead of overwriting.
 pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, remove: &[&str]) -> Option<Patch> {
     let mut operations = Vec::new();
-    if let Some(owners) = taken_over(live, drift, is_person) {
-        operations.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": owners}));
+    if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person)) {
+        operations.push(json!({"op": "add", "path": "/metadata/managedFields", "value": owners}));
     }
     for name in remove.iter().filter(|name| live.annotation(name).is_some()) {
         let pointer = Path::of_fields(&["metadata", "annotations", name]).pointer_in(live.object)?;
@@ -128,9 +128,8 @@ impl Excluded<'_> {
     /// Of a value that is compared whole, excluded parts are sent as they are live.
     fn parts(&mut self, declared: &Value, value: Option<&Value>) {
         let path = Path::new(self.steps.clone());
-        let Some(value) = value.filter(|_| self.exclusions.reach_below(&path) && !self.exclusions.cover(&path)) else {
-            return;
-        };
+        let in_parts = !is_nothing(Some(declared)) && self.exclusions.reach_below(&path);
+        let Some(value) = value.filter(|_| in_parts && !self.exclusions.cover(&path)) else { return };
         let adopted = self.exclusions.adopt(&path, declared, value);
         if adopted != *declared {
             put(self.body, path.steps(), adopted, path.steps().len());
@@ -163,18 +162,28 @@ fn keep_what_is_not_ours_to_reset(managed: &Managed, exclusions: &Exclusions, li
     exclusions.subtract_from(&mut going);
     each_owned(ours.fields, &mut Vec::new(), &mut |steps| {
         let path = Path::new(steps.to_vec());
-        let kept = exclusions.cover(&path) || is_left_alone(Kind::Leftover, &path);
         let goes = going.iter().any(|place| place.path.covers(&path));
-        if !kept || goes || others_own(live, &path) {
+        let Some(value) = kept_of(&path, exclusions, live).filter(|_| !goes && !others_own(live, &path)) else {
             return;
-        }
+        };
         let declared = declaration.depth_of(steps);
         let down = |node, (at, step): (usize, &Step)| find_in_body(node, step, at < declared);
         let said = steps.iter().enumerate().try_fold(&*body, down).is_some();
-        if let Some(value) = path.find(live.object).filter(|_| !said) {
-            put(body, steps, value.clone(), declared);
+        if !said {
+            put(body, steps, value, declared);
         }
     });
+}
+
+/// What of the live value of a leaf we own is not ours to reset: all of it, or the excluded parts of a map that others filled.
+fn kept_of(path: &Path, exclusions: &Exclusions, live: &State<'_>) -> Option<Value> {
+    let value = path.find(live.object)?;
+    if exclusions.cover(path) || is_left_alone(Kind::Leftover, path) {
+        return Some(value.clone());
+    }
+    let in_parts = value.is_object() && exclusions.reach_below(path);
+    let parts = in_parts.then(|| exclusions.adopt(path, &Value::Object(Map::new()), value));
+    parts.filter(|parts| !is_nothing(Some(parts)))
 }
 
 /// Does anybody but us own this very leaf?
@@ -182,6 +191,21 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
     live.owners()
         .filter(|entry| !entry.is_ours() && entry.manager != FIELD_MANAGER)
         .any(|entry| entry.fields.at(path).is_some())
+}
+
+/// `managedFields` for an object that has none: somebody wiped them. On an apply to such an object the API server makes up an
+/// owner of all there is (`before-first-apply`), and what that one co-owns could never leave the object with Git again.
+fn owners_before_us(live: &State<'_>) -> Option<Value> {
+    let nobody = live.owners().next().is_none();
+    nobody
+        .then(|| json!([our_entry(live, &json!({"f:metadata": {"f:annotations": {format!("f:{TRACKING_ID}"): {}}}}))]))
+}
+
+fn our_entry(live: &State<'_>, fields: &Value) -> Value {
+    json!({
+        "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+        "apiVersion": live.object.get("apiVersion"), "fieldsV1": fields,
+    })
 }
 
 /// `managedFields` with everything people added in `drift` moved from their entries to ours.
@@ -200,10 +224,7 @@ fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) ->
     entries.retain(|entry| entry.get("fieldsV1").is_some_and(|fields| !Fields::new(fields).is_leaf()));
     match entries.iter_mut().find(|entry| Entry::read(entry).is_some_and(|entry| entry.is_ours())) {
         Some(ours) => unite(&mut ours["fieldsV1"], taken),
-        None => entries.push(json!({
-            "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
-            "apiVersion": live.object.get("apiVersion"), "fieldsV1": taken,
-        })),
+        None => entries.push(our_entry(live, &taken)),
     }
     Some(Value::Array(entries))
 }

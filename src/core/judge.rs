@@ -9,7 +9,7 @@ use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
 use super::drift::{Change, introduced};
 use super::fields::Entry;
-use super::names::{FIELD_MANAGER, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
+use super::names::{FIELD_MANAGER, IGNORE, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
 use super::object::ObjectKey;
 use super::path::Path;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
@@ -171,9 +171,12 @@ fn delete_namespace(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Cou
 }
 
 /// A tracking-id that names the object itself is a claim, and only we make it. A copy's id names the original: harmless.
+///
+/// Without our label an edit is not reviewed, so the id may be there already when the label comes: that is when it is made.
 fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new: &State<'_>) -> bool {
     let claim = new.annotation(TRACKING_ID);
-    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim);
+    let is_labelled = |state: &State<'_>| state.label(MANAGED_LABEL) == Some("true");
+    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim || (is_labelled(new) && !is_labelled(old)));
     is_new && claim.is_some_and(|id| tracked_by(id, key).is_some())
 }
 
@@ -265,6 +268,9 @@ impl Case<'_> {
         if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
             return Some(Why::Marks);
         }
+        if self.exempts_itself(old, new) {
+            return Some(Why::Marks);
+        }
         let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
         if owners(old) != owners(new) {
             return Some(Why::OwnerReferences);
@@ -272,6 +278,13 @@ impl Case<'_> {
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
         let wiped = old.has_our_entry() && !new.has_our_entry();
         (impostor || wiped).then_some(Why::Ownership)
+    }
+
+    /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
+    fn exempts_itself(&self, old: &State<'_>, new: &State<'_>) -> bool {
+        let rule = new.annotation(IGNORE);
+        let git = State::whole(&self.managed.manifest.value);
+        rule.is_some() && rule != old.annotation(IGNORE) && rule != git.annotation(IGNORE)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.

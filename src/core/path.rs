@@ -210,3 +210,6 @@ fn is_bare(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
     !text.is_empty() && text.chars().all(plain) && serde_json::from_str::<Value>(text).is_err()
 }
+
+#[cfg(test)]
+mod tests;

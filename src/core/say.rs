@@ -106,3 +106,6 @@ fn resource(key: &ObjectKey) -> String {
     let kind = key.kind.to_lowercase();
     if key.group.is_empty() { format!("{kind}/{}", key.name) } else { format!("{kind}.{}/{}", key.group, key.name) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,3 +39,6 @@ pub fn is_nothing(value: Option<&Value>) -> bool {
 fn same_number(left: &Number, right: &Number) -> bool {
     left == right || ((left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64())
 }
+
+#[cfg(test)]
+mod tests;

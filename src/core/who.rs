@@ -98,3 +98,6 @@ impl User {
         self.groups.iter().any(|own| own == group)
     }
 }
+
+#[cfg(test)]
+mod tests;

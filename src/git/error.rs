@@ -93,6 +93,14 @@ pub enum Error {
         /// The commit.
         sha: String,
     },
+    /// A folder of this machine, or something in it, cannot be read.
+    #[error("failed to read {path}")]
+    Folder {
+        /// Which.
+        path: String,
+        /// What happened.
+        source: Cause,
+    },
     /// The path names a single file that is not YAML or JSON.
     #[error("failed to read manifests from {path:?}: it is neither a folder nor a .yaml, .yml or .json file")]
     NotManifests {

@@ -4,10 +4,11 @@
 //! URL, revision ─► Snapshot ─► files ─► documents ─► manifests      and a Problem for everything that fell by the wayside
 //!   repository        tree      yaml      render
 //! ```
-//! Only `repository` does IO. The steps after it are functions of the commit's bytes, so one commit always reads the same.
+//! Only `repository` does IO, and `folder`, which stands in for it where nothing is committed yet. The steps after it are functions of the commit's bytes, so one commit always reads the same.
 
 pub mod documents;
 mod error;
+mod folder;
 mod problem;
 pub mod render;
 mod repository;
@@ -23,7 +24,10 @@ pub use problem::Problem;
 pub use render::RenderOptions;
 pub use repository::{Commit, Credentials, Entry, EntryKind, RepoUrl, Repository, Snapshot};
 
+use std::path::Path;
+
 use crate::core::manifest::Manifest;
+use tree::SourceFile;
 
 /// Everything one commit declares below one path.
 #[derive(Debug, Clone)]
@@ -42,13 +46,25 @@ pub fn read(repository: &Repository, target: &str, path: &str, options: &RenderO
         let (files, problems) = tree::files(snapshot, path)?;
         Ok((snapshot.commit().clone(), files, problems))
     })?;
+    let manifests = manifests(&files, &mut problems, options);
+    Ok(Reading { commit, manifests, problems })
+}
+
+/// Reads the manifests at or below a folder of this machine, as if it were the path of a commit. Blocks.
+pub fn read_folder(folder: &Path, options: &RenderOptions<'_>) -> Result<(Vec<Manifest>, Vec<Problem>), Error> {
+    let (files, mut problems) = folder::files(folder)?;
+    let manifests = manifests(&files, &mut problems, options);
+    Ok((manifests, problems))
+}
+
+fn manifests(files: &[SourceFile], problems: &mut Vec<Problem>, options: &RenderOptions<'_>) -> Vec<Manifest> {
     let mut documents = Vec::new();
-    for file in &files {
+    for file in files {
         let (found, faults) = documents::read(&file.path, &file.bytes);
         documents.extend(found);
         problems.extend(faults);
     }
     let (manifests, faults) = render::render(documents, options);
     problems.extend(faults);
-    Ok(Reading { commit, manifests, problems })
+    manifests
 }

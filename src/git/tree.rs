@@ -1,4 +1,4 @@
-//! Which files of a commit are manifests.
+//! Which files of a commit, or of a working folder, are manifests.
 //!
 //! The rules are those of `kubectl apply --recursive`, made explicit about what they leave out: a file that would have been
 //! applied but is not must be visible as a [`Problem`], because silence reads as "in sync".
@@ -11,6 +11,27 @@ use std::sync::Arc;
 use super::error::Error;
 use super::problem::Problem;
 use super::repository::{Entry, EntryKind, Snapshot};
+
+/// What has folders and files: a commit, or a working folder that may never become one.
+pub(super) trait Source {
+    /// A folder or a file in it.
+    type Entry: Listed;
+
+    /// What a folder holds.
+    fn list(&self, folder: &Self::Entry) -> Result<Vec<Self::Entry>, Error>;
+    /// How large a file is, without reading it.
+    fn size(&self, file: &Self::Entry) -> Result<u64, Error>;
+    /// What a file holds.
+    fn bytes(&self, file: &Self::Entry) -> Result<Vec<u8>, Error>;
+}
+
+/// What a folder says of each thing in it.
+pub(super) trait Listed {
+    /// Its name, without the folder's.
+    fn name(&self) -> &str;
+    /// What it is.
+    fn kind(&self) -> EntryKind;
+}
 
 /// Larger than any file of manifests a person would review; the API server takes no single object beyond 3 MiB.
 const FILE_LIMIT: u64 = 10 << 20;
@@ -25,8 +46,8 @@ pub struct SourceFile {
 }
 
 /// Walks folders, collecting files and problems.
-struct Walk<'a> {
-    snapshot: &'a Snapshot,
+struct Walk<'a, S> {
+    source: &'a S,
     files: Vec<SourceFile>,
     problems: Vec<Problem>,
 }
@@ -35,21 +56,57 @@ struct Walk<'a> {
 pub fn files(snapshot: &Snapshot, path: &str) -> Result<(Vec<SourceFile>, Vec<Problem>), Error> {
     let components = components(path)?;
     let entry = find(snapshot, &components, path)?;
-    let mut walk = Walk { snapshot, files: Vec::new(), problems: Vec::new() };
-    let base = components.join("/");
-    match entry.kind {
-        EntryKind::Folder => walk.folders(base, entry)?,
-        EntryKind::File if is_manifest(&entry.name) => walk.file(base, &entry)?,
+    files_from(snapshot, components.join("/"), entry)
+}
+
+/// Every manifest file at or below `start`, which is at `base`, and what had to be left out.
+pub(super) fn files_from<S: Source>(
+    source: &S,
+    base: String,
+    start: S::Entry,
+) -> Result<(Vec<SourceFile>, Vec<Problem>), Error> {
+    let mut walk = Walk { source, files: Vec::new(), problems: Vec::new() };
+    match start.kind() {
+        EntryKind::Folder => walk.folders(base, start)?,
+        EntryKind::File if is_manifest(start.name()) => walk.file(base, &start)?,
         _ => return Err(Error::NotManifests { path: base }),
     }
     Ok((walk.files, walk.problems))
 }
 
+// === impl Snapshot ===
+
+impl Source for Snapshot {
+    type Entry = Entry;
+
+    fn list(&self, folder: &Entry) -> Result<Vec<Entry>, Error> {
+        self.list(folder)
+    }
+
+    fn size(&self, file: &Entry) -> Result<u64, Error> {
+        self.size(file)
+    }
+
+    fn bytes(&self, file: &Entry) -> Result<Vec<u8>, Error> {
+        self.bytes(file)
+    }
+}
+
+impl Listed for Entry {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> EntryKind {
+        self.kind
+    }
+}
+
 // === impl Walk ===
 
-impl Walk<'_> {
+impl<S: Source> Walk<'_, S> {
     /// Depth is the committer's choice, so the folders still to visit are kept in a list and not on the stack.
-    fn folders(&mut self, path: String, folder: Entry) -> Result<(), Error> {
+    fn folders(&mut self, path: String, folder: S::Entry) -> Result<(), Error> {
         let mut pending = vec![(path, folder)];
         while let Some((path, folder)) = pending.pop() {
             let below = self.folder(&path, &folder)?;
@@ -60,19 +117,20 @@ impl Walk<'_> {
     }
 
     /// Takes the files of one folder and returns its subfolders.
-    fn folder(&mut self, path: &str, folder: &Entry) -> Result<Vec<(String, Entry)>, Error> {
-        let entries = self.snapshot.list(folder)?;
-        if let Some((marker, reason)) = entries.iter().find_map(|entry| Some((&entry.name, unsupported(&entry.name)?)))
+    fn folder(&mut self, path: &str, folder: &S::Entry) -> Result<Vec<(String, S::Entry)>, Error> {
+        let entries = self.source.list(folder)?;
+        if let Some((marker, reason)) =
+            entries.iter().find_map(|entry| Some((entry.name(), unsupported(entry.name())?)))
         {
             self.problem(&join(path, marker), reason);
             return Ok(Vec::new());
         }
         let mut folders = Vec::new();
-        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
-            let path = join(path, &entry.name);
-            match entry.kind {
+        for entry in entries.into_iter().filter(|entry| !entry.name().starts_with('.')) {
+            let path = join(path, entry.name());
+            match entry.kind() {
                 EntryKind::Folder => folders.push((path, entry)),
-                EntryKind::File if is_manifest(&entry.name) => self.file(path, &entry)?,
+                EntryKind::File if is_manifest(entry.name()) => self.file(path, &entry)?,
                 EntryKind::File => {}
                 EntryKind::Symlink => {
                     self.problem(&path, "this is a symbolic link, which is not followed; commit the file itself");
@@ -85,18 +143,18 @@ impl Walk<'_> {
         Ok(folders)
     }
 
-    fn file(&mut self, path: String, entry: &Entry) -> Result<(), Error> {
-        if let Some(reason) = unsupported(&entry.name) {
+    fn file(&mut self, path: String, entry: &S::Entry) -> Result<(), Error> {
+        if let Some(reason) = unsupported(entry.name()) {
             self.problem(&path, reason);
             return Ok(());
         }
-        let size = self.snapshot.size(entry)?;
+        let size = self.source.size(entry)?;
         if size > FILE_LIMIT {
             let reason = format!("the file has {size} bytes; more than {FILE_LIMIT} are not read");
             self.problem(&path, reason);
             return Ok(());
         }
-        self.files.push(SourceFile { path: path.into(), bytes: self.snapshot.bytes(entry)? });
+        self.files.push(SourceFile { path: path.into(), bytes: self.source.bytes(entry)? });
         Ok(())
     }
 

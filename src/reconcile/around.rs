@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Context;
 use super::publish::Publisher;
-use crate::cluster::Kind;
-use crate::core::exclude::{LabelMap, Presets, Rule, Scaler, Target};
+use crate::cluster::{Cluster, Kind};
+use crate::core::exclude::{LabelMap, Presets, Rule, Scaler, Surroundings, Target};
 use crate::core::object::ObjectKey;
 
 /// Exclusions of the whole cluster, as the `DriftPolicy` says them.
@@ -59,6 +59,25 @@ pub async fn follow(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     tasks.spawn(follow_policy(context.clone(), done));
     firsts.push(first);
     futures::future::join_all(firsts).await;
+}
+
+/// All of it as it is just now, for a question asked once. What may not be listed counts as not there.
+pub async fn gather(cluster: &Cluster, exempt: Exempt) -> Surroundings {
+    let Exempt { rules, presets } = exempt;
+    let mut around = Surroundings { rules, presets, ..Surroundings::default() };
+    for (api_version, kind) in SCALERS.into_iter().chain([("v1", "Namespace")]) {
+        let Ok(Some(kind)) = cluster.kind(api_version, kind).await else { continue };
+        let api: Api<DynamicObject> = Api::all_with(cluster.client().clone(), &kind.resource);
+        let list = api.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        for seen in list.iter().filter_map(|object| read(object, &kind, true)) {
+            match seen {
+                Seen::Scaler(_, Some((target, scaler))) => around.add(target, scaler),
+                Seen::Namespace(name, Some(labels)) => drop(around.namespaces.insert(name, labels)),
+                Seen::Scaler(_, None) | Seen::Namespace(_, None) => {}
+            }
+        }
+    }
+    around
 }
 
 async fn follow_policy(context: Arc<Context>, first: oneshot::Sender<()>) {

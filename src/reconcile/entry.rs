@@ -27,6 +27,8 @@ pub struct Entry {
     pub drifted: Option<Drifted>,
     /// The break-glass that was open when it was last seen.
     pub glass: Option<Glass>,
+    /// Does it still have to be made what a commit says? Without `selfHeal` this is the one reason to write it.
+    pub pending: bool,
 }
 
 /// What is wrong with an object.
@@ -44,6 +46,8 @@ pub struct Drifted {
     pub failures: u32,
     /// When to try again; `None` if it is not to be tried.
     pub retry: Option<Instant>,
+    /// An exclusion rule failed: whether it is drift at all is not known.
+    pub undecided: bool,
 }
 
 // === impl Entry ===
@@ -51,12 +55,12 @@ pub struct Drifted {
 impl Entry {
     /// An object that has not been looked at yet.
     pub fn new(managed: Arc<Managed>, kind: Kind, fingerprint: u64) -> Self {
-        Self { managed, kind, fingerprint, judged: 0, drifted: None, glass: None }
+        Self { managed, kind, fingerprint, judged: 0, drifted: None, glass: None, pending: true }
     }
 
     /// The same object at another commit that says the same of it.
     pub fn renewed(&self, managed: Managed) -> Self {
-        let Self { managed: _, kind, fingerprint, judged, drifted, glass } = self;
+        let Self { managed: _, kind, fingerprint, judged, drifted, glass, pending } = self;
         Self {
             managed: Arc::new(managed),
             kind: kind.clone(),
@@ -64,25 +68,42 @@ impl Entry {
             judged: *judged,
             drifted: drifted.clone(),
             glass: glass.clone(),
+            pending: *pending,
         }
     }
 
     /// When this object wants to be looked at without being seen: a retry, or the end of a break-glass.
-    pub fn due(&self, now: Timestamp) -> Option<Instant> {
+    pub fn due(&self, now: Instant, wall: Timestamp) -> Option<Instant> {
         let retry = self.drifted.as_ref().and_then(|drifted| drifted.retry);
-        let expiry = self.glass.as_ref().map(|glass| Instant::now() + until(glass.until, now));
+        let expiry = self.glass.as_ref().map(|glass| now + until(glass.until, wall));
         retry.into_iter().chain(expiry).min()
     }
 }
 
-/// From `now` to `then`, or nothing if that has passed. A millisecond more, so that the moment is really over.
+/// From `now` to `then`, or nothing if that has passed. Otherwise a millisecond more, so that the moment is really over.
 pub fn until(then: Timestamp, now: Timestamp) -> Duration {
-    let left = Duration::try_from(then.duration_since(now)).unwrap_or_default();
-    left + Duration::from_millis(1)
+    if then <= now {
+        return Duration::ZERO;
+    }
+    Duration::try_from(then.duration_since(now)).unwrap_or_default() + Duration::from_millis(1)
 }
 
 /// The `resourceVersion` of an object as a number: the API server has promised since 1.35 that they can be compared.
 pub fn version(object: &serde_json::Value) -> u64 {
     let text = object.pointer("/metadata/resourceVersion").and_then(serde_json::Value::as_str);
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is due must be due at the very moment it is looked for: a millisecond later would be so for ever.
+    #[test]
+    fn what_has_passed_is_due_now() {
+        let moment: Timestamp = "2026-11-21T10:00:00Z".parse().expect("a time");
+        assert_eq!(until(moment, moment), Duration::ZERO);
+        assert_eq!(until(moment, moment + Duration::from_secs(9)), Duration::ZERO);
+        assert_eq!(until(moment + Duration::from_secs(2), moment), Duration::from_millis(2001));
+    }
 }

@@ -153,17 +153,13 @@ impl Keeper {
 
     /// When there is something to do without being told.
     fn wake(&self) -> Instant {
-        let now = Timestamp::now();
-        let due = self.entries.values().filter_map(|entry| entry.due(now));
-        let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
-        let resume = resume.map(|suspend| Instant::now() + until(suspend.until, now));
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let due = self.entries.values().filter_map(|entry| entry.due(now, wall));
+        let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(wall));
+        let resume = resume.map(|suspend| now + until(suspend.until, wall));
         let poll = self.reading.is_none().then_some(self.next_poll);
         let retry = self.retry.filter(|_| self.reading.is_none());
-        due.chain(resume)
-            .chain(poll)
-            .chain(retry)
-            .min()
-            .unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600))
+        due.chain(resume).chain(poll).chain(retry).min().unwrap_or_else(|| now + std::time::Duration::from_secs(3600))
     }
 
     async fn tick(&mut self) {

@@ -11,12 +11,12 @@
 //! ```
 
 mod around;
-mod declare;
+pub mod declare;
 mod entry;
 mod heal;
 mod keeper;
 mod look;
-mod pass;
+pub mod pass;
 pub mod plan;
 mod prune;
 pub mod publish;
@@ -36,7 +36,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use around::Exempt;
+pub use around::{Exempt, gather};
 pub use publish::{Desired, Publisher};
 
 use crate::api::GitSync;

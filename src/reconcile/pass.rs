@@ -91,10 +91,12 @@ impl Keeper {
             return Ok(());
         }
         problems.append(&mut understood.invalid);
-        let because_of_commit = self.synced.as_deref() != Some(revision);
+        if self.synced.as_deref() == Some(revision) {
+            understood.entries.values_mut().for_each(|entry| entry.pending = false);
+        }
         self.adopt(revision, understood.entries, problems);
         self.failure = None;
-        self.write(understood.live, because_of_commit).await;
+        self.write(understood.live).await;
         self.prune().await;
         if self.failure.is_none() && self.problems.is_empty() && !self.is_paused() {
             self.arrive(revision);
@@ -237,11 +239,11 @@ impl Keeper {
     }
 
     /// Writes what differs, stage by stage.
-    async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>, because_of_commit: bool) {
+    async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
         for stage_now in [Stage::Foundation, Stage::Access, Stage::Rest] {
             let keys: Vec<_> = live.keys().filter(|key| stage(key) == stage_now).cloned().collect();
             let batch = keys.into_iter().filter_map(|key| live.remove_entry(&key)).collect();
-            self.settle_all(batch, because_of_commit).await;
+            self.settle_all(batch).await;
         }
     }
 
@@ -287,7 +289,7 @@ impl Understood {
 }
 
 /// What a verdict needs to know of this sync at this commit.
-fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
+pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
     Sync {
         name: name.to_owned(),
         repository: plan.source.url.clone(),

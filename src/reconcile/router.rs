@@ -100,11 +100,11 @@ impl Router {
                     self.send(&name, input);
                 }
             }
-            Sight::Gone(key) => {
-                if let Some(name) = self.keeper_of(&key, None) {
-                    self.send(&name, Input::Gone(key));
-                }
-            }
+            // Of what nobody declares, only the keeper that waits to prune it knows whose it was.
+            Sight::Gone(key) => match self.keeper_of(&key, None) {
+                Some(name) => self.send(&name, Input::Gone(key)),
+                None => self.keepers.keys().for_each(|name| self.send(name, Input::Gone(key.clone()))),
+            },
             Sight::Everything(kind, keys) => {
                 let keys = Arc::new(keys);
                 let names: Vec<_> = self.keepers.keys().cloned().collect();

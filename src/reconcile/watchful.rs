@@ -17,7 +17,8 @@ use super::report::{Author, author, since, summary};
 use crate::cluster::{Cause, Error, Kind};
 use crate::core::breakglass;
 use crate::core::compare::{Deviation, Kind as How};
-use crate::core::drift::drift;
+use crate::core::drift::{drift, failed_rules};
+use crate::core::exclude::RuleError;
 use crate::core::object::ObjectKey;
 use crate::core::state::State;
 use crate::evidence::Kind as What;
@@ -43,7 +44,7 @@ impl Keeper {
     pub(super) async fn see(&mut self, key: ObjectKey, object: Value) {
         match self.entries.get(&key) {
             Some(entry) if version(&object) <= entry.judged => {}
-            Some(_) => self.settle(key, Some(object), false).await,
+            Some(_) => self.settle(key, Some(object)).await,
             None if is_tracked_by(&self.name, &key, &object) => self.see_stray(key, &object).await,
             None => {}
         }
@@ -53,6 +54,7 @@ impl Keeper {
     pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) -> bool {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) else { return false };
         entry.judged = version;
+        entry.pending = false;
         let drifted = entry.drifted.take().is_some();
         let glass = entry.glass.take().is_some();
         drifted || glass
@@ -65,7 +67,7 @@ impl Keeper {
             return;
         };
         match self.context.cluster.get(&entry.kind, &key).await {
-            Ok(live) => self.settle(key, live, false).await,
+            Ok(live) => self.settle(key, live).await,
             Err(error) => self.postpone(&key, Vec::new(), &error.to_string()),
         }
     }
@@ -82,8 +84,9 @@ impl Keeper {
     /// Retries that are due, and break-glasses that have expired.
     pub(super) async fn look_again_at_what_is_due(&mut self) {
         let (now, wall) = (Instant::now(), Timestamp::now());
-        let is_due =
-            |(key, entry): (&ObjectKey, &Entry)| entry.due(wall).is_some_and(|due| due <= now).then(|| key.clone());
+        let is_due = |(key, entry): (&ObjectKey, &Entry)| {
+            entry.due(now, wall).is_some_and(|due| due <= now).then(|| key.clone())
+        };
         let due: Vec<_> = self.entries.iter().filter_map(is_due).collect();
         for key in due {
             self.miss(key).await;
@@ -111,30 +114,30 @@ impl Keeper {
     }
 
     /// Writes or reports all of these, several at once.
-    pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>, because_of_commit: bool) {
-        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live, because_of_commit)).collect();
+    pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>) {
+        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live)).collect();
         let ends: Vec<_> = {
             let this = &*self;
             let write = |job: Job| async move { (this.carry_out(&job).await, job) };
             futures::stream::iter(jobs.into_iter().map(write)).buffer_unordered(CONCURRENCY).collect().await
         };
         for (end, job) in ends {
-            self.conclude(job, end, because_of_commit);
+            self.conclude(job, end);
         }
     }
 
-    async fn settle(&mut self, key: ObjectKey, live: Option<Value>, because_of_commit: bool) {
-        self.settle_all(vec![(key, live)], because_of_commit).await;
+    async fn settle(&mut self, key: ObjectKey, live: Option<Value>) {
+        self.settle_all(vec![(key, live)]).await;
     }
 
     /// Judges an object; `None` when nothing is to be written.
-    fn job(&mut self, key: ObjectKey, live: Option<Value>, because_of_commit: bool) -> Option<Job> {
+    fn job(&mut self, key: ObjectKey, live: Option<Value>) -> Option<Job> {
+        let entry = self.entries.get(&key)?;
         let policy = Policy {
-            self_heal: because_of_commit || self.plan.as_ref().is_some_and(|plan| plan.self_heal),
+            self_heal: entry.pending || self.plan.as_ref().is_some_and(|plan| plan.self_heal),
             suspended: self.is_paused(),
             now: Timestamp::now(),
         };
-        let entry = self.entries.get(&key)?;
         let managed = entry.managed.clone();
         let (deviations, response) = match &live {
             None => {
@@ -150,11 +153,21 @@ impl Keeper {
                 (drift, response)
             }
         };
+        let failed = match &live {
+            Some(live) if !deviations.is_empty() => failed_rules(&managed, &State::whole(live)),
+            _ => Vec::new(),
+        };
         let author = live.as_ref().and_then(|live| author(live, &deviations, policy.now));
         let since =
             if self.closes_break_glass(&key, &response) { policy.now } else { since(author.as_ref(), policy.now) };
         let job = Job { key, live, deviations, author, since, seen: Instant::now() };
-        self.answer(job, response)
+        match failed.as_slice() {
+            [] => self.answer(job, response),
+            failed => {
+                self.leave_undecided(job, failed);
+                None
+            }
+        }
     }
 
     /// What was held open was not waiting to be remedied; from now on it is.
@@ -174,7 +187,8 @@ impl Keeper {
         entry.glass = job.live.as_ref().and_then(|live| breakglass::open(&State::whole(live), Timestamp::now()));
         match response {
             Response::Heal => return Some(job),
-            Response::InSync | Response::Terminating => entry.drifted = None,
+            Response::InSync => (entry.drifted, entry.pending) = (None, false),
+            Response::Terminating => entry.drifted = None,
             Response::Open(glass) => {
                 self.leave(&job, format!("break-glass by {} until {}: {}", glass.by, glass.until, glass.reason));
             }
@@ -182,6 +196,23 @@ impl Keeper {
             Response::Report => self.leave(&job, "selfHeal is off".to_owned()),
         }
         None
+    }
+
+    /// A rule failed, so nobody knows which of this is drift. Healing might undo what the rule was written to protect; saying
+    /// nothing might hide drift. It is said loudly, and left.
+    fn leave_undecided(&mut self, job: Job, failed: &[RuleError]) {
+        let Some(entry) = self.entries.get_mut(&job.key) else { return };
+        entry.judged = job.live.as_ref().map_or(entry.judged, version);
+        let known = entry.drifted.as_ref().is_some_and(|known| known.undecided);
+        let why = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        if !known {
+            self.context.metrics.rule_errors.inc();
+            tracing::error!(sync = self.name, object = %job.key, why, "an exclusion rule failed; the object is not healed");
+        }
+        self.leave(&job, format!("RuleError: {why}"));
+        if let Some(drifted) = self.entries.get_mut(&job.key).and_then(|entry| entry.drifted.as_mut()) {
+            drifted.undecided = true;
+        }
     }
 
     /// Drift that stays, and is reported once.
@@ -208,12 +239,14 @@ impl Keeper {
         end
     }
 
-    fn conclude(&mut self, job: Job, end: Result<End, Error>, because_of_commit: bool) {
+    fn conclude(&mut self, job: Job, end: Result<End, Error>) {
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
+        let because_of_commit = entry.pending;
         match end {
             Ok(End::Done(answer)) => {
                 entry.judged = version(&answer);
                 entry.glass = None;
+                entry.pending = false;
                 let known = entry.drifted.take();
                 self.praise(&job, known, because_of_commit);
             }
@@ -297,6 +330,7 @@ impl Keeper {
             why: why.to_owned(),
             failures,
             retry: Some(Instant::now() + wait),
+            undecided: false,
         });
     }
 }
@@ -314,6 +348,7 @@ impl Job {
             why,
             failures,
             retry,
+            undecided: false,
         }
     }
 }

@@ -1,3 +1,5 @@
+//! What is read as a rule, and the words with which the rest is refused.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -41,7 +41,7 @@ use super::manifest::Manifest;
 use super::object::ObjectKey;
 use super::path::{Path, Step};
 use super::state::State;
-use super::value::same;
+use super::value::{is_nothing, same};
 use jq::Found;
 use pattern::{Any, Pattern, covers, reaches_below};
 use place::{Around, live_step};
@@ -187,18 +187,25 @@ impl Exclusions {
     /// `deviations − exclusions`.
     pub fn subtract_from(&self, deviations: &mut Vec<Deviation>) {
         if !self.is_empty() {
-            deviations.retain(|deviation| !self.cover(&deviation.path) && !self.explain(deviation));
+            deviations.retain(|deviation| self.excusing(deviation).is_none());
         }
     }
 
-    /// Does a value that is compared whole differ in nothing but excluded parts?
-    fn explain(&self, deviation: &Deviation) -> bool {
-        match (deviation.kind, &deviation.git, &deviation.live) {
-            (Kind::Changed, Some(git), Some(live)) => {
-                self.reach_below(&deviation.path) && same(&self.adopt(&deviation.path, git, live), live)
+    /// The rule by which a deviation is none, in words: its place is excluded, or it is a value that is compared whole and
+    /// differs in nothing but excluded parts.
+    pub fn excusing(&self, deviation: &Deviation) -> Option<&str> {
+        let Deviation { path, kind, git, live, .. } = deviation;
+        self.covering(path).or_else(|| match (kind, git, live) {
+            // An empty one is usually open to others: what they put into it is no part of Git's.
+            (Kind::Changed, Some(git), Some(live)) if !is_nothing(Some(git)) && self.reach_below(path) => {
+                same(&self.adopt(path, git, live), live).then(|| self.reaching_below(path))?
             }
-            _ => false,
-        }
+            _ => None,
+        })
+    }
+
+    fn reaching_below(&self, path: &Path) -> Option<&str> {
+        self.places.iter().find(|place| reaches_below(&place.pattern, path)).map(|place| &*place.by)
     }
 
     /// Is nothing excluded?
@@ -309,3 +316,6 @@ fn labels_of(manifest: &Value) -> LabelMap {
 fn fields(names: &[&str]) -> Pattern {
     names.iter().map(|name| Any::Field((*name).to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+//! Every decision of the reconciler, with values: nothing runs, nothing waits.
+
 use serde_json::json;
 
 use super::*;

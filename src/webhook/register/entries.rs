@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 
 use super::{MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
-use crate::core::names::{GROUP, MANAGED_LABEL};
+use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL};
 
 /// One entry, before it is said whether it validates or mutates.
 pub(super) struct Entry {
@@ -162,7 +162,7 @@ impl Entry {
 
 // === selection ===
 
-/// Identities that must never reach us. An absent `groups` would be an error in CEL, and an error skips the webhook.
+/// Requests that must never reach us: by who asks, and by what is asked. An absent `groups` would be an error in CEL, and an error skips the webhook.
 fn conditions(namespace: &str) -> Vec<MatchCondition> {
     let carries = |group: &str| format!("has(request.userInfo.groups) && '{group}' in request.userInfo.groups");
     let name = format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}'");
@@ -171,8 +171,17 @@ fn conditions(namespace: &str) -> Vec<MatchCondition> {
         ("not-holdfast", ourselves),
         ("not-a-node", carries("system:nodes")),
         ("not-a-cluster-controller", carries("system:serviceaccounts:kube-system")),
+        ("not-a-question", question()),
     ];
     never.map(|(name, who)| MatchCondition { name: name.to_owned(), expression: format!("!({who})") }).into()
+}
+
+/// A dry run of the very apply the reconciler would send: `holdfast diff` asks what a manifest means to the API server, also of
+/// a commit that is not deployed. Nothing is written, so there is nothing to guard; any other dry run gets its real verdict.
+fn question() -> String {
+    let dry_run = "has(request.dryRun) && request.dryRun";
+    let manager = "request.options.fieldManager";
+    format!("{dry_run} && has(request.options) && has({manager}) && {manager} == '{FIELD_MANAGER}'")
 }
 
 /// Namespaces whose repair must not depend on us, ours included.

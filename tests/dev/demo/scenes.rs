@@ -23,10 +23,10 @@ pub async fn all(play: &Play) -> Result<()> {
 
 async fn the_cluster_equals_git(play: &Play) -> Result<()> {
     play.stage.title("1. Git is in the cluster")?;
-    play.stage.says("One GitSync names the repository. What is read from it is applied, and labelled, so that it can be told apart.")?;
-    play.types(DANA, "git log --oneline && ls apps/shop").await?;
+    play.stage.says("A GitSync names the repository. What stands there is applied, and labelled.")?;
+    play.types(DANA, "git log --oneline && ls -m apps/shop").await?;
     play.types(ALICE, "kubectl get gitsyncs -n holdfast-system").await?;
-    play.types(ALICE, "kubectl get deployments,configmaps -n shop -l holdfast.dev/managed=true").await?;
+    play.types(ALICE, "kubectl get deployments -n shop -l holdfast.dev/managed=true").await?;
     let (labelled, kinds) = labelled(play).await?;
     let status = play.status().await?;
     ensure!(status["objects"] == labelled, "{labelled} objects are labelled, and the status is {status}");
@@ -63,7 +63,7 @@ async fn edits_are_refused(play: &Play) -> Result<()> {
     ensure!(message.contains("apps/shop/api/deployment.yaml:9"), "the message does not name file and line");
     let edit = "EDITOR='sed -i.bak s/info/debug/' kubectl -n shop edit configmap/api";
     play.is_refused(ALICE, edit, 4).await?;
-    play.is_refused(ALICE, "kubectl -n shop set image deployment/api api=registry.example.com/shop/api:fix", 4).await?;
+    play.is_refused(ALICE, "kubectl -n shop set image deployment/api api=registry.example.com/shop/api:fix", 1).await?;
     play.is_refused(ALICE, "kubectl -n shop delete deployment/api", 1).await?;
     ensure!(versions(play).await? == before, "something was written");
     let denied = play.records("Denied", "api", 4).await?;
@@ -83,10 +83,10 @@ async fn an_emergency_passes(play: &Play) -> Result<()> {
         "Whoever has the right to break glass says why and for how long, and may then edit this one object. It \
         is reported until it is over, and then Git wins again.",
     )?;
-    let glass = r#"kubectl -n shop annotate deployment/api holdfast.dev/break-glass="INC-4211: checkout is down""#;
+    let glass = r#"kubectl -n shop annotate deployment/api holdfast.dev/break-glass="INC-4211: failover""#;
     let message = play.is_refused(ALICE, glass, 1).await?;
     ensure!(message.contains("lacks the verb"), "it was refused for another reason");
-    play.types(ONCALL, &format!("{glass} holdfast.dev/break-glass-for=30m")).await?;
+    play.types(ONCALL, &format!("{glass} \\\n  holdfast.dev/break-glass-for=30m")).await?;
     play.types(ONCALL, "kubectl -n shop scale deployment/api --replicas=5").await?;
     the_edit_stays(play).await?;
     play.types(ONCALL, "kubectl -n shop annotate deployment/api holdfast.dev/break-glass-").await?;
@@ -159,26 +159,30 @@ async fn the_webhook_is_back(play: &Play) -> Result<()> {
     let attempt = ["-n", SAMPLE, "scale", "deployment/api", "--replicas=4", "--dry-run=server"];
     let refused = || async { play.world.kubectl(Person::Alice, &attempt).await?.refusal().map(drop) };
     wait_until("the webhook is back", SOON, refused).await?;
-    play.is_refused(ALICE, "kubectl -n shop scale deployment/api --replicas=5", 1).await.map(drop)
+    play.stage.holds("the webhook is there again, and refuses again")
 }
 
 async fn the_autoscaler_is_left_alone(play: &Play) -> Result<()> {
     play.stage.title("5. What belongs to a controller is left to it")?;
-    play.stage.says("Git says 2 replicas of web, and an autoscaler that wants at least 3. Other tools put it back to 2 every \
-        time; here the GitSync's ignoreDifferences says whose number it is, to the webhook and to the reconciler alike.")?;
+    play.stage.says("Git says 2 replicas of web, and has an autoscaler for it that wants at least 3. Two masters of one number \
+        fight for ever, unless somebody says whose it is: the GitSync's ignoreDifferences does, to webhook and reconciler alike.")?;
     if !play.world.has_controllers() {
         return play.stage.says("(Skipped: there is no kube-controller-manager in KUBEBUILDER_ASSETS.)");
     }
+    wait_until("the autoscaler has acted", SOON, || async {
+        let web = play.object("deployment/web").await?;
+        ensure!(web["spec"]["replicas"] == 3, "replicas is {}", web["spec"]["replicas"]);
+        Ok(())
+    })
+    .await?;
     play.types(DANA, "grep replicas: apps/shop/web/deployment.yaml").await?;
-    let events = "kubectl -n shop get events --field-selector reason=SuccessfulRescale -o custom-columns=BY:.source.component,SAYS:.message";
-    play.types(ALICE, events).await?;
+    play.types(ALICE, "kubectl -n shop get hpa/web").await?;
     play.types(
         ALICE,
-        "kubectl -n shop get deployment/web -o custom-columns=REPLICAS:.spec.replicas,EDITS:.metadata.generation",
+        "kubectl -n shop get deploy/web -o custom-columns=REPLICAS:.spec.replicas,EDITS:.metadata.generation",
     )
     .await?;
     let web = play.object("deployment/web").await?;
-    ensure!(web["spec"]["replicas"] == 3, "replicas is {}", web["spec"]["replicas"]);
     ensure!(web["metadata"]["generation"] == 2, "it was edited by others: {}", web["metadata"]);
     nothing_fights(play).await?;
     play.stage.holds("created once, scaled once, and nobody touched it since: no drift, no heal")
@@ -205,13 +209,16 @@ async fn a_commit_is_the_way(play: &Play) -> Result<()> {
     let commit = std::fs::read_to_string(play.worktree()?.join(".git/refs/heads/main"))?;
     play.world.synced(SAMPLE, commit.trim()).await?;
     play.types(ALICE, "kubectl -n shop get ingress").await?;
-    play.types(ALICE, "kubectl -n shop get deployments -o custom-columns=NAME:.metadata.name,REPLICAS:.spec.replicas,IMAGE:.spec.template.spec.containers[0].image").await?;
+    play.types(
+        ALICE,
+        "kubectl -n shop get deploy -o 'custom-columns=REPLICAS:.spec.replicas,IMAGE:..containers[0].image'",
+    )
+    .await?;
     let api = play.object("deployment/api").await?;
     let image = &api["spec"]["template"]["spec"]["containers"][0]["image"];
     ensure!(image == "registry.example.com/shop/api:1.15.0", "the image is {image}");
     ensure!(play.object("deployment/web").await?["spec"]["replicas"] == 3, "the autoscaler's number was taken back");
     play.records("Pruned", "shop", 1).await?;
-    play.types(ALICE, "kubectl get gitsyncs -n holdfast-system").await?;
     play.stage.holds("rolled out, pruned, and the autoscaler's 3 replicas are still its own")
 }
 
@@ -227,7 +234,7 @@ async fn everything_is_on_record(play: &Play) -> Result<()> {
     }
     let count = |kind: &str| records.iter().filter(|record| record["kind"] == kind).count();
     let told = ["Denied", "BreakGlassRefused", "BreakGlassOpened", "BreakGlassClosed", "Healed", "Pruned"].map(count);
-    ensure!(told == [5, 1, 1, 1, 2, 1], "the records tell another story: {}", json!(told));
+    ensure!(told == [4, 1, 1, 1, 2, 1], "the records tell another story: {}", json!(told));
     Ok(())
 }
 

@@ -45,9 +45,12 @@ impl Stage {
         line(format_args!("{}", self.paint(DIM, &format!("{what} …"))))
     }
 
-    /// A command, before it runs.
+    /// A command, before it runs. It may have several lines.
     pub fn prompt(self, who: &str, command: &str) -> Result<()> {
-        line(format_args!("  {} {}", self.paint(CYAN, &format!("{who}$")), self.paint(BOLD, command)))
+        let mut lines = command.lines();
+        let first = lines.next().unwrap_or_default();
+        line(format_args!("  {} {}", self.paint(CYAN, &format!("{who}$")), self.paint(BOLD, first)))?;
+        lines.try_for_each(|more| line(format_args!("    {}", self.paint(BOLD, more))))
     }
 
     /// What a command printed; of a long output the first `shown` lines.

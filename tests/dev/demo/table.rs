@@ -27,7 +27,8 @@ fn rows_of(records: &[Value]) -> Vec<Row> {
     match records {
         [first, .., _] if records.len() > CROWD => {
             let [time, kind, who, ..] = row(first);
-            vec![[time, kind, who, format!("{} objects", records.len()), String::new()]]
+            let by = from_commit(first["revision"].as_str().unwrap_or_default());
+            vec![[time, kind, who, format!("{} objects", records.len()), by]]
         }
         few => few.iter().map(row).collect(),
     }
@@ -40,40 +41,46 @@ fn row(record: &Value) -> Row {
     [time, text("/kind").to_owned(), who(record), object, what(record)]
 }
 
-/// A person if admission saw one; of what is found later only the tool is known; what a commit does is Git's.
+/// A person if admission saw one; a tool if only ownership tells; Holdfast for what it did itself.
 fn who(record: &Value) -> String {
     let text = |pointer| record.pointer(pointer).and_then(Value::as_str);
-    match (text("/by/user"), text("/by/manager"), text("/revision")) {
-        (Some(user), ..) => user.to_owned(),
-        (None, Some(tool), _) => format!("({tool})"),
-        (None, None, Some(revision)) => revision.chars().take(7).collect(),
-        (None, None, None) => String::new(),
+    match (text("/by/user"), text("/by/manager")) {
+        (Some(user), _) => user.to_owned(),
+        (None, Some(tool)) if !is_ours(record) => format!("({tool})"),
+        (None, _) => "holdfast".to_owned(),
     }
+}
+
+/// Is it about something Holdfast wrote?
+fn is_ours(record: &Value) -> bool {
+    ["Applied", "Healed", "Pruned"].iter().any(|kind| record["kind"] == *kind)
 }
 
 fn what(record: &Value) -> String {
-    let fields = record["fields"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut parts: Vec<String> = fields.iter().take(1).map(field).filter(|part| !part.is_empty()).collect();
-    if let Some(millis) = record["remediationMs"].as_u64() {
-        parts.push(format!("after {millis} ms"));
+    let text = |name: &str| record[name].as_str().unwrap_or_default();
+    let first = record["fields"].get(0).map(|field| change(field, is_ours(record)));
+    match (text("kind"), first) {
+        ("Applied" | "Pruned", first) => {
+            [first.unwrap_or_default(), from_commit(text("revision"))].join(" ").trim().to_owned()
+        }
+        ("Healed", Some(change)) => format!("{change}, after {} ms", record["remediationMs"]),
+        (_, Some(_)) if record["verb"] == "DELETE" => "delete".to_owned(),
+        (_, Some(change)) => change,
+        (_, None) => shortened(text("reason"), 40),
     }
-    if fields.is_empty() {
-        let reason = record["reason"].as_str().unwrap_or_default();
-        parts.push(shortened(reason, 40));
-    } else if record["verb"] == "DELETE" {
-        parts.push("delete".to_owned());
-    }
-    parts.join(", ")
 }
 
-/// `….replicas 3 → 5`: what Git says, then the other value.
-fn field(field: &Value) -> String {
+fn from_commit(revision: &str) -> String {
+    format!("at {}", revision.chars().take(7).collect::<String>())
+}
+
+/// `replicas 3 → 5`: before and after. People move a field away from Git, Holdfast moves it back.
+fn change(field: &Value, back: bool) -> String {
     let path = field["path"].as_str().unwrap_or_default();
     let last = path.rsplit('.').next().unwrap_or_default();
-    match (field.get("git"), field.get("live")) {
-        (None, None) => last.to_owned(),
-        (git, live) => format!("{last} {} → {}", value(git), value(live)),
-    }
+    let (git, live) = (field.get("git"), field.get("live"));
+    let (before, after) = if back { (live, git) } else { (git, live) };
+    if git.or(live).is_none() { last.to_owned() } else { format!("{last} {} → {}", value(before), value(after)) }
 }
 
 fn value(value: Option<&Value>) -> String {

@@ -4,6 +4,7 @@
 //! whose other end only the tests hold. When they are gone, by whatever way, the kernel closes it, and the guard ends the
 //! world; unless the folder has a new owner by then, whose world it is not its business to end.
 
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
@@ -12,8 +13,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 
 use super::layout::{Layout, write_atomically};
-use super::lifetime::{end_all, lock};
+use super::lifetime::end_all;
 use super::report::Steps;
+
+/// Whose world it is.
+const OWNER: &str = "owner";
 
 /// Holds the pipe: the world ends when this is dropped.
 #[derive(Debug)]
@@ -39,18 +43,16 @@ impl Guard {
     }
 }
 
-/// Ends the world in `folder` if it is still `owner`'s.
+/// Ends the world in `folder` if it is still `owner`'s. Nothing is made here: a folder that was thrown away stays away.
 pub async fn end_if_owner(folder: &Path, owner: &str) -> Result<()> {
-    if !folder.exists() {
-        return Ok(()); // ended and thrown away already; a lock would make it anew
-    }
-    let _lock = lock(folder)?;
-    if std::fs::read_to_string(owner_file(&Layout::create(folder)?)).is_ok_and(|current| current == owner) {
+    let Ok(lock) = File::open(folder.join("lock")) else { return Ok(()) };
+    lock.lock().context("failed to lock the world")?;
+    if std::fs::read_to_string(folder.join("run").join(OWNER)).is_ok_and(|current| current == owner) {
         end_all(folder, Steps { quiet: true }).await?;
     }
     Ok(())
 }
 
 fn owner_file(layout: &Layout) -> PathBuf {
-    layout.run().join("owner")
+    layout.run().join(OWNER)
 }

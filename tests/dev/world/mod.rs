@@ -55,7 +55,7 @@ mod wait;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 pub use holdfast::HOLDFAST;
@@ -149,6 +149,13 @@ impl World {
         }
         let _lock = lock(folder)?;
         end_all(folder, Steps { quiet }).await
+    }
+
+    /// Ends the world in `folder`, and deletes the folder.
+    pub async fn throw_away(folder: &Path) -> Result<()> {
+        let _lock = lock(folder)?;
+        end_all(folder, Steps { quiet: true }).await?;
+        std::fs::remove_dir_all(folder).context("failed to delete a world's folder")
     }
 
     fn new(folder: &Path, options: Options) -> Result<Self> {

@@ -54,12 +54,10 @@ pub fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_shell_reads_back_what_was_written() {
         for value in ["", "/plain/path", "with space", "it's", "$HOME `id` \"x\" \\", "a;b&c|d"] {
-            let script = format!("{}printf %s \"$VALUE\"", env_lines(&[("VALUE", value.to_owned())]));
+            let script = format!("{}printf %s \"$VALUE\"", super::env_lines(&[("VALUE", value.to_owned())]));
             let output = std::process::Command::new("sh").args(["-c", &script]).output().expect("sh runs");
             assert_eq!(String::from_utf8_lossy(&output.stdout), value);
         }

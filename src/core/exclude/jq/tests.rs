@@ -1,3 +1,5 @@
+//! Expressions people use, those that must be refused, and those that must run out.
+
 use serde_json::json;
 
 use super::*;

@@ -1,0 +1,39 @@
+//! What people ask before and beside the reconciler: what differs (`holdfast diff`), and why (`holdfast explain`).
+//!
+//! It asks what the reconciler asks (`reconcile::declare`, `core::drift`) and shows the answer instead of acting on it, so that
+//! the two can never disagree. Nothing is written to the cluster, and no running Holdfast is needed: Git is read anew.
+//!
+//! ```text
+//! GitSyncs ─► read (a commit or a folder) ─► declare (dry run) ─► finding ─► unified     diff
+//!  syncs                                                      └─► explanation ─► table   explain
+//! ```
+//! `finding`, `unified`, `explanation` and `table` are functions of values; the others talk to Git and the API server.
+
+mod coming;
+mod diff;
+mod error;
+mod explain;
+mod explanation;
+mod finding;
+mod paint;
+mod places;
+mod read;
+mod refusal;
+mod report;
+mod syncs;
+mod table;
+#[cfg(test)]
+mod testing;
+mod unified;
+mod unmanaged;
+
+pub use diff::Comparing;
+pub use error::Error;
+pub use explain::Explaining;
+pub use explanation::Explanation;
+pub use finding::{Difference, Finding};
+pub use read::Target;
+pub use report::{Outcome, Report, Trouble};
+pub use syncs::Wanted;
+pub use table::table;
+pub use unified::unified;

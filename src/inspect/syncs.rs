@@ -1,0 +1,139 @@
+//! Which GitSyncs a question is about, and who counts as a person in this cluster.
+
+use kube::Api;
+use kube::api::ListParams;
+
+use super::error::Error;
+use crate::api::meaning::SyncPlan;
+use crate::api::policy::POLICY_NAME;
+use crate::api::{DriftPolicy, GitSync, Policy};
+use crate::cluster::{self, Cluster};
+use crate::core::exclude::Surroundings;
+use crate::core::who::Identities;
+use crate::reconcile::{Exempt, gather};
+
+/// Which GitSyncs, as typed; all of them, if nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Their namespace.
+    pub namespace: Option<String>,
+    /// The name of one.
+    pub name: Option<String>,
+}
+
+/// A GitSync as far as it can be understood.
+pub(super) struct Chosen {
+    /// `namespace/name`.
+    pub name: String,
+    /// What it asks for, or what is wrong with it.
+    pub plan: Result<SyncPlan, String>,
+    /// Kinds (`apiVersion/Kind`) it had objects of, by its status.
+    pub kinds: Vec<String>,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// What `NAME` or `NAMESPACE/NAME` and `--namespace` say together.
+    pub fn typed(name: Option<&str>, namespace: Option<&str>) -> Self {
+        let (before, name) = match name.and_then(|name| name.split_once('/')) {
+            Some((namespace, name)) => (Some(namespace), Some(name)),
+            None => (None, name),
+        };
+        let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        Self { namespace: owned(before).or(owned(namespace)), name: owned(name) }
+    }
+
+    /// Those there are of the wanted ones, sorted by name. A name alone is enough where it is the only one.
+    pub(super) async fn choose(&self, cluster: &Cluster) -> Result<Vec<Chosen>, Error> {
+        let mut found = list(cluster, self.namespace.as_deref()).await?;
+        let Some(name) = &self.name else { return Ok(found) };
+        let all: Vec<_> = found.iter().map(|sync| sync.name.clone()).collect();
+        found.retain(|sync| sync.name.rsplit('/').next() == Some(name));
+        match found.len() {
+            0 => Err(Error::NoSuchSync { wanted: self.to_string(), there: there_are(&all) }),
+            1 => Ok(found),
+            _ => {
+                let choices = found.iter().map(|sync| sync.name.as_str()).collect::<Vec<_>>().join(" or ");
+                Err(Error::NameOne { what: format!("{name} alone"), choices })
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.name.as_deref().unwrap_or_default();
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}/{name}"),
+            None => write!(f, "{name}"),
+        }
+    }
+}
+
+// === impl Chosen ===
+
+impl Chosen {
+    fn of(sync: &GitSync) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let faults =
+            |faults: Vec<crate::api::FieldError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Self {
+            name: format!("{}/{}", text(&sync.metadata.namespace), text(&sync.metadata.name)),
+            plan: SyncPlan::try_from(sync).map_err(faults),
+            kinds: sync.status.as_ref().map(|status| status.kinds.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+async fn list(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Chosen>, Error> {
+    let client = cluster.client().clone();
+    let api: Api<GitSync> = match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let failed = |error: kube::Error| match cluster::Error::new("list GitSyncs", &error) {
+        error if error.is_not_found() => Error::NotInstalled,
+        error => Error::Cluster(error),
+    };
+    let syncs = api.list(&ListParams::default()).await.map_err(failed)?;
+    let mut found: Vec<_> = syncs.iter().map(Chosen::of).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// What holds for the whole cluster.
+pub(super) struct ClusterWide {
+    /// Who counts as a person.
+    pub identities: Identities,
+    /// What exclusions depend on besides the objects.
+    pub around: Surroundings,
+    /// A word if the policy could not be read and its defaults were taken.
+    pub note: Option<String>,
+}
+
+/// Reads the `DriftPolicy`, and who else is at work on objects.
+pub(super) async fn cluster_wide(cluster: &Cluster) -> Result<ClusterWide, Error> {
+    let api: Api<DriftPolicy> = Api::all(cluster.client().clone());
+    let (policy, note) = match api.get_opt(POLICY_NAME).await {
+        Ok(None) => (Policy::default(), None),
+        Ok(Some(typed)) => match Policy::try_from(&typed) {
+            Ok(policy) => (policy, None),
+            Err(_) => (Policy::default(), Some("the DriftPolicy makes no sense; judged by its defaults".to_owned())),
+        },
+        Err(error) => match cluster::Error::new("read the DriftPolicy", &error) {
+            error if error.is_refused() => (Policy::default(), Some(format!("{error}; judged by its defaults"))),
+            error => return Err(Error::Cluster(error)),
+        },
+    };
+    // Who Holdfast itself is matters to verdicts on requests, and there are none here.
+    let ourselves = (String::new(), String::new());
+    let Policy { controllers, interactive_managers: interactive, ignore: rules, presets, .. } = policy;
+    let identities = Identities { ourselves, controllers, interactive };
+    let around = gather(cluster, Exempt { rules, presets }).await;
+    Ok(ClusterWide { identities, around, note })
+}
+
+fn there_are(names: &[String]) -> String {
+    if names.is_empty() { "there are none here".to_owned() } else { format!("there are: {}", names.join(", ")) }
+}

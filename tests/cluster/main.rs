@@ -1,0 +1,61 @@
+//! The product, on a real API server: kubectl on one side, Git on the other, the real `holdfast` between them.
+//!
+//! A test takes a [`Place`](place::Place): a namespace, a folder in Git and a `GitSync` of its own, in a world it shares with
+//! all the others; so they run side by side. What a test then says is one of three verbs:
+//!
+//! ```ignore
+//! place.accepts(Who::Alice, "rollout restart deploy/web").await?;
+//! place.refuses(Who::Alice, "scale deploy/web --replicas=5").await?;     // answers with what she reads
+//! place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;      // … and then comes to rest
+//! ```
+//! What breaks something everybody needs (Holdfast, Git, the API server) takes its turn in a second world, [`stage::fragile`].
+//! `cargo test --test cluster -- heal` runs a part; `--list` shows what there is.
+
+#[path = "../dev/world/mod.rs"]
+mod world;
+
+mod accepted;
+mod adoption;
+mod breakglass;
+mod commits;
+mod exclusions;
+mod heal;
+mod manifests;
+mod marks;
+mod modes;
+mod own;
+mod place;
+mod refused;
+mod restarts;
+mod rewriter;
+mod stage;
+mod sync;
+mod who;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+/// Tests mostly wait for the cluster: several share a core.
+const AT_ONCE: usize = 12;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    // The fragile world's tests wait for each other, so they come first.
+    let trials = [
+        restarts::trials(),
+        heal::trials(),
+        commits::trials(),
+        sync::trials(),
+        breakglass::trials(),
+        modes::trials(),
+        exclusions::trials(),
+        adoption::trials(),
+        marks::trials(),
+        refused::trials(),
+        accepted::trials(),
+        own::trials(),
+    ];
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
+}

@@ -1,0 +1,160 @@
+//! Our own kinds: what cannot run is refused when it is written, by the schema or by the reader that would run it.
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::stage::{self, test, tests};
+use crate::who::Who;
+use crate::world::{HOLDFAST_NAMESPACE, Person};
+
+/// A name, where in the spec, what is written there, and the words of the answer.
+type Row = (&'static str, &'static str, fn() -> Value, &'static [&'static str]);
+
+/// What our reader refuses, naming field and remedy.
+const READ: &[Row] = &[
+    (
+        "credentials_in_the_url",
+        "/source/repoURL",
+        || json!("https://me:secret@host/x"),
+        &["spec.source.repoURL", "carries credentials", "remove them"],
+    ),
+    ("no_host", "/source/repoURL", || json!("https:///x"), &["spec.source.repoURL", "names no host"]),
+    ("an_interval_too_short", "/source/interval", || json!("500ms"), &["spec.source.interval", "at least 1s"]),
+    (
+        "a_revision_with_a_space",
+        "/source/targetRevision",
+        || json!("a b"),
+        &["spec.source.targetRevision", "a branch, a tag"],
+    ),
+    ("a_path_with_a_backslash", "/source/path", || json!(r"a\b"), &["spec.source.path", "relative to the repository"]),
+    (
+        "an_option_nobody_knows",
+        "/syncPolicy/syncOptions",
+        || json!(["Replace=true"]),
+        &["spec.syncPolicy.syncOptions[0]", "CreateNamespace and Validate"],
+    ),
+    (
+        "an_option_without_a_value",
+        "/syncPolicy/syncOptions",
+        || json!(["Validate"]),
+        &["syncOptions[0]", "Name=true or Name=false"],
+    ),
+    (
+        "a_wait_of_nothing",
+        "/syncPolicy/retry",
+        || json!({"backoff": {"duration": "0s"}}),
+        &["spec.syncPolicy.retry.backoff.duration", "write a duration"],
+    ),
+    (
+        "a_field_path_for_a_pointer",
+        "/ignoreDifferences",
+        || json!([{"jsonPointers": [".spec.replicas"]}]),
+        &["spec.ignoreDifferences[0].jsonPointers[0]", "/spec/replicas"],
+    ),
+    (
+        "a_pointer_badly_escaped",
+        "/ignoreDifferences",
+        || json!([{"jsonPointers": ["/a~2b"]}]),
+        &["jsonPointers[0]", "~0"],
+    ),
+    (
+        "a_pause_without_a_reason",
+        "/suspend",
+        || json!({"reason": " ", "until": "2099-01-01T00:00:00Z"}),
+        &["spec.suspend.reason", "say why"],
+    ),
+];
+
+/// What the schema refuses already.
+const SCHEMA: &[Row] = &[
+    ("ssh", "/source/repoURL", || json!("git@github.com:org/x.git"), &["spec.source.repoURL", "ssh is not supported"]),
+    ("a_path_out_of_the_repository", "/source/path", || json!("../x"), &["spec.source.path", "must not contain '..'"]),
+    ("no_namespace", "/destination/namespace", || json!(""), &["spec.destination.namespace"]),
+    ("a_mode_nobody_knows", "/admission/mode", || json!("Block"), &["spec.admission.mode", "Deny"]),
+    ("a_pause_without_an_end", "/suspend", || json!({"reason": "INC-1"}), &["spec.suspend.until", "Required"]),
+    ("a_pause_until_some_day", "/suspend", || json!({"reason": "INC-1", "until": "tomorrow"}), &["spec.suspend.until"]),
+];
+
+pub fn trials() -> Vec<Trial> {
+    let rows = READ.iter().chain(SCHEMA);
+    let rows = rows.map(|(name, at, value, words)| {
+        test(format!("own::{name}_is_refused"), move || refused_with(at, value(), words))
+    });
+    rows.chain(tests![
+        every_mistake_is_named_at_once,
+        a_good_one_is_taken_and_can_be_explained,
+        only_one_policy_has_effect,
+        a_policy_that_exempts_everyone_is_refused,
+    ])
+    .collect()
+}
+
+async fn refused_with(at: &str, value: Value, words: &[&str]) -> Result<()> {
+    let sync = git_sync(&[(at, value)]).await?;
+    let refusal = create(&sync).await?.refusal()?;
+    let missing: Vec<_> = words.iter().filter(|word| !refusal.contains(**word)).collect();
+    ensure!(missing.is_empty(), "it does not say {missing:?}: {refusal}");
+    ensure!(!refusal.contains("secret@"), "it repeats the password: {refusal}");
+    Ok(())
+}
+
+async fn every_mistake_is_named_at_once() -> Result<()> {
+    let sync =
+        git_sync(&[("/source/interval", json!("1ms")), ("/syncPolicy/syncOptions", json!(["Fast=yes"]))]).await?;
+    let refusal = create(&sync).await?.refusal()?;
+    ensure!(refusal.contains("cannot be run as written") && refusal.contains("interval"), "{refusal}");
+    ensure!(refusal.contains("syncOptions[0]"), "{refusal}");
+    Ok(())
+}
+
+async fn a_good_one_is_taken_and_can_be_explained() -> Result<()> {
+    create(&git_sync(&[]).await?).await?.success()?;
+    let world = &stage::shared().await?.world;
+    let explain = ["explain", "gitsync.spec.admission.mode", "--api-version=holdfast.dev/v1alpha1"];
+    let explained = world.kubectl(Person::Administrator, &explain).await?.success()?;
+    ensure!(explained.contains("Deny") && explained.contains("Annotate"), "{explained}");
+    let listed = world
+        .kubectl(Person::Administrator, &["get", "gitsyncs", "--namespace", HOLDFAST_NAMESPACE])
+        .await?
+        .success()?;
+    for column in ["READY", "REVISION", "OBJECTS", "DRIFTED", "MODE"] {
+        ensure!(listed.contains(column), "there is no column {column}: {listed}");
+    }
+    Ok(())
+}
+
+async fn only_one_policy_has_effect() -> Result<()> {
+    let policy =
+        json!({"apiVersion": "holdfast.dev/v1alpha1", "kind": "DriftPolicy", "metadata": {"name": "mine"}, "spec": {}});
+    let refusal = create(&policy).await?.refusal()?;
+    ensure!(refusal.contains("named 'default'") || refusal.contains("named default"), "{refusal}");
+    Ok(())
+}
+
+async fn a_policy_that_exempts_everyone_is_refused() -> Result<()> {
+    let world = &stage::shared().await?.world;
+    let change = json!({"spec": {"controllers": ["system:authenticated"]}}).to_string();
+    let patch = ["patch", "driftpolicy", "default", "--type=merge", "--patch", &change];
+    let refusal = world.kubectl(Person::Administrator, &patch).await?.refusal()?;
+    ensure!(refusal.contains("exempts everyone") && refusal.contains("spec.controllers[0]"), "{refusal}");
+    Ok(())
+}
+
+/// A good `GitSync` but for these places of its spec.
+async fn git_sync(changes: &[(&str, Value)]) -> Result<Value> {
+    let world = &stage::shared().await?.world;
+    let mut sync = world.git_sync("own", "own", "own")?;
+    for (at, value) in changes {
+        let (parent, name) = at.rsplit_once('/').unwrap_or_default();
+        sync["spec"].pointer_mut(parent).map(|parent| parent[name] = value.clone());
+    }
+    Ok(sync)
+}
+
+/// As a dry run: what is stored nowhere needs no tidying.
+async fn create(object: &Value) -> Result<crate::world::Output> {
+    let place = crate::place::Place { stage: stage::shared().await?, name: "own".to_owned() };
+    let line = ["create", "--dry-run=server", "--namespace", HOLDFAST_NAMESPACE, "--filename=-"];
+    place.run(Who::Administrator, &line, &object.to_string()).await
+}

@@ -1,0 +1,200 @@
+//! What production does to Holdfast: it is stopped, its webhooks go, Git is down, the API server restarts. One after the other,
+//! in a world of their own, where every request the API server gets is written down.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::manifests::{SETTINGS, WEB, config};
+use crate::place::Place;
+use crate::stage::{PATIENCE, Stage, fragile, tests};
+use crate::who::Who;
+use crate::world::{Person, wait_until};
+
+const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
+const BOTH: &[(&str, &str)] = &[("settings.yaml", SETTINGS), ("web.yaml", WEB)];
+
+pub fn trials() -> Vec<Trial> {
+    tests![
+        what_drifts_while_it_is_down_is_healed_afterwards,
+        what_left_git_while_it_was_down_is_pruned_afterwards,
+        a_restart_without_drift_writes_nothing_and_asks_nothing,
+        without_its_webhooks_everything_slips_and_is_healed,
+        git_unreachable_changes_nothing_but_the_status,
+        a_start_without_git_guards_what_was_known,
+        the_api_server_restarts,
+        a_quiet_cluster_is_asked_nothing,
+    ]
+}
+
+async fn what_drifts_while_it_is_down_is_healed_afterwards() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "down", BOTH, |_| {}).await?;
+    stage.world.stop_holdfast().await?;
+    // Its webhooks are still there, and nobody answers them.
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.accepts(Who::Alice, "label configmap/settings holdfast.dev/managed-").await?;
+    place.accepts(Who::Alice, SLOW).await?;
+    stage.world.start_holdfast().await?;
+    place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;
+    place.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    place.is("ConfigMap/settings", "/metadata/labels/holdfast.dev~1managed", json!("true")).await?;
+    let healed = place.record("Healed", "Deployment/web").await?;
+    ensure!(healed["by"]["manager"] == "kubectl", "{healed}");
+    place.refuses(Who::Alice, SLOW).await.map(drop)
+}
+
+async fn what_left_git_while_it_was_down_is_pruned_afterwards() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(
+        &stage,
+        "down-pruned",
+        &[("settings.yaml", SETTINGS), ("two.yaml", &config("two", "a", "b")), ("web.yaml", WEB)],
+        |_| {},
+    )
+    .await?;
+    stage.world.stop_holdfast().await?;
+    // With the last Deployment goes the last mention of its kind.
+    let commit = place.remove(&["web.yaml"]).await?;
+    stage.world.start_holdfast().await?;
+    place.becomes("Deployment/web", "", &Value::Null).await?;
+    place.is_synced(&commit).await?;
+    place.is("ConfigMap/two", "/data/a", json!("b")).await
+}
+
+async fn a_restart_without_drift_writes_nothing_and_asks_nothing() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "undrifted", BOTH, |_| {}).await?;
+    let beside = crate::manifests::BESIDE;
+    place.commits(&[("beside.yaml", beside), ("hpa.yaml", crate::manifests::AUTOSCALER)]).await?;
+    stage.world.stop_holdfast().await?;
+    let asked = stage.world.audit()?.len();
+    stage.world.start_holdfast().await?;
+    place.looks_again().await?;
+    let ours: Vec<_> =
+        writes(&stage, asked)?.into_iter().filter(|request| request["objectRef"]["namespace"] == "undrifted").collect();
+    ensure!(ours.is_empty(), "it wrote, or asked as a dry run: {ours:#?}");
+    let dry_runs = stage.metric(r#"holdfast_api_calls_total{verb="dry-run"}"#).await?;
+    ensure!(dry_runs == 0.0, "it asked {dry_runs} times what something means");
+    Ok(())
+}
+
+async fn without_its_webhooks_everything_slips_and_is_healed() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "away", BOTH, |_| {}).await?;
+    stage.world.take_webhooks_away().await?;
+    wait_until("edits slip", PATIENCE, || place.accepts(Who::Alice, "scale deployment/web --replicas=5")).await?;
+    place.record("Healed", "Deployment/web").await?;
+    place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;
+    place.accepts(Who::Alice, "delete configmap/settings").await?;
+    place.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    place.accepts(Who::Alice, "label configmap/settings holdfast.dev/managed-").await?;
+    place.heals("ConfigMap/settings", "/metadata/labels/holdfast.dev~1managed", json!("true")).await?;
+    guarded_after_restart(&stage, &place).await
+}
+
+async fn git_unreachable_changes_nothing_but_the_status() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "no-git", BOTH, |_| {}).await?;
+    stage.world.stop_git().await?;
+    place.condition("Ready", false, &[]).await?;
+    place.refuses(Who::Alice, SLOW).await?;
+    place.accepts(Who::Collector, SLOW).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    place
+        .says("it says why", async |status| {
+            let synced = crate::place::condition(status, "Synced").cloned().unwrap_or_default();
+            ensure!(synced["reason"] == "GitUnreachable", "its status is {status}");
+            Ok(())
+        })
+        .await?;
+    stage.world.start_git().await?;
+    place.condition("Ready", true, &[]).await?;
+    place.commits(&[("settings.yaml", &SETTINGS.replace("fast", "slow"))]).await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("slow")).await
+}
+
+/// The last commit it had is better than none.
+async fn a_start_without_git_guards_what_was_known() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "start-without-git", BOTH, |_| {}).await?;
+    stage.world.stop_holdfast().await?;
+    stage.world.stop_git().await?;
+    place.accepts(Who::Collector, "scale deployment/web --replicas=5").await?;
+    stage.world.start_holdfast().await?;
+    place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+    place.condition("Ready", false, &[]).await?;
+    place.refuses(Who::Alice, SLOW).await?;
+    stage.world.start_git().await?;
+    place.condition("Ready", true, &[]).await
+}
+
+async fn the_api_server_restarts() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "api-server", BOTH, |_| {}).await?;
+    stage.world.restart_api_server().await?;
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+        .await?;
+    place.accepts(Who::Collector, SLOW).await?;
+    place.accepts(Who::Collector, "delete deployment/web").await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+    place.commits(&[("settings.yaml", &SETTINGS.replace("fast", "slow"))]).await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("slow")).await
+}
+
+/// Only Git is asked while nothing happens. Watches are opened anew every five minutes, which is more than this looks at.
+async fn a_quiet_cluster_is_asked_nothing() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "quiet", BOTH, |_| {}).await?;
+    place.rests("Deployment/web").await?;
+    let fetched = || stage.metric(r#"holdfast_git_fetches_total{outcome="success"}"#);
+    let syncs = stage.metric(r#"holdfast_syncs{ready="true"}"#).await?;
+    settled(&stage, &fetched, syncs).await?;
+    let (before, start) = (stage.api_calls().await?, fetched().await?);
+    after_fetches(&fetched, start + 2.0 * syncs).await?;
+    let after = stage.api_calls().await?;
+    ensure!(before == after, "it asked: {before:#?} became {after:#?}");
+    Ok(())
+}
+
+/// Pods of new Deployments and statuses of the last commit come to rest within a look or two at Git.
+async fn settled<F: Future<Output = Result<f64>>>(stage: &Stage, fetched: &impl Fn() -> F, syncs: f64) -> Result<()> {
+    wait_until("it comes to rest", PATIENCE, || async {
+        let (before, start) = (stage.api_calls().await?, fetched().await?);
+        after_fetches(fetched, start + syncs).await?;
+        ensure!(before == stage.api_calls().await?, "it is busy");
+        Ok(())
+    })
+    .await
+}
+
+/// Git is asked in a rhythm: a clock that needs no sleeping.
+async fn after_fetches<F: Future<Output = Result<f64>>>(fetched: &impl Fn() -> F, count: f64) -> Result<()> {
+    wait_until("Git was looked at again", Duration::from_secs(30), || async {
+        let now = fetched().await?;
+        ensure!(now >= count, "{now} times, not {count}");
+        Ok(())
+    })
+    .await
+}
+
+/// Nothing puts webhooks back but a start.
+async fn guarded_after_restart(stage: &Stage, place: &Place<'_>) -> Result<()> {
+    stage.world.stop_holdfast().await?;
+    stage.world.start_holdfast().await?;
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete deployment/web --dry-run=server"))
+        .await
+        .map(drop)
+}
+
+/// What Holdfast wrote, or asked as a dry run, since the audit log had `since` entries. Its own status is no object of Git's.
+fn writes(stage: &Stage, since: usize) -> Result<Vec<Value>> {
+    let reads = ["get", "list", "watch"];
+    let is_write = |request: &Value| {
+        request["user"]["username"] == Person::Holdfast.name() && !reads.iter().any(|verb| request["verb"] == *verb)
+    };
+    Ok(stage.world.audit()?.into_iter().skip(since).filter(is_write).collect())
+}

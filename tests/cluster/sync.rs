@@ -1,0 +1,165 @@
+//! The life of a `GitSync`: where it writes, what it shares with others, its pauses and its end.
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::manifests::{SETTINGS, WEB, config};
+use crate::place::{Place, condition};
+use crate::stage::{shared, tests};
+use crate::who::Who;
+use crate::world::HOLDFAST_NAMESPACE;
+
+const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
+
+pub fn trials() -> Vec<Trial> {
+    tests![
+        the_namespace_is_made_when_asked_for,
+        without_the_option_a_missing_namespace_is_said,
+        a_namespace_in_git_comes_before_what_lives_in_it,
+        two_syncs_do_not_fight_over_one_object,
+        the_end_of_a_sync_leaves_its_objects,
+        a_pause_marks_and_does_not_heal,
+        a_path_that_is_not_there_is_said,
+        a_changed_spec_is_taken_up,
+    ]
+}
+
+/// A place whose `GitSync` goes to a namespace that is not there.
+async fn elsewhere(name: &str, options: Value) -> Result<(Place<'static>, Place<'static>)> {
+    let stage = shared().await?;
+    let place = Place::empty(stage, name).await?;
+    let target = Place { stage, name: format!("{name}-new") };
+    place.write(&[("settings.yaml", SETTINGS)]).await?;
+    place
+        .sync(|spec| {
+            spec["destination"]["namespace"] = json!(target.name);
+            spec["syncPolicy"]["syncOptions"] = options;
+        })
+        .await?;
+    Ok((place, target))
+}
+
+async fn the_namespace_is_made_when_asked_for() -> Result<()> {
+    let (place, target) = elsewhere("made", json!(["CreateNamespace=true"])).await?;
+    place.condition("Ready", true, &[]).await?;
+    target.is("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    // It holds what Git declares; Git does not declare the namespace itself.
+    target.refuses(Who::Administrator, "delete namespace made-new --wait=false").await.map(drop)
+}
+
+async fn without_the_option_a_missing_namespace_is_said() -> Result<()> {
+    let (place, target) = elsewhere("not-made", json!([])).await?;
+    place.condition("Ready", false, &["not-made-new"]).await?;
+    place.accepts(Who::Administrator, "create namespace not-made-new").await?;
+    place.condition("Ready", true, &[]).await?;
+    target.is("ConfigMap/settings", "/data/mode", json!("fast")).await
+}
+
+async fn a_namespace_in_git_comes_before_what_lives_in_it() -> Result<()> {
+    let (place, target) = elsewhere("declared", json!([])).await?;
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: declared-new\n  labels: {team: shop}\n";
+    place.commits(&[("z-namespace.yaml", namespace)]).await?;
+    target.is("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    target.refuses(Who::Administrator, "delete namespace declared-new --wait=false").await?;
+    target.refuses(Who::Administrator, "label namespace declared-new team=mine --overwrite").await.map(drop)
+}
+
+async fn two_syncs_do_not_fight_over_one_object() -> Result<()> {
+    let first = Place::new("first", &[("settings.yaml", SETTINGS)]).await?;
+    let second = Place::empty(shared().await?, "second").await?;
+    second
+        .write(&[("settings.yaml", &SETTINGS.replace("fast", "slow")), ("own.yaml", &config("own", "a", "b"))])
+        .await?;
+    second
+        .sync(|spec| {
+            spec["destination"]["namespace"] = json!("first");
+            spec["syncPolicy"]["syncOptions"] = json!(["Validate=false"]);
+        })
+        .await?;
+    let words = ["second/settings.yaml:1", "declared by GitSync holdfast-system/first already"];
+    second.condition("Ready", false, &words).await?;
+    first.becomes("ConfigMap/own", "/data/a", &json!("b")).await?;
+    first.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    first.condition("Ready", true, &[]).await?;
+    ensure!(first.records("Healed", "ConfigMap/settings")?.is_empty(), "they fought");
+    Ok(())
+}
+
+async fn the_end_of_a_sync_leaves_its_objects() -> Result<()> {
+    let place = Place::new("ended", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
+    place.refuses(Who::Alice, SLOW).await?;
+    let delete = ["delete", "gitsync", "ended", "--namespace", HOLDFAST_NAMESPACE];
+    place.run(Who::Administrator, &delete, "").await?.success()?;
+    crate::world::wait_until("nobody guards it", crate::stage::PATIENCE, || async {
+        place.accepts(Who::Alice, SLOW).await
+    })
+    .await?;
+    place.accepts(Who::Alice, "delete deployment/web").await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("slow")).await?;
+    // It comes back, and Git wins again.
+    place.sync(|_| {}).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await
+}
+
+async fn a_pause_marks_and_does_not_heal() -> Result<()> {
+    let place = Place::new("paused", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
+    let pause = |until: jiff::Timestamp| json!({"reason": "INC-4211 failover", "until": until.to_string()});
+    let soon = |seconds| jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    place.sync(|spec| spec["suspend"] = pause(soon(3600))).await?;
+    place.condition("Suspended", true, &["INC-4211 failover"]).await?;
+
+    crate::world::wait_until("edits pass", crate::stage::PATIENCE, || async { place.accepts(Who::Alice, SLOW).await })
+        .await?;
+    let mark = place.live("ConfigMap/settings").await?["metadata"]["annotations"]["holdfast.dev/manual-edit"].clone();
+    ensure!(
+        mark.as_str().is_some_and(|mark| mark.contains("alice") && mark.contains(".data.mode")),
+        "its mark is {mark}"
+    );
+    place.accepts(Who::Alice, "delete deployment/web").await?;
+    let reported = async |status: &Value| {
+        ensure!(status["drifted"] == 2, "its status is {status}");
+        let settings =
+            status["drift"].as_array().and_then(|all| all.iter().find(|one| one["object"]["kind"] == "ConfigMap"));
+        ensure!(settings.context("no ConfigMap")?["why"] == "the sync is paused", "its status is {status}");
+        Ok(())
+    };
+    place.says("both are reported", reported).await?;
+    place.write(&[("more.yaml", &config("more", "a", "b"))]).await?;
+    place.looks_again().await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("slow")).await?;
+    ensure!(place.live("Deployment/web").await?.is_null(), "it was put back during the pause");
+    ensure!(place.live("ConfigMap/more").await?.is_null(), "a commit was applied during the pause");
+
+    place.sync(|spec| spec["suspend"] = pause(soon(3))).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+    place.becomes("ConfigMap/more", "/data/a", &json!("b")).await?;
+    place.condition("Ready", true, &[]).await?;
+    let status = place.git_sync().await?["status"].clone();
+    ensure!(condition(&status, "Suspended").is_none(), "{status}");
+    place.is("ConfigMap/settings", "/metadata/annotations/holdfast.dev~1manual-edit", Value::Null).await?;
+    place.refuses(Who::Alice, SLOW).await.map(drop)
+}
+
+async fn a_path_that_is_not_there_is_said() -> Result<()> {
+    let place = Place::new("no-path", &[("settings.yaml", SETTINGS)]).await?;
+    place.sync(|spec| spec["source"]["path"] = json!("nowhere")).await?;
+    place.condition("Ready", false, &["nowhere"]).await?;
+    place.refuses(Who::Alice, SLOW).await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("fast")).await
+}
+
+async fn a_changed_spec_is_taken_up() -> Result<()> {
+    let place = Place::new("changed", &[("settings.yaml", SETTINGS)]).await?;
+    place.refuses(Who::Alice, SLOW).await?;
+    place.sync(|spec| spec["ignoreDifferences"] = json!([{"jsonPointers": ["/data/mode"]}])).await?;
+    crate::world::wait_until("the rule holds", crate::stage::PATIENCE, || async {
+        place.accepts(Who::Alice, SLOW).await
+    })
+    .await?;
+    place.rests("ConfigMap/settings").await?;
+    place.sync(|_| {}).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await
+}
