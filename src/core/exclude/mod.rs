@@ -98,7 +98,7 @@ impl Exclusions {
         let labels = labels_of(&manifest.value);
         let namespace_labels = manifest.key.namespace.as_ref().and_then(|name| around.namespaces.get(name));
         let subject = Subject { key: &manifest.key, labels: &labels, namespace_labels };
-        let (mut places, mut dependent) = preset::resolve(manifest, declaration, around);
+        let (mut places, mut dependent) = (Vec::new(), Vec::new());
         for rule in own.iter().chain(&*around.rules).filter(|rule| rule.objects.matches(subject)) {
             let excluded =
                 |(text, pattern): (String, _)| Excluded { pattern, by: rule.describe(&text), except: Vec::new() };
@@ -109,6 +109,9 @@ impl Exclusions {
                 dependent.push(Dependent::Managers(rule.managers.clone(), by));
             }
         }
+        let (preset_places, preset_dependent) = preset::resolve(manifest, declaration, around);
+        places.extend(preset_places);
+        dependent.extend(preset_dependent);
         Self { places, dependent, failed: Vec::new(), own }
     }
 
