@@ -139,7 +139,9 @@ impl Parts {
             let mut published = Some(published);
             while desired.wait_for(Option::is_some).await.is_ok() {
                 metrics.snapshot_built(Timestamp::now());
-                published.take().map(crate::admin::Pending::ready);
+                if let Some(published) = published.take() {
+                    published.ready();
+                }
                 if desired.changed().await.is_err() {
                     return;
                 }

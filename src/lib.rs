@@ -27,6 +27,7 @@
 //! | [`cluster`] | the API server: kinds, objects, watches, rights, Events |
 //! | [`reconcile`] | one keeper for each GitSync: declare, apply, watch, heal, prune, status |
 //! | [`webhook`] | reviews in and out, the certificate, the webhook configurations |
+//! | [`inspect`] | `holdfast diff` and `explain`: the same question, asked by a person |
 //! | [`evidence`] | records that are never lost, and metrics |
 //! | [`app`] | the composition root: the only module that sees all edges |
 //! | [`cli`], [`config`] | what was typed, and what it means |

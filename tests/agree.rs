@@ -43,7 +43,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
 
     /// What the API server answered to an apply does not deviate from what was read out of it.
     #[test]
@@ -70,7 +70,7 @@ proptest! {
         let scene = Scene { knows_defaults: true, ..scene };
         let managed = scene.managed();
         let judgement = judged(&scene, &managed, whole(&scene));
-        prop_assume!(!judgement.introduced.iter().any(|found| is_filled_by_nobody(found)));
+        prop_assume!(!judgement.introduced.iter().any(is_filled_by_nobody));
         let undone = undone(&scene.old, &scene.new, &heal(&managed, &scene.new));
         let denied = judgement.verdict == Verdict::Deny;
         prop_assert_eq!(denied, !undone.is_empty(), "judged {:#?}\nundone {:#?}", judgement, undone);
@@ -82,7 +82,7 @@ proptest! {
         let mut managed = scene.managed();
         Arc::make_mut(&mut managed.sync).undeclared = Undeclared::Allow;
         let judgement = judged(&scene, &managed, whole(&scene));
-        prop_assume!(!judgement.introduced.iter().any(|found| is_filled_by_nobody(found)));
+        prop_assume!(!judgement.introduced.iter().any(is_filled_by_nobody));
         let undone = undone(&scene.old, &scene.new, &heal(&managed, &scene.new));
         let denied = judgement.verdict == Verdict::Deny;
         prop_assert_eq!(denied, !undone.is_empty(), "judged {:#?}\nundone {:#?}", judgement, undone);
@@ -273,7 +273,7 @@ fn changed(from: &Value, to: &Value) -> Vec<Place> {
     let all: BTreeSet<_> = from_leaves.keys().chain(to_leaves.keys()).cloned().collect();
     let is_map = |object: &Value, place: &Place| value_at(object, place).is_some_and(|value| value.is_object());
     let same_map = |place: &Place| {
-        is_map(from, place) && is_map(to, place) && (from_leaves.get(place).is_none() || to_leaves.get(place).is_none())
+        is_map(from, place) && is_map(to, place) && (!from_leaves.contains_key(place) || !to_leaves.contains_key(place))
     };
     all.into_iter().filter(|place| from_leaves.get(place) != to_leaves.get(place) && !same_map(place)).collect()
 }

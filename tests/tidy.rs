@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// For each layer, the others it may name. The outermost compose everything and are named by nobody.
 const LAYERS: [(&str, &[&str]); 9] = [
@@ -91,7 +92,7 @@ fn the_core_is_pure() {
 #[test]
 fn every_file_is_compiled() {
     let mut reached = BTreeSet::new();
-    let mut waiting = targets();
+    let mut waiting = targets().to_vec();
     while let Some(root) = waiting.pop() {
         if reached.insert(root.clone()) {
             waiting.extend(Source::read(&root).modules());
@@ -169,6 +170,10 @@ fn root() -> PathBuf {
 }
 
 fn sources(folder: &str) -> Vec<Source> {
+    paths(folder).iter().map(|path| Source::read(path)).collect()
+}
+
+fn paths(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -176,23 +181,28 @@ fn sources(folder: &str) -> Vec<Source> {
             let path = entry.expect("a folder of the package can be listed").path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 _ if path.is_dir() => folders.push(path),
-                Some("rs") => found.push(Source::read(&path)),
+                Some("rs") => found.push(path),
                 _ => {}
             }
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.sort();
     found
 }
 
 /// What cargo compiles by itself: the library, the binary, tests, and whatever the manifest names by path.
-fn targets() -> Vec<PathBuf> {
+fn targets() -> &'static [PathBuf] {
+    static TARGETS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    TARGETS.get_or_init(find_targets)
+}
+
+fn find_targets() -> Vec<PathBuf> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the package has a manifest");
     let named = manifest.lines().filter_map(|line| line.strip_prefix("path = \"")?.split('"').next());
     let named: Vec<_> = named.map(|path| root().join(path)).collect();
     let in_tests = |path: &PathBuf| path.strip_prefix(root().join("tests")).map_or(0, |path| path.components().count());
     let is_target = |path: &PathBuf| in_tests(path) == 1 || (in_tests(path) == 2 && path.ends_with("main.rs"));
-    let tests = sources("tests").into_iter().map(|file| file.path).filter(is_target);
+    let tests = paths("tests").into_iter().filter(is_target);
     tests.chain(named).chain(["src/lib.rs", "src/main.rs"].map(|path| root().join(path))).collect()
 }
 

@@ -107,14 +107,14 @@ fn each<T: FromStr>(
     texts: &[String],
     at: &str,
     faults: &mut Faults,
-    complain: fn(&str, T::Err) -> (String, String),
+    complain: fn(&str, &T::Err) -> (String, String),
 ) -> Vec<T> {
     let mut read = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         match text.parse() {
             Ok(place) => read.push(place),
             Err(error) => {
-                let (reason, remedy) = complain(text, error);
+                let (reason, remedy) = complain(text, &error);
                 faults.add(&format!("{at}[{index}]"), reason, remedy);
             }
         }
@@ -122,7 +122,7 @@ fn each<T: FromStr>(
     read
 }
 
-fn pointer_fault(pointer: &str, error: BadPointer) -> (String, String) {
+fn pointer_fault(pointer: &str, error: &BadPointer) -> (String, String) {
     match error {
         BadPointer::NoSlash(_) if pointer.is_empty() => {
             let remedy =
@@ -146,7 +146,7 @@ fn slashed(path: &str) -> String {
     format!("/{separated}")
 }
 
-fn path_fault(path: &str, error: <FieldPath as FromStr>::Err) -> (String, String) {
+fn path_fault(path: &str, error: &<FieldPath as FromStr>::Err) -> (String, String) {
     let remedy = match path.strip_prefix('/') {
         Some(_) if path.parse::<Pointer>().is_ok() => "move it to jsonPointers".to_owned(),
         _ => "write it as messages do, such as .spec.template.spec.containers[name=app].image".to_owned(),
@@ -154,7 +154,7 @@ fn path_fault(path: &str, error: <FieldPath as FromStr>::Err) -> (String, String
     (error.to_string(), remedy)
 }
 
-fn jq_fault(expression: &str, error: <Jq as FromStr>::Err) -> (String, String) {
+fn jq_fault(expression: &str, error: &<Jq as FromStr>::Err) -> (String, String) {
     let remedy = "write paths and conditions, such as .webhooks[]? | select(.name == \"a\") | .clientConfig.caBundle";
     (format!("{expression:?} is not a rule: {error}"), remedy.to_owned())
 }

@@ -57,17 +57,17 @@ pub struct DriftPolicySpec {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Switches {
-    /// Replicas, while they are within the range of a HorizontalPodAutoscaler that targets the object.
+    /// Replicas, while they are within the range of a `HorizontalPodAutoscaler` that targets the object.
     pub hpa: bool,
-    /// Container resources, when a VerticalPodAutoscaler that acts targets the object.
+    /// Container resources, when a `VerticalPodAutoscaler` that acts targets the object.
     pub vpa: bool,
-    /// CA bundles of webhooks, APIServices and CRD conversions, where Git leaves them empty or an annotation asks for injection.
+    /// CA bundles of webhooks, `APIServices` and CRD conversions, where Git leaves them empty or an annotation asks for injection.
     pub ca_bundle: bool,
-    /// Rules of ClusterRoles with an aggregationRule.
+    /// Rules of `ClusterRoles` with an aggregationRule.
     pub aggregated_cluster_roles: bool,
     /// Data of service account tokens, and the list of secrets of a ServiceAccount where Git leaves it out.
     pub service_accounts: bool,
-    /// What binding writes into PersistentVolumeClaims and PersistentVolumes where Git leaves it out.
+    /// What binding writes into `PersistentVolumeClaims` and `PersistentVolumes` where Git leaves it out.
     pub volumes: bool,
     /// Addresses, node ports and IP families of Services where Git leaves them out.
     pub services: bool,

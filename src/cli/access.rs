@@ -29,7 +29,7 @@ pub(super) struct Access {
     /// Print for programs instead of people
     #[arg(long, short, value_name = "FORMAT", value_enum, help_heading = "Output")]
     pub(super) output: Option<Format>,
-    /// Colour; `auto` is only on a terminal, and never with NO_COLOR
+    /// When to use colour; auto is on a terminal only, and never with `NO_COLOR` set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Output")]
     color: Color,
 }
@@ -91,6 +91,13 @@ impl Access {
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// Says what whoever reads the answer should know besides.
+    pub(super) fn notes(&self, notes: &[String]) {
+        for note in notes {
+            self.say(&format!("\x1b[33mnote:\x1b[0m {note}"));
         }
     }
 

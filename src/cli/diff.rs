@@ -1,5 +1,6 @@
 //! `holdfast diff`: what differs between Git and the cluster, with an exit code that CI can go by.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -85,8 +86,10 @@ impl Arguments {
             None => report.objects.iter().map(unified).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n"),
         };
         self.access.print(&text)?;
-        report.notes.iter().for_each(|note| self.access.say(&format!("\x1b[33mnote:\x1b[0m {note}")));
-        report.problems.iter().for_each(|problem| self.access.say(&format!("\x1b[1;31merror:\x1b[0m {problem}")));
+        self.access.notes(&report.notes);
+        for problem in &report.problems {
+            self.access.say(&format!("\x1b[1;31merror:\x1b[0m {problem}"));
+        }
         self.access.say(&summary(report));
         Ok(ExitCode::from(match report.outcome() {
             Outcome::InSync => 0,
@@ -106,10 +109,10 @@ fn summary(report: &Report) -> String {
         _ => format!("{drifted} objects differ from Git; {judged} declared by {of}"),
     };
     if report.excluded() > 0 {
-        text.push_str(&format!("; {} excluded by rules", count(report.excluded(), "difference")));
+        let _ = write!(text, "; {} excluded by rules", count(report.excluded(), "difference"));
     }
     if !report.problems.is_empty() {
-        text.push_str(&format!("; {} could not be judged", count(report.problems.len(), "thing")));
+        let _ = write!(text, "; {} could not be judged", count(report.problems.len(), "thing"));
     }
     text
 }

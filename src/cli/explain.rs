@@ -46,7 +46,7 @@ impl Arguments {
             None => table(&explanation),
         };
         self.access.print(&text)?;
-        notes.iter().for_each(|note| self.access.say(&format!("\x1b[33mnote:\x1b[0m {note}")));
+        self.access.notes(&notes);
         Ok(())
     }
 

@@ -67,5 +67,5 @@ impl Arguments {
 async fn run(mut config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log.format, std::mem::take(&mut config.log.filter))?;
     let shutdown = Shutdown::on_signals(DRAIN).context("failed to listen for signals")?;
-    app::run(config, shutdown).await
+    Box::pin(app::run(config, shutdown)).await
 }

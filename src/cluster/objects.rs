@@ -85,8 +85,7 @@ impl Cluster {
             metadata.insert("generateName".to_owned(), "holdfast-".into());
         }
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        let body = serde_json::to_vec(&body).expect("a JSON value is JSON");
-        let request = Request::new(kind.path(key)).create(&params, body);
+        let request = Request::new(kind.path(key)).create(&params, body.to_string().into_bytes());
         self.send(Ask::DryRun, format!("dry-run the creation of {key}"), request).await
     }
 

@@ -109,19 +109,20 @@ impl Walk<'_> {
         match (&node.shape, live) {
             (Shape::Nothing, live) if is_nothing(live) => {}
             (Shape::Nothing, live) if self.is_open(live, trail) => {}
-            (Shape::Nothing, live) => self.deviates(node.line, Some(Value::Null), live, trail),
+            (Shape::Nothing, live) => self.deviates(node, Some(Value::Null), live, trail),
             (Shape::Open(_), Some(live)) if !live.is_null() => {}
             (Shape::Leaf(declared) | Shape::Open(declared), live) => self.leaf(node, declared, live, trail),
             (Shape::Fields(fields), live) => self.fields(fields, live, trail),
             (Shape::Elements(elements), live) => self.elements(elements, list(live), trail),
-            (Shape::Members(members), live) => self.members(node.line, members, list(live), trail),
+            (Shape::Members(members), live) => self.members(node, members, list(live), trail),
         }
     }
 
     fn leaf(&mut self, node: &Node, declared: &Value, live: Option<&Value>, trail: &Trail<'_>) {
         let agrees = same(declared, live.unwrap_or(&Value::Null));
-        if !agrees && !(is_nothing(Some(declared)) && self.is_open(live, trail)) {
-            self.deviates(node.line, Some(declared.clone()), live, trail);
+        let is_open = || is_nothing(Some(declared)) && self.is_open(live, trail);
+        if !agrees && !is_open() {
+            self.deviates(node, Some(declared.clone()), live, trail);
         }
     }
 
@@ -143,21 +144,21 @@ impl Walk<'_> {
             match position_from(live, next, |element| key.matches(element)) {
                 Some(position) if live.iter().skip(position + 1).any(|element| key.matches(element)) => {
                     let twice = live.iter().filter(|element| key.matches(element)).cloned().collect();
-                    self.deviates(node.line, Some(node.element(key)), Some(&twice), &trail);
+                    self.deviates(node, Some(node.element(key)), Some(&twice), &trail);
                 }
                 Some(position) => {
                     self.node(node, live.get(position), &trail);
                     next = position + 1;
                 }
-                None => self.deviates(node.line, Some(node.element(key)), None, &trail),
+                None => self.deviates(node, Some(node.element(key)), None, &trail),
             }
         }
     }
 
-    fn members(&mut self, line: u32, members: &[Value], live: &[Value], trail: &Trail<'_>) {
+    fn members(&mut self, git: &Node, members: &[Value], live: &[Value], trail: &Trail<'_>) {
         for member in members.iter().filter(|member| !live.contains(member)) {
             let trail = Trail { up: Some(trail), step: Borrowed::Member(member) };
-            self.deviates(line, Some(member.clone()), None, &trail);
+            self.deviates(git, Some(member.clone()), None, &trail);
         }
     }
 
@@ -175,9 +176,9 @@ impl Walk<'_> {
         }
     }
 
-    fn deviates(&mut self, line: u32, git: Option<Value>, live: Option<&Value>, trail: &Trail<'_>) {
+    fn deviates(&mut self, node: &Node, git: Option<Value>, live: Option<&Value>, trail: &Trail<'_>) {
         let kind = if live.is_some() { Kind::Changed } else { Kind::Removed };
-        self.found.push(Deviation { path: trail.path(), kind, git, live: live.cloned(), line: Some(line) });
+        self.found.push(Deviation { path: trail.path(), kind, git, live: live.cloned(), line: Some(node.line) });
     }
 }
 

@@ -82,6 +82,7 @@ impl Declaration {
     }
 
     /// The same declaration with the lines of a manifest that says the same elsewhere in its file.
+    #[must_use]
     pub fn relocated(&self, manifest: &Manifest) -> Self {
         let written = Written { value: Some(&manifest.value), lines: Some(&manifest.origin.lines), line: 1 };
         let mut moved = self.clone();
@@ -172,7 +173,9 @@ impl Node {
         match &mut self.shape {
             Shape::Fields(fields) => fields.iter_mut().for_each(|(name, node)| node.relocate(written.field(name))),
             Shape::Elements(elements) => {
-                elements.iter_mut().for_each(|(key, node)| node.relocate(written.element(key)));
+                for (key, node) in elements {
+                    node.relocate(written.element(key));
+                }
             }
             Shape::Members(_) | Shape::Leaf(_) | Shape::Open(_) | Shape::Nothing => {}
         }

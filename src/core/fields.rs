@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
 
     /// The node at `path`, if anything is owned at or below it.
     pub fn at(self, path: &Path) -> Option<Self> {
-        path.steps().iter().try_fold(self, |fields, step| fields.child(step))
+        path.steps().iter().try_fold(self, Self::child)
     }
 
     /// How the member that leads one step down is spelled here; key fields may stand in any order in it.

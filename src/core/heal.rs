@@ -20,7 +20,7 @@ use super::names::{FIELD_MANAGER, TRACKING_ID};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
-use super::undeclared::{IsPerson, Look, is_left_alone, undeclared};
+use super::undeclared::{IsPerson, Look, part_that_stays, undeclared};
 use super::value::{is_nothing, same};
 
 /// The body of the apply that makes the object what Git says. `live` is the object after [`before_apply`]'s patch, or `None`
@@ -86,7 +86,9 @@ impl Excluded<'_> {
     fn node(&mut self, node: &Node, value: Option<&Value>) {
         match &node.shape {
             Shape::Fields(fields) => {
-                fields.iter().for_each(|(name, node)| self.below(Step::Field(name.clone()), node, value));
+                for (name, node) in fields {
+                    self.below(Step::Field(name.clone()), node, value);
+                }
             }
             Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
@@ -162,28 +164,15 @@ fn keep_what_is_not_ours_to_reset(managed: &Managed, exclusions: &Exclusions, li
     exclusions.subtract_from(&mut going);
     each_owned(ours.fields, &mut Vec::new(), &mut |steps| {
         let path = Path::new(steps.to_vec());
+        let kept = path.find(live.object).and_then(|value| part_that_stays(exclusions, &path, value));
         let goes = going.iter().any(|place| place.path.covers(&path));
-        let Some(value) = kept_of(&path, exclusions, live).filter(|_| !goes && !others_own(live, &path)) else {
-            return;
-        };
         let declared = declaration.depth_of(steps);
         let down = |node, (at, step): (usize, &Step)| find_in_body(node, step, at < declared);
-        let said = steps.iter().enumerate().try_fold(&*body, down).is_some();
-        if !said {
+        let said = || steps.iter().enumerate().try_fold(&*body, down).is_some();
+        if let Some(value) = kept.filter(|_| !goes && !others_own(live, &path) && !said()) {
             put(body, steps, value, declared);
         }
     });
-}
-
-/// What of the live value of a leaf we own is not ours to reset: all of it, or the excluded parts of a map that others filled.
-fn kept_of(path: &Path, exclusions: &Exclusions, live: &State<'_>) -> Option<Value> {
-    let value = path.find(live.object)?;
-    if exclusions.cover(path) || is_left_alone(Kind::Leftover, path) {
-        return Some(value.clone());
-    }
-    let in_parts = value.is_object() && exclusions.reach_below(path);
-    let parts = in_parts.then(|| exclusions.adopt(path, &Value::Object(Map::new()), value));
-    parts.filter(|parts| !is_nothing(Some(parts)))
 }
 
 /// Does anybody but us own this very leaf?
@@ -215,7 +204,9 @@ fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) ->
     let mut taken = Value::Object(Map::new());
     for entry in entries.iter_mut().filter(|entry| Entry::read(entry).is_some_and(|entry| is_person(&entry))) {
         if let Some(fields) = entry.get_mut("fieldsV1") {
-            added.iter().for_each(|found| move_owned(fields, &mut taken, found.path.steps()));
+            for found in &added {
+                move_owned(fields, &mut taken, found.path.steps());
+            }
         }
     }
     if taken.as_object().is_none_or(Map::is_empty) {
@@ -322,22 +313,17 @@ fn take_out(node: &mut Value, steps: &[Step]) -> bool {
     let Some((first, rest)) = steps.split_first() else { return true };
     match (first, node) {
         (Step::Field(name), Value::Object(fields)) => {
-            if fields.get_mut(&**name).is_some_and(|below| take_out(below, rest)) {
-                fields.remove(&**name);
-                return fields.is_empty();
-            }
+            let emptied = fields.get_mut(&**name).is_some_and(|below| take_out(below, rest));
+            emptied && fields.remove(&**name).is_some() && fields.is_empty()
         }
         (step, Value::Array(elements)) => {
             let position = match step {
                 Step::Key(key) => key.position_as_written(elements),
                 other => other.position(elements),
             };
-            if let Some(position) = position.filter(|position| take_out(&mut elements[*position], rest)) {
-                elements.remove(position);
-                return elements.is_empty();
-            }
+            let emptied = position.filter(|position| take_out(&mut elements[*position], rest));
+            emptied.map(|position| elements.remove(position)).is_some() && elements.is_empty()
         }
-        _ => {}
+        _ => false,
     }
-    false
 }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
-use super::drift::{Change, introduced};
+use super::drift::{Change, failed_rules, introduced};
+use super::exclude::RuleError;
 use super::fields::Entry;
 use super::names::{FIELD_MANAGER, IGNORE, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
 use super::object::ObjectKey;
@@ -74,6 +75,8 @@ pub struct Judgement {
     pub why: Why,
     /// What the edit brings in that Git does not say; the reconciler would undo it.
     pub introduced: Vec<Deviation>,
+    /// Exclusion rules that failed on the object: it was judged without them.
+    pub failed: Vec<RuleError>,
 }
 
 /// What is to happen with an edit.
@@ -140,7 +143,9 @@ pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     if managed.sync.mode == Mode::Off {
         return Judgement::of(Verdict::Allow, Why::Off);
     }
-    Case { edit, class, managed, court }.judge()
+    let case = Case { edit, class, managed, court };
+    let judgement = case.judge();
+    Judgement { failed: case.failed_rules(&judgement), ..judgement }
 }
 
 /// An edit of an object Git does not declare. Two things are still ours: a namespace that holds managed objects, and marks
@@ -214,6 +219,13 @@ impl Case<'_> {
         }
     }
 
+    /// Only what is brought in could have been excluded.
+    fn failed_rules(&self, judgement: &Judgement) -> Vec<RuleError> {
+        let (Action::Create(state) | Action::Update(_, state, _) | Action::Scale(_, state, _) | Action::Delete(state)) =
+            &self.edit.action;
+        if judgement.introduced.is_empty() { Vec::new() } else { failed_rules(self.managed, state) }
+    }
+
     fn delete(&self, old: &State<'_>) -> Judgement {
         if is_terminating(old) {
             return Judgement::of(Verdict::Allow, Why::Terminating);
@@ -239,7 +251,7 @@ impl Case<'_> {
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
         match self.emergency(None, new) {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
-            Err(why) => Judgement { verdict: Verdict::Deny, why, introduced: found },
+            Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
         }
     }
 
@@ -249,7 +261,7 @@ impl Case<'_> {
         let tampering = guarded.then(|| self.tampering(old, new, &introduced)).flatten();
         match tampering.map_or_else(|| self.emergency(Some(old), new), Err) {
             Ok(emergency) => self.weigh(introduced, emergency, Why::Drift),
-            Err(why) => Judgement { verdict: Verdict::Deny, why, introduced },
+            Err(why) => Judgement { introduced, ..Judgement::of(Verdict::Deny, why) },
         }
     }
 
@@ -319,7 +331,7 @@ impl Case<'_> {
             _ if self.managed.sync.suspended_at(self.edit.now).is_some() => (Verdict::Mark, Why::Suspended),
             _ => (self.by_mode(&introduced), offence),
         };
-        Judgement { verdict, why, introduced }
+        Judgement { introduced, ..Judgement::of(verdict, why) }
     }
 
     fn by_mode(&self, introduced: &[Deviation]) -> Verdict {
@@ -339,7 +351,7 @@ impl Case<'_> {
 
 impl Judgement {
     fn of(verdict: Verdict, why: Why) -> Self {
-        Self { verdict, why, introduced: Vec::new() }
+        Self { verdict, why, introduced: Vec::new(), failed: Vec::new() }
     }
 }
 

@@ -119,8 +119,10 @@ impl Path {
         let mut node = object;
         for step in &self.0 {
             match step {
-                Step::Field(name) => pointer.push_str(&format!("/{}", name.replace('~', "~0").replace('/', "~1"))),
-                Step::Key(_) | Step::Value(_) => pointer.push_str(&format!("/{}", step.position(node.as_array()?)?)),
+                Step::Field(name) => pointer.extend(["/", &name.replace('~', "~0").replace('/', "~1")]),
+                Step::Key(_) | Step::Value(_) => {
+                    pointer.extend(["/", &step.position(node.as_array()?)?.to_string()]);
+                }
             }
             node = step.find(node)?;
         }

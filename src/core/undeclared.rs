@@ -35,19 +35,17 @@ pub struct Look<'a> {
 /// Kinds `Added` and `Leftover` only; each path is the highest such place, and none lies below another.
 pub fn undeclared(declaration: &Declaration, state: &State<'_>, look: &Look<'_>) -> Vec<Deviation> {
     let entries: Vec<_> = state.owners().filter(|entry| entry.subresource != "status").collect();
+    let everyone: Vec<_> = entries.iter().map(|entry| entry.fields).collect();
     let (ours, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_ours);
     let (people, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| (look.is_person)(entry));
     let others: Vec<_> = others.iter().filter(|entry| !is_our_update(entry)).map(|entry| entry.fields).collect();
     let mut found = Vec::new();
     for (kind, owners) in [(Kind::Added, people), (Kind::Leftover, ours)] {
         for entry in owners {
-            let mut search = Search { kind, exclusions: look.exclusions, path: Vec::new(), found: &mut found };
             let known = Known { before: look.before, default: declaration.pristine.as_deref() };
-            search.sections(
-                declaration,
-                &Place { owned: entry.fields, others: &others, live: state.object, known },
-                look,
-            );
+            let object = Place { owned: entry.fields, others: &others, live: state.object, known };
+            Search { kind, look, everyone: &everyone, path: Vec::new(), found: &mut found }
+                .sections(declaration, &object);
         }
     }
     found
@@ -131,7 +129,8 @@ impl<'a> Known<'a> {
 
 struct Search<'s> {
     kind: Kind,
-    exclusions: &'s Exclusions,
+    look: &'s Look<'s>,
+    everyone: &'s [Fields<'s>],
     path: Vec<Step>,
     found: &'s mut Vec<Deviation>,
 }
@@ -139,10 +138,10 @@ struct Search<'s> {
 // === impl Search ===
 
 impl Search<'_> {
-    fn sections(&mut self, declaration: &Declaration, object: &Place<'_>, look: &Look<'_>) {
+    fn sections(&mut self, declaration: &Declaration, object: &Place<'_>) {
         for (step, below) in object.owned.children() {
             let Step::Field(name) = &step else { continue };
-            if look.scope.contains(name) && is_content(name) {
+            if self.look.scope.contains(name) && is_content(name) {
                 let declared = declaration.sections.iter().find(|(section, _)| section == name).map(|(_, node)| node);
                 self.down(step, declared, below, object);
             }
@@ -189,18 +188,28 @@ impl Search<'_> {
         }
     }
 
-    /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole. (What differs in a leaf
-    /// that is still *ours* is not ours: an empty map of an earlier commit, and others filled it.)
+    /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole.
     fn has_to_be_split(&self, place: &Place<'_>) -> bool {
         let path = Path::new(self.path.clone());
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
-        let has_parts = (place.live.is_object() || place.live.is_array()) && !is_nothing(Some(place.live));
-        let stays_below = has_parts && (self.exclusions.reach_below(&path) || leaves_alone_below(&path));
-        let partly_known = match place.owned.is_leaf() {
-            true => self.kind == Kind::Leftover && place.known.before.is_some(),
-            false => place.known.values().next().is_some(),
+        let partly_known = if place.owned.is_leaf() {
+            place.known.before.is_some() && (self.kind == Kind::Leftover || self.is_open(&path))
+        } else {
+            place.known.values().next().is_some()
         };
-        partly_known || (stays_below && !is_element)
+        partly_known || (!is_element && self.stays_below(&path, place.live))
+    }
+
+    fn stays_below(&self, path: &Path, live: &Value) -> bool {
+        let exclusions = self.look.exclusions;
+        !exclusions.cover(path) && part_that_stays(exclusions, path, live).is_some()
+    }
+
+    /// Somebody owns a part of it, so who owns it as a leaf wrote an empty one, and what differs is not theirs. (What is still
+    /// *ours* nobody changed at all: they would have taken it.)
+    fn is_open(&self, path: &Path) -> bool {
+        let inside = |fields: &Fields<'_>| fields.at(path).is_some_and(|fields| fields.children().next().is_some());
+        self.everyone.iter().any(inside)
     }
 
     fn report(&mut self, live: &Value) {
@@ -245,6 +254,32 @@ pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
 /// it counted.
 fn exempts_itself(path: &Path) -> bool {
     *path == Path::of_fields(&["metadata", "annotations", IGNORE])
+}
+
+/// What of an undeclared value stays, whatever happens to the rest: what rules exclude, and what is left alone. List
+/// elements stay or go as a whole.
+pub fn part_that_stays(exclusions: &Exclusions, path: &Path, live: &Value) -> Option<Value> {
+    if exclusions.cover(path) || is_left_alone(Kind::Leftover, path) {
+        return Some(live.clone());
+    }
+    if !exclusions.reach_below(path) && !leaves_alone_below(path) {
+        return None;
+    }
+    match live {
+        Value::Object(fields) => {
+            let part = |(name, value): (&String, &Value)| {
+                let below = Path::new([path.steps(), &[Step::Field(name.as_str().into())]].concat());
+                Some((name.clone(), part_that_stays(exclusions, &below, value)?))
+            };
+            let parts: serde_json::Map<_, _> = fields.iter().filter_map(part).collect();
+            (!parts.is_empty()).then_some(Value::Object(parts))
+        }
+        Value::Array(elements) => {
+            let parts: Vec<_> = elements.iter().filter(|element| exclusions.cover_element(path, element)).collect();
+            (!parts.is_empty()).then(|| parts.into_iter().cloned().collect())
+        }
+        _ => None,
+    }
 }
 
 /// `rollout restart` makes the annotations it writes into, if there are none: they are not reported as a whole.

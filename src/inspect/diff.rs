@@ -86,12 +86,18 @@ impl Comparison<'_> {
         self.report.syncs.push(chosen.name.clone());
         let plan = match &chosen.plan {
             Ok(plan) => plan,
-            Err(faults) => return Ok(self.trouble(&chosen.name, faults.clone())),
+            Err(faults) => {
+                self.trouble(&chosen.name, faults.clone());
+                return Ok(());
+            }
         };
         progress(&format!("{}: reading {}", chosen.name, self.asking.source(plan)));
         match read(&chosen.name, plan, target, cache, cluster.kinds().await).await {
             Ok(said) => self.said(chosen, plan, said).await,
-            Err(Error::Git { source, .. }) => Ok(self.trouble(&chosen.name, chain(&source))),
+            Err(Error::Git { source, .. }) => {
+                self.trouble(&chosen.name, chain(&source));
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -149,13 +155,11 @@ impl Comparison<'_> {
     }
 
     fn declared(&self, manifest: &Manifest, Declared { managed, live, .. }: &Declared) -> Option<Finding> {
-        match live {
-            Some(live) => self.judging.managed(managed, live),
-            None => {
-                let excluded = managed.exclusions.covering(&Path::default());
-                Some(self.judging.missing(&managed.sync, manifest, excluded))
-            }
+        if let Some(live) = live {
+            return self.judging.managed(managed, live);
         }
+        let excluded = managed.exclusions.covering(&Path::default());
+        Some(self.judging.missing(&managed.sync, manifest, excluded))
     }
 
     async fn undeclared(&mut self, manifest: &Manifest, why: Undeclared, sync: &Sync) -> Result<(), Error> {
@@ -181,16 +185,13 @@ impl Comparison<'_> {
     fn unclaimed(&mut self, sync: &str, manifests: Vec<Manifest>) -> Vec<Manifest> {
         let mut unclaimed = Vec::new();
         for manifest in manifests {
-            match self.claimed.get(&manifest.key) {
-                Some(other) => {
-                    let reason = format!("{} is declared by GitSync {other} already; remove it from one", manifest.key);
-                    self.report.problems.push(Trouble::of(sync, problem(&manifest, reason)));
-                }
-                None => {
-                    self.claimed.insert(manifest.key.clone(), sync.to_owned());
-                    unclaimed.push(manifest);
-                }
+            if let Some(other) = self.claimed.get(&manifest.key) {
+                let reason = format!("{} is declared by GitSync {other} already; remove it from one", manifest.key);
+                self.report.problems.push(Trouble::of(sync, problem(&manifest, reason)));
+                continue;
             }
+            self.claimed.insert(manifest.key.clone(), sync.to_owned());
+            unclaimed.push(manifest);
         }
         unclaimed
     }

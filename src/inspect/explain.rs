@@ -60,11 +60,10 @@ impl Explaining<'_> {
             }
         }
         let Some(live) = live else {
-            let hint = match kind.namespaced {
-                true => "; name another namespace with -n if it is not this one",
-                false => "",
-            };
-            return Err(Error::NoSuchObject { object: key.to_string(), hint: hint.to_owned() });
+            let elsewhere = "; name another namespace with -n if it is not this one";
+            let hints =
+                notes.iter().map(|note| format!("; {note}")).chain(kind.namespaced.then(|| elsewhere.to_owned()));
+            return Err(Error::NoSuchObject { object: key.to_string(), hint: hints.collect() });
         };
         let prune = |sync: &str| {
             let plan = syncs.iter().find(|known| known.name == sync).and_then(|known| known.plan.as_ref().ok());

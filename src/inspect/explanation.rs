@@ -179,11 +179,17 @@ impl Case<'_> {
         paths.into_iter().map(|path| self.field(path, None, deviations, mask)).collect()
     }
 
-    fn field(&self, path: Path, git: Option<(u32, Value)>, deviations: &[Deviation], mask: &mut Mask<'_>) -> Field {
+    fn field(
+        &self,
+        path: Path,
+        declared: Option<(u32, Value)>,
+        deviations: &[Deviation],
+        mask: &mut Mask<'_>,
+    ) -> Field {
         let deviation = deviations.iter().find(|deviation| deviation.path.covers(&path));
         let deviates = deviation.is_some();
         let live = self.live.and_then(|live| path.find(live));
-        let (line, git) = git.map_or((None, None), |(line, git)| (Some(line), Some(git)));
+        let (at, git) = declared.unzip();
         let exclusions = self.exclusions();
         let excluded = deviation.and_then(|deviation| exclusions.excusing(deviation));
         let excluded = excluded.or_else(|| exclusions.covering(&path)).map(str::to_owned);
@@ -197,7 +203,7 @@ impl Case<'_> {
             },
             git: git.map(|git| mask.value(&path, &git)),
             live: live.map(|live| mask.value(&path, live)),
-            line,
+            line: at,
             owners: self.live.map(|live| owners(live, &path, |_| true)).unwrap_or_default(),
             excluded,
             path,

@@ -25,7 +25,9 @@ pub fn unified(finding: &Finding) -> String {
     let mut text = heading(finding);
     let _ = writeln!(text, "{}", paint(GIT, "--- git"));
     let _ = writeln!(text, "{}", paint(CLUSTER, "+++ cluster"));
-    drift.into_iter().for_each(|difference| hunk(&mut text, difference));
+    for difference in drift {
+        hunk(&mut text, difference);
+    }
     text
 }
 
@@ -58,11 +60,11 @@ fn hunk(text: &mut String, difference: &Difference) {
             let _ = writeln!(text, "{}", paint(PLACE, "@@ … @@"));
         }
         for change in group.iter().flat_map(|operation| diff.iter_changes(operation)) {
-            let line = change.value().trim_end_matches('\n');
+            let content = change.value().trim_end_matches('\n');
             let _ = match change.tag() {
-                ChangeTag::Delete => writeln!(text, "{}", paint(GIT, format_args!("-{line}"))),
-                ChangeTag::Insert => writeln!(text, "{}", paint(CLUSTER, format_args!("+{line}"))),
-                ChangeTag::Equal => writeln!(text, " {line}"),
+                ChangeTag::Delete => writeln!(text, "{}", paint(GIT, format_args!("-{content}"))),
+                ChangeTag::Insert => writeln!(text, "{}", paint(CLUSTER, format_args!("+{content}"))),
+                ChangeTag::Equal => writeln!(text, " {content}"),
             };
         }
     }

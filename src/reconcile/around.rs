@@ -46,7 +46,7 @@ pub async fn follow(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
         match context.cluster.kind(api_version, kind).await {
             Ok(served) => kinds.extend(served),
             Err(error) => {
-                tracing::warn!(%error, kind, "cannot tell whether it is served; its autoscalers are not seen")
+                tracing::warn!(%error, kind, "cannot tell whether it is served; its autoscalers are not seen");
             }
         }
     }

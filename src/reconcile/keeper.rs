@@ -159,7 +159,7 @@ impl Keeper {
         let resume = resume.map(|suspend| now + until(suspend.until, wall));
         let poll = self.reading.is_none().then_some(self.next_poll);
         let retry = self.retry.filter(|_| self.reading.is_none());
-        due.chain(resume).chain(poll).chain(retry).min().unwrap_or_else(|| now + std::time::Duration::from_secs(3600))
+        due.chain(resume).chain(poll).chain(retry).min().unwrap_or_else(|| now + std::time::Duration::from_hours(1))
     }
 
     async fn tick(&mut self) {
@@ -198,7 +198,7 @@ impl Keeper {
     /// Starts a look at Git beside the loop.
     fn poll(&mut self) {
         let Some(plan) = &self.plan else {
-            self.next_poll = Instant::now() + std::time::Duration::from_secs(3600);
+            self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
             return;
         };
         self.next_poll = Instant::now() + plan.source.interval;

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::declare::{Declared, Declaring, Undeclared, fingerprint, problem};
 use super::entry::Entry;
 use super::keeper::Keeper;
-use super::plan::{Stage, is_tracked_by, stage};
-use super::prune::Stray;
+use super::plan::{Stage, is_tracked_by, is_within_limit, stage};
+use super::prune::{Stray, too_many};
 use crate::api::meaning::SyncPlan;
 use crate::cluster::events::Note;
 use crate::cluster::objects::Write;
@@ -94,8 +94,10 @@ impl Keeper {
         if self.synced.as_deref() == Some(revision) {
             understood.entries.values_mut().for_each(|entry| entry.pending = false);
         }
-        self.adopt(revision, understood.entries, problems);
         self.failure = None;
+        if let Some(accident) = self.adopt(revision, understood.entries, problems) {
+            self.fail("PruneLimit", accident);
+        }
         self.write(understood.live).await;
         self.prune().await;
         if self.failure.is_none() && self.problems.is_empty() && !self.is_paused() {
@@ -163,7 +165,8 @@ impl Keeper {
             match self.entries.get(&manifest.key).filter(|entry| entry.fingerprint == fingerprint) {
                 Some(entry) => {
                     let managed = declaring.again(manifest, &entry.managed, &entry.kind);
-                    understood.keep(entry.renewed(managed), again.then_some(live));
+                    let entry = entry.renewed(managed);
+                    if again { understood.look_at(entry, live) } else { understood.keep(entry) }
                 }
                 None => asked.push(declaring.declare(manifest, live)),
             }
@@ -212,9 +215,14 @@ impl Keeper {
     }
 
     /// Takes over what a commit declares. What left Git becomes a stray; while parts of the commit could not be read, nothing
-    /// has left it, and what those parts declared before still holds.
-    fn adopt(&mut self, revision: &str, entries: HashMap<ObjectKey, Entry>, problems: Vec<Problem>) {
-        let complete = problems.is_empty();
+    /// has left it, and what those parts declared before still holds. So it does when so much left at once that it looks like an
+    /// accident: what is withheld from pruning keeps its guard, too. Says so then.
+    fn adopt(&mut self, revision: &str, entries: HashMap<ObjectKey, Entry>, problems: Vec<Problem>) -> Option<String> {
+        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key)).count();
+        let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
+        let accident = prunes && problems.is_empty() && !is_within_limit(leaving, entries.len());
+        let accident = accident.then(|| too_many(leaving, entries.len()));
+        let complete = problems.is_empty() && accident.is_none();
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
             if self.entries.contains_key(&key) {
                 continue;
@@ -236,6 +244,7 @@ impl Keeper {
         self.take_surroundings();
         self.observed = Some(revision.to_owned());
         self.problems = problems;
+        accident
     }
 
     /// Writes what differs, stage by stage.
@@ -267,19 +276,21 @@ impl Keeper {
 // === impl Understood ===
 
 impl Understood {
-    fn keep(&mut self, entry: Entry, look_at: Option<Option<Value>>) {
-        let key = entry.managed.manifest.key.clone();
-        if let Some(live) = look_at {
-            self.live.insert(key.clone(), live);
-        }
-        self.entries.insert(key, entry);
+    fn keep(&mut self, entry: Entry) {
+        self.entries.insert(entry.managed.manifest.key.clone(), entry);
+    }
+
+    /// An entry that is to be looked at, and the object as it is.
+    fn look_at(&mut self, entry: Entry, live: Option<Value>) {
+        self.live.insert(entry.managed.manifest.key.clone(), live);
+        self.keep(entry);
     }
 
     fn hear(&mut self, answer: Result<Declared, Undeclared>) {
         match answer {
             Ok(Declared { managed, kind, live }) => {
                 let fingerprint = fingerprint(&managed.manifest);
-                self.keep(Entry::new(Arc::new(managed), kind, fingerprint), Some(live));
+                self.look_at(Entry::new(Arc::new(managed), kind, fingerprint), live);
             }
             Err(Undeclared::Premature(problem)) => self.premature.push(problem),
             Err(Undeclared::Invalid(problem) | Undeclared::Refused(problem)) => self.invalid.push(problem),

@@ -36,8 +36,8 @@ impl Keeper {
     pub(super) async fn see_stray(&mut self, key: ObjectKey, object: &Value) {
         let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
         let Ok(Some(kind)) = self.context.cluster.kind(text("apiVersion"), text("kind")).await else { return };
-        if !self.strays.contains_key(&key) {
-            self.strays.insert(key, Stray { kind, kept: None });
+        if let std::collections::hash_map::Entry::Vacant(e) = self.strays.entry(key) {
+            e.insert(Stray { kind, kept: None });
             self.prune().await;
         }
     }
@@ -100,10 +100,11 @@ impl Keeper {
     }
 }
 
-fn too_many(doomed: usize, declared: usize) -> String {
+/// What is said when more left Git at once than may be deleted.
+pub fn too_many(doomed: usize, declared: usize) -> String {
     let all = doomed + declared;
     format!(
-        "{doomed} of {all} objects left Git at once, which looks like an accident; nothing was deleted. Remove them in smaller \
-         steps, or delete them by hand"
+        "{doomed} of {all} objects left Git at once, which looks like an accident; nothing was deleted. Put them back, or \
+         remove them in smaller steps"
     )
 }

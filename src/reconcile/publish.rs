@@ -79,7 +79,10 @@ impl Publisher {
     /// This is what `sync` declares now.
     pub fn declare(&self, sync: &str, managed: Vec<Arc<Managed>>) {
         self.update(|state| {
-            state.declared.insert(sync.to_owned(), managed);
+            // Inside the lock: what surrounds the objects changes only in here.
+            let around = self.around.borrow().clone();
+            let renewed = |managed: Arc<Managed>| managed.within(&around).map_or(managed, Arc::new);
+            state.declared.insert(sync.to_owned(), managed.into_iter().map(renewed).collect());
             state.settle(sync);
         });
     }
@@ -118,18 +121,17 @@ impl Publisher {
             return;
         }
         let around = state.surroundings();
-        state.resolve(&around);
+        let is_new = **self.around.borrow() != around;
+        if is_new {
+            state.resolve(&around);
+        }
         if state.awaited.as_ref().is_some_and(BTreeSet::is_empty) {
             let snapshot = Snapshot::new(state.declared.values().flatten().cloned());
             self.sender.send_replace(Some(Arc::new(snapshot)));
         }
-        self.around.send_if_modified(|known| {
-            let is_new = **known != around;
-            if is_new {
-                *known = Arc::new(around);
-            }
-            is_new
-        });
+        if is_new {
+            self.around.send_replace(Arc::new(around));
+        }
     }
 }
 

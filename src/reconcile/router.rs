@@ -103,7 +103,11 @@ impl Router {
             // Of what nobody declares, only the keeper that waits to prune it knows whose it was.
             Sight::Gone(key) => match self.keeper_of(&key, None) {
                 Some(name) => self.send(&name, Input::Gone(key)),
-                None => self.keepers.keys().for_each(|name| self.send(name, Input::Gone(key.clone()))),
+                None => {
+                    for name in self.keepers.keys() {
+                        self.send(name, Input::Gone(key.clone()));
+                    }
+                }
             },
             Sight::Everything(kind, keys) => {
                 let keys = Arc::new(keys);

@@ -122,7 +122,7 @@ impl Keeper {
             futures::stream::iter(jobs.into_iter().map(write)).buffer_unordered(CONCURRENCY).collect().await
         };
         for (end, job) in ends {
-            self.conclude(job, end);
+            self.conclude(&job, end);
         }
     }
 
@@ -164,7 +164,7 @@ impl Keeper {
         match failed.as_slice() {
             [] => self.answer(job, response),
             failed => {
-                self.leave_undecided(job, failed);
+                self.leave_undecided(&job, failed);
                 None
             }
         }
@@ -200,7 +200,7 @@ impl Keeper {
 
     /// A rule failed, so nobody knows which of this is drift. Healing might undo what the rule was written to protect; saying
     /// nothing might hide drift. It is said loudly, and left.
-    fn leave_undecided(&mut self, job: Job, failed: &[RuleError]) {
+    fn leave_undecided(&mut self, job: &Job, failed: &[RuleError]) {
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
         entry.judged = job.live.as_ref().map_or(entry.judged, version);
         let known = entry.drifted.as_ref().is_some_and(|known| known.undecided);
@@ -209,7 +209,7 @@ impl Keeper {
             self.context.metrics.rule_errors.inc();
             tracing::error!(sync = self.name, object = %job.key, why, "an exclusion rule failed; the object is not healed");
         }
-        self.leave(&job, format!("RuleError: {why}"));
+        self.leave(job, format!("RuleError: {why}"));
         if let Some(drifted) = self.entries.get_mut(&job.key).and_then(|entry| entry.drifted.as_mut()) {
             drifted.undecided = true;
         }
@@ -239,7 +239,7 @@ impl Keeper {
         end
     }
 
-    fn conclude(&mut self, job: Job, end: Result<End, Error>) {
+    fn conclude(&mut self, job: &Job, end: Result<End, Error>) {
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
         let because_of_commit = entry.pending;
         match end {
@@ -248,7 +248,7 @@ impl Keeper {
                 entry.glass = None;
                 entry.pending = false;
                 let known = entry.drifted.take();
-                self.praise(&job, known, because_of_commit);
+                self.praise(job, known.as_ref(), because_of_commit);
             }
             Ok(End::Undone(answer, left)) => {
                 entry.judged = version(&answer);
@@ -256,7 +256,7 @@ impl Keeper {
             }
             Ok(End::Terminating) => {}
             Err(error) => {
-                self.failed(&job, &error);
+                self.failed(job, &error);
                 if because_of_commit {
                     self.fail("ApplyFailed", error.to_string());
                 }
@@ -289,13 +289,13 @@ impl Keeper {
     }
 
     /// Records what was written: because of a commit, or to undo drift.
-    fn praise(&self, job: &Job, known: Option<Drifted>, because_of_commit: bool) {
+    fn praise(&self, job: &Job, known: Option<&Drifted>, because_of_commit: bool) {
         let Some(entry) = self.entries.get(&job.key) else { return };
         self.closed(job);
         if because_of_commit {
             self.context.applied(&entry.managed, &job.deviations);
         } else if !job.deviations.is_empty() {
-            let since = known.as_ref().map_or(job.since, |known| known.since.min(job.since));
+            let since = known.map_or(job.since, |known| known.since.min(job.since));
             let took = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
             if known.is_none() {
                 self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());

@@ -379,21 +379,8 @@ pub fn rule() -> impl Strategy<Value = Rule> {
             "/*",
         ][..],
     );
-    let field_path = prop::sample::select(
-        &[".spec.keyed[name=x]", ".spec.keyed[*].a", ".spec.ports[containerPort=53].label", ".spec.set[=x]", ".data.a"]
-            [..],
-    );
-    let jq = prop::sample::select(
-        &[
-            ".spec.keyed[]? | select(.name == \"x\") | .a",
-            ".. | objects | select(has(\"limit\")) | .limit",
-            ".spec.ports[]? | select(.protocol == \"UDP\")",
-            ".spec.atomic[0]?",
-            ".data",
-        ][..],
-    );
     let manager = prop::sample::select(&["operator", "kubectl*"][..]);
-    (vec(pointer, 0..3), vec(field_path, 0..2), vec(jq, 0..2), vec(manager, 0..2)).prop_map(|said| {
+    (vec(pointer, 0..3), vec(field_path(), 0..2), vec(jq(), 0..2), vec(manager, 0..2)).prop_map(|said| {
         let (pointers, paths, jq, managers) = said;
         Rule {
             objects: Selector { kind: Some("Thing".to_owned()), ..Selector::default() },
@@ -404,4 +391,23 @@ pub fn rule() -> impl Strategy<Value = Rule> {
             ..Rule::default()
         }
     })
+}
+
+fn field_path() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[".spec.keyed[name=x]", ".spec.keyed[*].a", ".spec.ports[containerPort=53].label", ".spec.set[=x]", ".data.a"]
+            [..],
+    )
+}
+
+fn jq() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[
+            ".spec.keyed[]? | select(.name == \"x\") | .a",
+            ".. | objects | select(has(\"limit\")) | .limit",
+            ".spec.ports[]? | select(.protocol == \"UDP\")",
+            ".spec.atomic[0]?",
+            ".data",
+        ][..],
+    )
 }

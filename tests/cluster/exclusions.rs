@@ -118,8 +118,11 @@ async fn ignored_replicas_stay_when_a_commit_changes_something_else() -> Result<
 
 async fn replicas_that_git_stops_declaring_stay() -> Result<()> {
     let place = Place::new("undeclared-replicas", &[("web.yaml", &WEB.replace("replicas: 3", "replicas: 4"))]).await?;
-    let without: String =
-        WEB.lines().filter(|line| !line.contains("replicas")).map(|line| format!("{line}\n")).collect();
+    let without = WEB.replace(
+        "  replicas: 3
+",
+        "",
+    );
     place.commits(&[("web.yaml", &without)]).await?;
     place.is("Deployment/web", REPLICAS, json!(4)).await?;
     place.rests("Deployment/web").await?;

@@ -1,6 +1,6 @@
 //! Our own kinds: what cannot run is refused when it is written, by the schema or by the reader that would run it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ async fn git_sync(changes: &[(&str, Value)]) -> Result<Value> {
     let mut sync = world.git_sync("own", "own", "own")?;
     for (at, value) in changes {
         let (parent, name) = at.rsplit_once('/').unwrap_or_default();
-        sync["spec"].pointer_mut(parent).map(|parent| parent[name] = value.clone());
+        sync["spec"].pointer_mut(parent).context("its parent is there")?[name] = value.clone();
     }
     Ok(sync)
 }

@@ -22,7 +22,7 @@ pub struct Place<'s> {
 /// Its `GitSync` goes with it: a hundred that nobody looks at any more would still ask the Git server every second.
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let Ok(syncs) = self.api("holdfast.dev/v1alpha1", "GitSync", HOLDFAST_NAMESPACE) else { return };
+        let syncs = self.api("holdfast.dev/v1alpha1", "GitSync", HOLDFAST_NAMESPACE);
         let name = std::mem::take(&mut self.name);
         // Whoever is not there any more cannot be told that it failed.
         tokio::spawn(async move { syncs.delete(&name, &DeleteParams::default()).await.ok() });
@@ -106,7 +106,7 @@ impl<'s> Place<'s> {
 
     /// The `GitSync` as it is.
     pub async fn git_sync(&self) -> Result<Value> {
-        let sync = self.api("holdfast.dev/v1alpha1", "GitSync", HOLDFAST_NAMESPACE)?.get(&self.name).await?;
+        let sync = self.api("holdfast.dev/v1alpha1", "GitSync", HOLDFAST_NAMESPACE).get(&self.name).await?;
         Ok(serde_json::to_value(sync)?)
     }
 
@@ -219,7 +219,7 @@ impl<'s> Place<'s> {
     /// The object (`Deployment/web`) as it is; `Null` if there is none.
     pub async fn live(&self, object: &str) -> Result<Value> {
         let (kind, name) = object.split_once('/').context("objects are written Kind/name")?;
-        let found = self.api(version_of(kind)?, kind, &self.name)?.get_opt(name).await?;
+        let found = self.api(version_of(kind)?, kind, &self.name).get_opt(name).await?;
         let Some(found) = found else { return Ok(Value::Null) };
         Ok(serde_json::to_value(found)?)
     }
@@ -274,15 +274,15 @@ impl<'s> Place<'s> {
         .await
     }
 
-    fn api(&self, api_version: &str, kind: &str, namespace: &str) -> Result<Api<DynamicObject>> {
+    fn api(&self, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Ok(match kind {
+        match kind {
             "Namespace" | "ClusterRole" | "CustomResourceDefinition" => {
                 Api::all_with(self.stage.client.clone(), &resource)
             }
             _ => Api::namespaced_with(self.stage.client.clone(), namespace, &resource),
-        })
+        }
     }
 }
 

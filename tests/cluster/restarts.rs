@@ -77,7 +77,7 @@ async fn a_restart_without_drift_writes_nothing_and_asks_nothing() -> Result<()>
         writes(&stage, asked)?.into_iter().filter(|request| request["objectRef"]["namespace"] == "undrifted").collect();
     ensure!(ours.is_empty(), "it wrote, or asked as a dry run: {ours:#?}");
     let dry_runs = stage.metric(r#"holdfast_api_calls_total{verb="dry-run"}"#).await?;
-    ensure!(dry_runs == 0.0, "it asked {dry_runs} times what something means");
+    ensure!(dry_runs == 0, "it asked {dry_runs} times what something means");
     Ok(())
 }
 
@@ -154,14 +154,14 @@ async fn a_quiet_cluster_is_asked_nothing() -> Result<()> {
     let syncs = stage.metric(r#"holdfast_syncs{ready="true"}"#).await?;
     settled(&stage, &fetched, syncs).await?;
     let (before, start) = (stage.api_calls().await?, fetched().await?);
-    after_fetches(&fetched, start + 2.0 * syncs).await?;
+    after_fetches(&fetched, start + 2 * syncs).await?;
     let after = stage.api_calls().await?;
     ensure!(before == after, "it asked: {before:#?} became {after:#?}");
     Ok(())
 }
 
 /// Pods of new Deployments and statuses of the last commit come to rest within a look or two at Git.
-async fn settled<F: Future<Output = Result<f64>>>(stage: &Stage, fetched: &impl Fn() -> F, syncs: f64) -> Result<()> {
+async fn settled<F: Future<Output = Result<u64>>>(stage: &Stage, fetched: &impl Fn() -> F, syncs: u64) -> Result<()> {
     wait_until("it comes to rest", PATIENCE, || async {
         let (before, start) = (stage.api_calls().await?, fetched().await?);
         after_fetches(fetched, start + syncs).await?;
@@ -172,7 +172,7 @@ async fn settled<F: Future<Output = Result<f64>>>(stage: &Stage, fetched: &impl 
 }
 
 /// Git is asked in a rhythm: a clock that needs no sleeping.
-async fn after_fetches<F: Future<Output = Result<f64>>>(fetched: &impl Fn() -> F, count: f64) -> Result<()> {
+async fn after_fetches<F: Future<Output = Result<u64>>>(fetched: &impl Fn() -> F, count: u64) -> Result<()> {
     wait_until("Git was looked at again", Duration::from_secs(30), || async {
         let now = fetched().await?;
         ensure!(now >= count, "{now} times, not {count}");

@@ -16,7 +16,7 @@ use crate::who::{AUTOMATION, LISTED};
 use crate::world::{Options, Person, World, wait_until};
 
 /// Long enough for a machine with other things to do; a condition that holds ends the wait at once.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One runtime for all tests, so that they can share a client.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime starts"));
@@ -125,7 +125,7 @@ impl Stage {
     }
 
     /// The value of a metric, all of whose labels are written in `series`.
-    pub async fn metric(&self, series: &str) -> Result<f64> {
+    pub async fn metric(&self, series: &str) -> Result<u64> {
         let page = self.metrics().await?;
         let line = page.lines().find_map(|line| line.strip_prefix(series)).with_context(|| format!("no {series}"))?;
         line.trim().parse().with_context(|| format!("{series} is {line}"))

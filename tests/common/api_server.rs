@@ -52,7 +52,7 @@ pub fn apply(live: Option<&Value>, config: &Value, manager: &str) -> Value {
         }
     }
     defaulted(live, &mut object, &mut owners, &Writer::new(manager, "Update", ""));
-    finish(live, object, &owners)
+    finish(live, &object, &owners)
 }
 
 /// An update (or patch, or edit) of `live` to `wanted` by `manager`, perhaps through a subresource. Ownership that `wanted`
@@ -67,12 +67,12 @@ pub fn update(live: &Value, wanted: &Value, manager: &str, subresource: &str) ->
     }
     owners.entry(writer.clone()).or_default().extend(changes.made);
     defaulted(live, &mut object, &mut owners, &writer);
-    finish(live, object, &owners)
+    finish(live, &object, &owners)
 }
 
 /// What a webhook writes into an object after ownership was settled: owned by nobody.
 pub fn inject(live: &Value, added: &Value) -> Value {
-    finish(live, merge("", added, live), &owners(live))
+    finish(live, &merge("", added, live), &owners(live))
 }
 
 /// Every leaf of an object by its place: what an edit or a heal may change. Empty maps are leaves, empty lists and nulls are
@@ -181,7 +181,9 @@ fn each_place(name: &str, value: &Value, at: &mut Place, found: &mut Places) {
             }
         }
         (Merge::Set, Value::Array(members)) if !members.is_empty() => {
-            members.iter().for_each(|member| below(format!("v:{member}"), "", member));
+            for member in members {
+                below(format!("v:{member}"), "", member);
+            }
         }
         _ => {
             found.insert(at.clone(), Some(value.clone()));
@@ -229,7 +231,7 @@ fn is_key_of_kept_element(place: &[Spelled], owners: &BTreeMap<Writer, Owned>) -
     };
     let is_key =
         key.starts_with("k:") && field.strip_prefix("f:").is_some_and(|field| key.contains(&format!("\"{field}\":")));
-    let element = [element, &[key.clone()]].concat();
+    let element = [element, std::slice::from_ref(key)].concat();
     is_key && owners.values().flatten().any(|owned| owned.starts_with(&element))
 }
 
@@ -300,20 +302,15 @@ fn remove(node: &mut Value, place: &[Spelled]) -> bool {
     let Some((step, rest)) = place.split_first() else { return true };
     match (step.strip_prefix("f:"), node) {
         (Some(name), Value::Object(fields)) => {
-            if fields.get_mut(name).is_some_and(|below| remove(below, rest)) {
-                fields.remove(name);
-                return fields.is_empty();
-            }
+            let emptied = fields.get_mut(name).is_some_and(|below| remove(below, rest));
+            emptied && fields.remove(name).is_some() && fields.is_empty()
         }
         (None, Value::Array(elements)) => {
-            if let Some(at) = position(elements, step).filter(|at| remove(&mut elements[*at], rest)) {
-                elements.remove(at);
-                return elements.is_empty();
-            }
+            let emptied = position(elements, step).filter(|at| remove(&mut elements[*at], rest));
+            emptied.map(|at| elements.remove(at)).is_some() && elements.is_empty()
         }
-        _ => {}
+        _ => false,
     }
-    false
 }
 
 /// Fills in defaults, which are booked on the writer if they were not there before.
@@ -330,9 +327,9 @@ fn defaulted(live: &Value, object: &mut Value, owners: &mut BTreeMap<Writer, Own
         parent.insert((*last).to_owned(), json!(value));
         let spelled: Place = place.iter().map(|name| format!("f:{name}")).collect();
         if value_at(live, &spelled) != Some(json!(value)) {
-            owners.values_mut().for_each(|owned| {
+            for owned in owners.values_mut() {
                 owned.remove(&spelled);
-            });
+            }
             owners.entry(writer.clone()).or_default().insert(spelled);
         }
     }
@@ -408,8 +405,8 @@ fn drop_leaf_dots(node: &mut Value) {
 }
 
 /// The object with its ownership, and a new version if anything at all is new. A write that changes nothing is invisible.
-fn finish(live: &Value, object: Value, owners: &BTreeMap<Writer, Owned>) -> Value {
-    let mut object = with_key_defaults("", &object);
+fn finish(live: &Value, object: &Value, owners: &BTreeMap<Writer, Owned>) -> Value {
+    let mut object = with_key_defaults("", object);
     let entries: Vec<_> =
         owners.iter().filter(|(_, owned)| !owned.is_empty()).map(|(writer, owned)| entry(writer, owned)).collect();
     let metadata = object.as_object_mut().map(|object| object.entry("metadata").or_insert_with(|| json!({})));

@@ -6,7 +6,7 @@ use super::*;
 
 const LIMITS: Limits = Limits { default: SignedDuration::from_mins(30), max: SignedDuration::from_hours(2) };
 
-fn with(annotations: Value) -> Value {
+fn with(annotations: &Value) -> Value {
     json!({"metadata": {"annotations": annotations}})
 }
 
@@ -15,7 +15,7 @@ fn now() -> Timestamp {
 }
 
 fn asked(length: &str) -> Result<SignedDuration, String> {
-    let object = with(json!({BREAK_GLASS: "INC-1", BREAK_GLASS_FOR: length}));
+    let object = with(&json!({BREAK_GLASS: "INC-1", BREAK_GLASS_FOR: length}));
     match change(None, &State::whole(&object), &LIMITS) {
         Ok(Change::Open(request)) => Ok(request.length),
         Ok(other) => panic!("{length} is no {other:?}"),
@@ -37,16 +37,17 @@ fn durations() {
 
 #[test]
 fn a_reason_is_needed() {
-    let object = with(json!({BREAK_GLASS: "  "}));
+    let object = with(&json!({BREAK_GLASS: "  "}));
     assert_eq!(change(None, &State::whole(&object), &LIMITS), Err(Refused::NoReason));
 }
 
 #[test]
 fn what_an_edit_does_to_it() {
-    let none = with(json!({}));
-    let open = with(json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2026-03-01T12:30:00Z"}));
-    let prolonged = with(json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2030-03-01T12:30:00Z"}));
-    let stamps = with(json!({BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2030-03-01T12:30:00Z"}));
+    let none = with(&json!({}));
+    let open = with(&json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2026-03-01T12:30:00Z"}));
+    let prolonged =
+        with(&json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2030-03-01T12:30:00Z"}));
+    let stamps = with(&json!({BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2030-03-01T12:30:00Z"}));
     let change = |old, new| change(Some(&State::whole(old)), &State::whole(new), &LIMITS);
     let request = Request { reason: "r".into(), length: LIMITS.default };
     assert_eq!(change(&none, &open), Ok(Change::Open(request)));
@@ -60,7 +61,7 @@ fn what_an_edit_does_to_it() {
 fn stamps_say_who_and_no_later_than_granted() {
     let request = Request { reason: "r".into(), length: SignedDuration::from_mins(30) };
     let check = |by: &str, until: &str| {
-        let object = with(json!({BREAK_GLASS: "r", BREAK_GLASS_BY: by, BREAK_GLASS_UNTIL: until}));
+        let object = with(&json!({BREAK_GLASS: "r", BREAK_GLASS_BY: by, BREAK_GLASS_UNTIL: until}));
         check_stamps(&request, &State::whole(&object), "alice", now()).map(|glass| glass.by)
     };
     assert_eq!(check("alice", "2026-03-01T12:30:00Z"), Ok("alice".into()));
@@ -72,7 +73,7 @@ fn stamps_say_who_and_no_later_than_granted() {
 
 #[test]
 fn open_until_it_ends() {
-    let object = with(json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2026-03-01T12:00:01Z"}));
+    let object = with(&json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2026-03-01T12:00:01Z"}));
     let state = State::whole(&object);
     assert!(open(&state, now()).is_some());
     assert!(open(&state, now() + SignedDuration::from_secs(1)).is_none());

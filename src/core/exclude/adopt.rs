@@ -50,7 +50,7 @@ fn adopt_element(git: &mut Vec<Value>, live: &[Value], first: &Any, rest: &[Any]
             }
         }
         Any::Element(_) | Any::Having(_) | Any::Member(_) => {
-            let is_it = |element: &Value| is(first, element);
+            let is_it = |element: &Value| first.matches_element(element);
             let found =
                 git.iter_mut().filter(|element| is_it(element)).zip(live.iter().filter(|element| is_it(element)));
             found.for_each(
@@ -68,15 +68,6 @@ fn adopt_at(git: &mut Vec<Value>, live: &[Value], index: usize, rest: &[Any]) {
         (Some(_), None) if index + 1 == length => drop(git.pop()),
         (None, Some(live)) if index == length && rest.is_empty() => git.push(live.clone()),
         _ => {}
-    }
-}
-
-fn is(any: &Any, element: &Value) -> bool {
-    match any {
-        Any::Element(key) => key.matches(element),
-        Any::Having(fields) => fields.iter().all(|(name, value)| element.get(name) == Some(value)),
-        Any::Member(value) => value == element,
-        Any::Step | Any::Field(_) => false,
     }
 }
 

@@ -259,7 +259,7 @@ fn metered(term: Term<&str>) -> Result<Term<&str>, String> {
     Ok(piped(piped(Term::Call("step", Vec::new()), inner), Term::Call("step", Vec::new())))
 }
 
-fn metered_parts<'s>(Parts(parts): Parts<Term<&'s str>>) -> Result<Parts<Term<&'s str>>, String> {
+fn metered_parts(Parts(parts): Parts<Term<&str>>) -> Result<Parts<Term<&str>>, String> {
     let part = |(part, optional)| match part {
         Part::Index(index) => Ok((Part::Index(metered(index)?), optional)),
         Part::Range(None, None) => Ok((Part::Range(None, None), optional)),
@@ -292,7 +292,7 @@ fn what(term: &Term<&str>) -> String {
     match term {
         Term::Call(name, arguments) => format!("a call of {name}/{}", arguments.len()),
         Term::Def(..) => "definitions".to_owned(),
-        Term::Fold(name, ..) => format!("{name}"),
+        Term::Fold(name, ..) => name.to_string(),
         Term::Var(_) | Term::BinOp(_, BinaryOp::Pipe(Some(_)), _) => "variables".to_owned(),
         Term::Label(..) | Term::Break(_) => "labels".to_owned(),
         Term::Str(..) => "strings that are put together".to_owned(),

@@ -43,7 +43,7 @@ use super::path::{Path, Step};
 use super::state::State;
 use super::value::{is_nothing, same};
 use jq::Found;
-use pattern::{Any, Pattern, covers, reaches_below};
+use pattern::{Any, Pattern, covers, covers_element, reaches_below};
 use place::{Around, live_step};
 
 /// The places of one object that rules exclude.
@@ -116,6 +116,7 @@ impl Exclusions {
     }
 
     /// The same rules in other surroundings.
+    #[must_use]
     pub fn within(&self, manifest: &Manifest, declaration: &Declaration, around: &Surroundings) -> Self {
         Self::resolve(self.own.clone(), manifest, declaration, around)
     }
@@ -171,6 +172,11 @@ impl Exclusions {
     /// The rule that excludes this place, or one above it, in words.
     pub fn covering(&self, path: &Path) -> Option<&str> {
         self.places.iter().find(|excluded| excluded.covers(path)).map(|excluded| &*excluded.by)
+    }
+
+    /// Is this element of the list at `path` excluded as a whole? For where nothing tells its merge key.
+    pub fn cover_element(&self, path: &Path, element: &Value) -> bool {
+        self.places.iter().any(|place| covers_element(&place.pattern, path, element))
     }
 
     /// Is something strictly below this place excluded, and it itself is not?

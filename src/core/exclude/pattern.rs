@@ -48,6 +48,24 @@ impl Any {
             (Self::Element(_) | Self::Having(_) | Self::Member(_), _) => false,
         }
     }
+
+    /// Does it mean this element of a list, told by what stands in it?
+    pub fn matches_element(&self, element: &Value) -> bool {
+        match self {
+            Self::Step => true,
+            Self::Field(_) => false,
+            Self::Element(key) => key.matches(element),
+            Self::Having(fields) => fields.iter().all(|(name, value)| element.get(name) == Some(value)),
+            Self::Member(value) => value == element,
+        }
+    }
+}
+
+/// Does the pattern mean this very element of the list at `path`?
+pub fn covers_element(pattern: &[Any], path: &Path, element: &Value) -> bool {
+    pattern.split_last().is_some_and(|(last, above)| {
+        above.len() == path.steps().len() && fits(above, path) && last.matches_element(element)
+    })
 }
 
 /// Is this place, or one above it, what the pattern means?

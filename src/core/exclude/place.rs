@@ -125,7 +125,7 @@ struct Resolving<'v> {
 
 // === impl Resolving ===
 
-impl<'v> Resolving<'v> {
+impl Resolving<'_> {
     fn down(self, segment: &Segment, hangs_on_git: bool, declaration: &Declaration) -> Vec<Self> {
         let some = match segment {
             Segment::Any if hangs_on_git => self.children(declaration, &|_| true),

@@ -27,7 +27,7 @@ pub struct Presets {
     pub vpa: bool,
     /// CA certificates that are injected.
     pub ca_bundle: bool,
-    /// Rules of aggregated ClusterRoles.
+    /// Rules of aggregated `ClusterRoles`.
     pub aggregated_cluster_roles: bool,
     /// Tokens of service accounts.
     pub service_accounts: bool,

@@ -18,7 +18,7 @@ pub async fn all(play: &Play) -> Result<()> {
     what_slips_past_is_healed(play).await.context("in scene 4")?;
     the_autoscaler_is_left_alone(play).await.context("in scene 5")?;
     a_commit_is_the_way(play).await.context("in scene 6")?;
-    everything_is_on_record(play).await.context("in scene 7")
+    everything_is_on_record(play).context("in scene 7")
 }
 
 async fn the_cluster_equals_git(play: &Play) -> Result<()> {
@@ -222,7 +222,7 @@ async fn a_commit_is_the_way(play: &Play) -> Result<()> {
     play.stage.holds("rolled out, pruned, and the autoscaler's 3 replicas are still its own")
 }
 
-async fn everything_is_on_record(play: &Play) -> Result<()> {
+fn everything_is_on_record(play: &Play) -> Result<()> {
     play.stage.title("7. Who did what, and what became of it")?;
     play.stage.says(
         "All of that is one JSON line each on Holdfast's standard output, with user, fields, both values, commit, \

@@ -36,6 +36,7 @@ impl Stage {
     }
 
     /// A sentence or two to the reader.
+    #[allow(clippy::unused_self)] // plain today; how it looks is the stage's business
     pub fn says(self, text: &str) -> Result<()> {
         fold(text, WIDTH).into_iter().try_for_each(|part| line(format_args!("{part}")))
     }
