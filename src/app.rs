@@ -79,7 +79,7 @@ impl Parts {
         let cluster = Arc::new(cluster);
         connected.ready();
 
-        let rules = policy::follow(client.clone(), ourselves, &self.shutdown);
+        let policy::Followed { rules, exempt } = policy::follow(client.clone(), ourselves, &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
@@ -95,7 +95,7 @@ impl Parts {
         });
         serving.ready();
         ends.spawn(registrar::keep_registered(cluster.clone(), registration, desired.clone(), self.shutdown.clone()));
-        let context = self.reconciler(cluster, publisher, &rules);
+        let context = self.reconciler(cluster, publisher, &rules, exempt);
         let stop = CancellationToken::new();
         ends.spawn(reconcile_until(context, desired, stop.clone()));
         self.wait(ends, stop).await
@@ -117,6 +117,7 @@ impl Parts {
         cluster: Arc<Cluster>,
         publisher: Publisher,
         rules: &watch::Receiver<Arc<Rules>>,
+        exempt: watch::Receiver<Option<reconcile::Exempt>>,
     ) -> reconcile::Context {
         reconcile::Context {
             events: Events::new(&cluster),
@@ -125,6 +126,7 @@ impl Parts {
             metrics: self.metrics.clone(),
             publisher: Arc::new(publisher),
             rules: rules.clone(),
+            exempt,
             tally: Tally::new(self.metrics.clone()),
             cache: self.config.cache_dir.clone(),
         }

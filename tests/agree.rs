@@ -28,6 +28,7 @@ use common::desired::{heal, identities, limits, manifest, seen};
 use common::kinds::{Merge, merge_of};
 use holdfast::core::compare::{Deviation, Kind, Scope, compare};
 use holdfast::core::declaration::Declaration;
+use holdfast::core::exclude::Rule;
 use holdfast::core::fields::Fields;
 use holdfast::core::heal::{before_apply, to_apply};
 use holdfast::core::judge::{Action, Court, Edit, Judgement, Verdict, judge};
@@ -116,8 +117,9 @@ proptest! {
     fn a_heal_touches_nothing_excluded(scene in scene()) {
         let managed = scene.managed();
         let healed = heal(&managed, &scene.new);
+        let excluded = managed.excluded(&State::whole(&scene.new)).into_owned();
         for place in changed(&scene.new, &healed) {
-            let excluded = managed.exclusions.cover(&path(&place));
+            let excluded = excluded.cover(&path(&place));
             prop_assert!(!excluded || in_moved_element(&place, &scene.new, &healed), "touched {:?}", place);
         }
     }
@@ -171,6 +173,21 @@ proptest! {
         let places: Vec<_> = leaves(&scene.new).into_keys().collect();
         let spelled: BTreeSet<_> = places.iter().map(|place| path(place).to_string()).collect();
         prop_assert_eq!(spelled.len(), places.len());
+    }
+
+    /// What a message calls a place, a rule can say: it then covers that place, and none that is not at or below it.
+    #[test]
+    fn a_path_as_it_is_spelled_is_a_rule_for_it(scene in scene(), at in any::<prop::sample::Index>()) {
+        let places: Vec<_> = leaves(&scene.new).keys().map(|place| path(place)).collect();
+        let chosen = at.get(&places);
+        let spelled = chosen.to_string().parse();
+        prop_assert!(spelled.is_ok(), "{} cannot be read: {:?}", chosen, spelled);
+        let rule = Rule { paths: spelled.into_iter().collect(), ..Rule::default() };
+        let managed = Scene { rules: vec![rule], ..scene.clone() }.managed();
+        for place in &places {
+            let covered = managed.exclusions.covering(place).is_some_and(|by| !by.starts_with("preset"));
+            prop_assert_eq!(covered, chosen.covers(place), "{} by {}", place, chosen);
+        }
     }
 }
 

@@ -38,13 +38,14 @@ fn leaves(schema: &JSONSchemaProps, path: &str, found: &mut BTreeSet<String>) {
         serde_json::from_value::<JSONSchemaProps>(text).ok().filter(|element| element.properties.is_some())
     });
     match (&schema.properties, element) {
-        (Some(fields), _) => {
+        // A label selector is what it is everywhere in Kubernetes.
+        (Some(fields), _) if !fields.contains_key("matchLabels") => {
             for (name, field) in fields {
                 leaves(field, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, found);
             }
         }
         (None, Some(element)) => leaves(&element, &format!("{path}[]"), found),
-        (None, None) => drop(found.insert(path.to_owned())),
+        _ => drop(found.insert(path.to_owned())),
     }
 }
 

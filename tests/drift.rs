@@ -31,7 +31,7 @@ fn what_a_case_says_wrongly_is_refused() {
         ("expect.yml", "drift: []\n", "expect.yml"),
         ("edit.yaml", "user: alice\npatch: {}\nmanger: kubectl\n", "manger"),
         ("live.patch.yaml", "by: kubectl\n", "needs one of `patch`, `json` or `object`"),
-        ("rules.yaml", "- {jsonPointers: [spec/replicas]}\n", "must start with"),
+        ("rules.yaml", "- {jsonPointers: [spec/replicas]}\n", "does not start with"),
         ("policy.yaml", "mode: Denied\n", "Denied"),
     ];
     for (file, text, complaint) in refusals {

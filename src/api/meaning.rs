@@ -7,14 +7,14 @@
 mod options;
 mod source;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use super::fault::FieldError;
-use super::{
-    Admission, Backoff, GitSync, IgnoreRule, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore::pointer_fault,
-};
+use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore};
+use crate::core::exclude::Rule;
 pub use options::SyncOptions;
 pub use source::SourcePlan;
 
@@ -35,8 +35,8 @@ pub struct SyncPlan {
     pub options: SyncOptions,
     /// How failures are tried again.
     pub retry: RetryPlan,
-    /// Exclusion rules; their pointers are valid RFC 6901.
-    pub ignore: Vec<IgnoreRule>,
+    /// Exclusion rules.
+    pub ignore: Arc<[Rule]>,
     /// The pause, which may already be over: ask [`Suspension::holds`].
     pub suspend: Option<Suspension>,
 }
@@ -80,7 +80,7 @@ impl TryFrom<&GitSync> for SyncPlan {
             self_heal: automated.self_heal,
             options: options::read(sync_options, &mut faults),
             retry: retry_plan(retry, &mut faults),
-            ignore: ignore(&spec.ignore_differences, &mut faults),
+            ignore: ignore::read(&spec.ignore_differences, "spec.ignoreDifferences", &called(sync), &mut faults).into(),
             suspend: spec.suspend.as_ref().map(|typed| suspension(typed, &mut faults)),
         };
         faults.or(plan)
@@ -125,15 +125,13 @@ fn retry_plan(typed: &Retry, faults: &mut Faults) -> RetryPlan {
     RetryPlan { limit: *limit, first, factor: *factor, longest: longest.max(first) }
 }
 
-fn ignore(rules: &[IgnoreRule], faults: &mut Faults) -> Vec<IgnoreRule> {
-    for (index, rule) in rules.iter().enumerate() {
-        for (place, pointer) in rule.json_pointers.iter().enumerate() {
-            if let Some((reason, remedy)) = pointer_fault(pointer) {
-                faults.add(&format!("spec.ignoreDifferences[{index}].jsonPointers[{place}]"), reason, remedy);
-            }
-        }
+/// What rules call the sync they stand in.
+fn called(sync: &GitSync) -> String {
+    let name = sync.metadata.name.as_deref().unwrap_or_default();
+    match sync.metadata.namespace.as_deref() {
+        Some(namespace) => format!("GitSync {namespace}/{name}"),
+        None => format!("GitSync {name}"),
     }
-    rules.to_vec()
 }
 
 fn suspension(typed: &Suspend, faults: &mut Faults) -> Suspension {

@@ -3,13 +3,15 @@
 //! It is optional. The object is called `default`, and without it [`Policy::default`] holds, so that installing Holdfast does
 //! not begin with writing a policy.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, fault::Faults, meaning::duration_at};
+use super::{FieldError, IgnoreRule, fault::Faults, ignore, meaning::duration_at};
+use crate::core::exclude::{Presets, Rule};
 use crate::core::who::INTERACTIVE;
 
 /// The name under which a `DriftPolicy` has effect.
@@ -42,6 +44,37 @@ pub struct DriftPolicySpec {
     /// Field managers, as globs, by which an edit found later is recognised as a person's.
     #[serde(default = "interactive")]
     pub interactive_managers: Vec<String>,
+    /// Fields that are somebody else's business wherever they are: never denied, never healed, for every `GitSync`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore_differences: Vec<IgnoreRule>,
+    /// Exclusions everybody would have to write. All are on; switch one off with `false`.
+    #[serde(default)]
+    pub presets: Switches,
+}
+
+/// Switches of the presets.
+#[allow(clippy::struct_excessive_bools, reason = "independent switches")]
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Switches {
+    /// Replicas, while they are within the range of a `HorizontalPodAutoscaler` that targets the object.
+    pub hpa: bool,
+    /// Container resources, when a `VerticalPodAutoscaler` that acts targets the object.
+    pub vpa: bool,
+    /// CA bundles of webhooks, `APIServices` and CRD conversions, where Git leaves them empty or an annotation asks for injection.
+    pub ca_bundle: bool,
+    /// Rules of `ClusterRoles` with an aggregationRule.
+    pub aggregated_cluster_roles: bool,
+    /// Data of service account tokens, and the list of secrets of a ServiceAccount where Git leaves it out.
+    pub service_accounts: bool,
+    /// What binding writes into `PersistentVolumeClaims` and `PersistentVolumes` where Git leaves it out.
+    pub volumes: bool,
+    /// Addresses, node ports and IP families of Services where Git leaves them out.
+    pub services: bool,
+    /// The annotation that `kubectl rollout restart` writes.
+    pub restarts: bool,
+    /// Data of Secrets that External Secrets, Sealed Secrets or cert-manager fill.
+    pub external_secrets: bool,
 }
 
 /// Limits of emergency edits.
@@ -59,7 +92,7 @@ pub struct BreakGlass {
 }
 
 /// A [`DriftPolicy`] as meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// Globs over user names and groups that are never denied.
     pub controllers: Vec<String>,
@@ -69,6 +102,10 @@ pub struct Policy {
     pub break_glass_usual: Duration,
     /// Globs over field managers behind which a person sits.
     pub interactive_managers: Vec<String>,
+    /// Exclusion rules for the whole cluster.
+    pub ignore: Arc<[Rule]>,
+    /// Which presets are on.
+    pub presets: Presets,
 }
 
 // === impl Policy ===
@@ -80,6 +117,8 @@ impl Default for Policy {
             break_glass_longest: Duration::from_hours(4),
             break_glass_usual: Duration::from_mins(30),
             interactive_managers: interactive(),
+            ignore: Arc::default(),
+            presets: Presets::default(),
         }
     }
 }
@@ -88,18 +127,22 @@ impl TryFrom<&DriftPolicy> for Policy {
     type Error = Vec<FieldError>;
 
     fn try_from(typed: &DriftPolicy) -> Result<Self, Self::Error> {
-        let DriftPolicySpec { controllers, break_glass, interactive_managers } = &typed.spec;
+        let DriftPolicySpec { controllers, break_glass, interactive_managers, ignore_differences, presets } =
+            &typed.spec;
         let mut faults = Faults::default();
         named_default(typed, &mut faults);
         globs("spec.controllers", controllers, &mut faults);
         nobody_in_particular(controllers, &mut faults);
         globs("spec.interactiveManagers", interactive_managers, &mut faults);
         let (break_glass_longest, break_glass_usual) = limits(break_glass, &mut faults);
+        let ignore = ignore::read(ignore_differences, "spec.ignoreDifferences", "DriftPolicy default", &mut faults);
         faults.or(Self {
             controllers: controllers.clone(),
             break_glass_longest,
             break_glass_usual,
             interactive_managers: interactive_managers.clone(),
+            ignore: ignore.into(),
+            presets: presets.clone().into(),
         })
     }
 }
@@ -143,7 +186,47 @@ fn limits(typed: &BreakGlass, faults: &mut Faults) -> (Duration, Duration) {
 
 impl Default for DriftPolicySpec {
     fn default() -> Self {
-        Self { controllers: Vec::new(), break_glass: BreakGlass::default(), interactive_managers: interactive() }
+        Self {
+            controllers: Vec::new(),
+            break_glass: BreakGlass::default(),
+            interactive_managers: interactive(),
+            ignore_differences: Vec::new(),
+            presets: Switches::default(),
+        }
+    }
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            hpa: true,
+            vpa: true,
+            ca_bundle: true,
+            aggregated_cluster_roles: true,
+            service_accounts: true,
+            volumes: true,
+            services: true,
+            restarts: true,
+            external_secrets: true,
+        }
+    }
+}
+
+impl From<Switches> for Presets {
+    fn from(typed: Switches) -> Self {
+        let Switches { hpa, vpa, ca_bundle, aggregated_cluster_roles, service_accounts, .. } = typed;
+        let Switches { volumes, services, restarts, external_secrets, .. } = typed;
+        Self {
+            hpa,
+            vpa,
+            ca_bundle,
+            aggregated_cluster_roles,
+            service_accounts,
+            volumes,
+            services,
+            restarts,
+            external_secrets,
+        }
     }
 }
 

@@ -4,9 +4,12 @@
 //! drift an edit [`introduced`]. A guarded user's edit is denied exactly when the reconciler would have to undo some of it:
 //! `tests/agree.rs` holds that law.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::compare::{Deviation, Scope, compare};
+use super::exclude::{Exclusions, RuleError};
 use super::path::Path;
 use super::snapshot::{Managed, Undeclared};
 use super::state::State;
@@ -18,17 +21,40 @@ use super::value::same;
 /// Leftovers of our own are always undone; what people added only if the policy says so, and otherwise it is their business
 /// like any other manager's.
 pub fn drift(managed: &Managed, state: &State<'_>, is_person: IsPerson<'_>) -> Vec<Deviation> {
-    let mut found = deviations(managed, state, is_person);
-    managed.exclusions.subtract_from(&mut found);
+    let found = deviations_beside(managed, state, is_person, &managed.exclusions);
+    if found.is_empty() {
+        return found;
+    }
+    let exclusions = managed.excluded(state);
+    let mut found = match &exclusions {
+        Cow::Borrowed(_) => found,
+        Cow::Owned(more) => deviations_beside(managed, state, is_person, more),
+    };
+    exclusions.subtract_from(&mut found);
     found
+}
+
+/// Rules that failed on this object as it is. Where there is drift besides, nobody knows whether it is any: they have to be
+/// asked for whenever there is some.
+pub fn failed_rules(managed: &Managed, state: &State<'_>) -> Vec<RuleError> {
+    managed.excluded(state).failed().to_vec()
 }
 
 /// Where the cluster differs from Git, exclusions not yet subtracted: [`drift`], and what rules say is somebody else's business.
 pub fn deviations(managed: &Managed, state: &State<'_>, is_person: IsPerson<'_>) -> Vec<Deviation> {
+    deviations_beside(managed, state, is_person, &managed.excluded(state))
+}
+
+fn deviations_beside(
+    managed: &Managed,
+    state: &State<'_>,
+    is_person: IsPerson<'_>,
+    exclusions: &Exclusions,
+) -> Vec<Deviation> {
     let nobody: IsPerson<'_> = &|_| false;
     let is_person = if managed.sync.undeclared == Undeclared::Deny { is_person } else { nobody };
     let mut found = compare(&managed.declaration, state, Scope::Whole);
-    let look = Look { is_person, scope: Scope::Whole, before: None, exclusions: &managed.exclusions };
+    let look = Look { is_person, scope: Scope::Whole, before: None, exclusions };
     found.extend(undeclared(&managed.declaration, state, &look));
     found
 }
@@ -45,10 +71,13 @@ pub fn introduced(managed: &Managed, change: &Change<'_, '_>) -> Vec<Deviation> 
     let mut found = compare(declaration, new, scope);
     found.retain(|deviation| differs_at(&deviation.path, old.object, new.object));
     if managed.sync.undeclared != Undeclared::Allow && differs_undeclared(declaration, old.object, new.object, scope) {
-        let look = Look { is_person, scope, before: Some(old.object), exclusions: &managed.exclusions };
+        let exclusions = &*managed.excluded(new);
+        let look = Look { is_person, scope, before: Some(old.object), exclusions };
         found.extend(undeclared(declaration, new, &look));
     }
-    managed.exclusions.subtract_from(&mut found);
+    if !found.is_empty() {
+        managed.excluded(new).subtract_from(&mut found);
+    }
     found
 }
 

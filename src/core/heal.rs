@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Node, Shape};
+use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
 use super::names::{FIELD_MANAGER, TRACKING_ID};
 use super::path::{MergeKey, Path, Step};
@@ -27,8 +28,9 @@ use super::value::{is_nothing, same};
 pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
     let mut body = managed.manifest.value.clone();
     if let Some(live) = live {
-        strip_or_adopt(managed, live, &mut body);
-        keep_what_is_not_ours_to_reset(managed, live, &mut body);
+        let exclusions = &*managed.excluded(live);
+        strip_or_adopt(managed, exclusions, live, &mut body);
+        keep_what_is_not_ours_to_reset(managed, exclusions, live, &mut body);
     }
     body
 }
@@ -53,11 +55,11 @@ pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'
 }
 
 /// What is excluded and not as Git has it: left out if somebody else owns it, else sent as it is live.
-fn strip_or_adopt(managed: &Managed, live: &State<'_>, body: &mut Value) {
-    if managed.exclusions.is_empty() {
+fn strip_or_adopt(managed: &Managed, exclusions: &Exclusions, live: &State<'_>, body: &mut Value) {
+    if exclusions.is_empty() {
         return;
     }
-    let mut excluded = Excluded { managed, live, body, steps: Vec::new() };
+    let mut excluded = Excluded { exclusions, live, body, steps: Vec::new() };
     for (name, node) in &managed.declaration.sections {
         excluded.below(Step::Field(name.clone()), node, Some(live.object));
     }
@@ -65,7 +67,7 @@ fn strip_or_adopt(managed: &Managed, live: &State<'_>, body: &mut Value) {
 
 /// A walk along the declaration that makes the body of an apply say nothing new about excluded places.
 struct Excluded<'a> {
-    managed: &'a Managed,
+    exclusions: &'a Exclusions,
     live: &'a State<'a>,
     body: &'a mut Value,
     steps: Vec<Step>,
@@ -93,6 +95,7 @@ impl Excluded<'_> {
             Shape::Open(_) if value.is_some() => {}
             Shape::Leaf(declared) | Shape::Open(declared) => {
                 self.leaf(same(declared, value.unwrap_or(&Value::Null)), value);
+                self.parts(declared, value);
             }
             Shape::Nothing => self.leaf(is_nothing(value), value),
         }
@@ -118,15 +121,26 @@ impl Excluded<'_> {
     /// What is gone and excluded stays gone.
     fn leave_out(&mut self, step: Step) {
         self.steps.push(step);
-        if self.managed.exclusions.cover(&Path::new(self.steps.clone())) {
+        if self.exclusions.cover(&Path::new(self.steps.clone())) {
             take_out(self.body, &self.steps);
         }
         self.steps.pop();
     }
 
+    /// Of a value that is compared whole, excluded parts are sent as they are live.
+    fn parts(&mut self, declared: &Value, value: Option<&Value>) {
+        let path = Path::new(self.steps.clone());
+        let in_parts = !is_nothing(Some(declared)) && self.exclusions.reach_below(&path);
+        let Some(value) = value.filter(|_| in_parts && !self.exclusions.cover(&path)) else { return };
+        let adopted = self.exclusions.adopt(&path, declared, value);
+        if adopted != *declared {
+            put(self.body, path.steps(), adopted, path.steps().len());
+        }
+    }
+
     fn leaf(&mut self, in_sync: bool, value: Option<&Value>) {
         let path = Path::new(self.steps.clone());
-        if in_sync || !self.managed.exclusions.cover(&path) {
+        if in_sync || !self.exclusions.cover(&path) {
             return;
         }
         match value {
@@ -142,8 +156,8 @@ impl Excluded<'_> {
 
 /// What we own and Git no longer declares would be removed by the apply, and reset to a default. Where that is excluded, or
 /// left alone for good, we go on sending the live value until somebody else owns it. A list element that goes, goes whole.
-fn keep_what_is_not_ours_to_reset(managed: &Managed, live: &State<'_>, body: &mut Value) {
-    let Managed { declaration, exclusions, .. } = managed;
+fn keep_what_is_not_ours_to_reset(managed: &Managed, exclusions: &Exclusions, live: &State<'_>, body: &mut Value) {
+    let Managed { declaration, .. } = managed;
     let Some(ours) = live.owners().find(Entry::is_ours) else { return };
     let look = Look { is_person: &|_| false, scope: Scope::Whole, before: None, exclusions };
     let mut going = undeclared(declaration, live, &look);

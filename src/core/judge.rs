@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
-use super::drift::{Change, introduced};
+use super::drift::{Change, failed_rules, introduced};
+use super::exclude::RuleError;
 use super::fields::Entry;
-use super::names::{FIELD_MANAGER, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
+use super::names::{FIELD_MANAGER, IGNORE, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
 use super::object::ObjectKey;
 use super::path::Path;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
@@ -74,6 +75,8 @@ pub struct Judgement {
     pub why: Why,
     /// What the edit brings in that Git does not say; the reconciler would undo it.
     pub introduced: Vec<Deviation>,
+    /// Exclusion rules that failed on the object: it was judged without them.
+    pub failed: Vec<RuleError>,
 }
 
 /// What is to happen with an edit.
@@ -140,7 +143,9 @@ pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     if managed.sync.mode == Mode::Off {
         return Judgement::of(Verdict::Allow, Why::Off);
     }
-    Case { edit, class, managed, court }.judge()
+    let case = Case { edit, class, managed, court };
+    let judgement = case.judge();
+    Judgement { failed: case.failed_rules(&judgement), ..judgement }
 }
 
 /// An edit of an object Git does not declare. Two things are still ours: a namespace that holds managed objects, and marks
@@ -214,12 +219,19 @@ impl Case<'_> {
         }
     }
 
+    /// Only what is brought in could have been excluded.
+    fn failed_rules(&self, judgement: &Judgement) -> Vec<RuleError> {
+        let (Action::Create(state) | Action::Update(_, state, _) | Action::Scale(_, state, _) | Action::Delete(state)) =
+            &self.edit.action;
+        if judgement.introduced.is_empty() { Vec::new() } else { failed_rules(self.managed, state) }
+    }
+
     fn delete(&self, old: &State<'_>) -> Judgement {
         if is_terminating(old) {
             return Judgement::of(Verdict::Allow, Why::Terminating);
         }
         let mut gone = vec![Deviation::whole(Kind::Missing, self.managed)];
-        self.managed.exclusions.subtract_from(&mut gone);
+        self.managed.excluded(old).subtract_from(&mut gone);
         let emergency = breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open);
         self.weigh(gone, emergency, Why::Delete)
     }
@@ -227,7 +239,8 @@ impl Case<'_> {
     /// Anybody may put back what Git says, and without the marks: adding those is our part. Whoever creates an object owns its
     /// defaults, so what was *added* to Git's object can only be told where the defaults are known.
     fn create(&self, new: &State<'_>) -> Judgement {
-        let Managed { declaration, exclusions, .. } = self.managed;
+        let Managed { declaration, .. } = self.managed;
+        let exclusions = &*self.managed.excluded(new);
         let mut found = compare(declaration, new, Scope::Whole);
         if declaration.pristine.is_some() && self.managed.sync.undeclared != Undeclared::Allow {
             let is_person = |entry: &Entry<'_>| self.is_person(entry);
@@ -238,7 +251,7 @@ impl Case<'_> {
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
         match self.emergency(None, new) {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
-            Err(why) => Judgement { verdict: Verdict::Deny, why, introduced: found },
+            Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
         }
     }
 
@@ -248,7 +261,7 @@ impl Case<'_> {
         let tampering = guarded.then(|| self.tampering(old, new, &introduced)).flatten();
         match tampering.map_or_else(|| self.emergency(Some(old), new), Err) {
             Ok(emergency) => self.weigh(introduced, emergency, Why::Drift),
-            Err(why) => Judgement { verdict: Verdict::Deny, why, introduced },
+            Err(why) => Judgement { introduced, ..Judgement::of(Verdict::Deny, why) },
         }
     }
 
@@ -267,6 +280,9 @@ impl Case<'_> {
         if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
             return Some(Why::Marks);
         }
+        if self.exempts_itself(old, new) {
+            return Some(Why::Marks);
+        }
         let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
         if owners(old) != owners(new) {
             return Some(Why::OwnerReferences);
@@ -274,6 +290,13 @@ impl Case<'_> {
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
         let wiped = old.has_our_entry() && !new.has_our_entry();
         (impostor || wiped).then_some(Why::Ownership)
+    }
+
+    /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
+    fn exempts_itself(&self, old: &State<'_>, new: &State<'_>) -> bool {
+        let rule = new.annotation(IGNORE);
+        let git = State::whole(&self.managed.manifest.value);
+        rule.is_some() && rule != old.annotation(IGNORE) && rule != git.annotation(IGNORE)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.
@@ -308,7 +331,7 @@ impl Case<'_> {
             _ if self.managed.sync.suspended_at(self.edit.now).is_some() => (Verdict::Mark, Why::Suspended),
             _ => (self.by_mode(&introduced), offence),
         };
-        Judgement { verdict, why, introduced }
+        Judgement { introduced, ..Judgement::of(verdict, why) }
     }
 
     fn by_mode(&self, introduced: &[Deviation]) -> Verdict {
@@ -328,7 +351,7 @@ impl Case<'_> {
 
 impl Judgement {
     fn of(verdict: Verdict, why: Why) -> Self {
-        Self { verdict, why, introduced: Vec::new() }
+        Self { verdict, why, introduced: Vec::new(), failed: Vec::new() }
     }
 }
 

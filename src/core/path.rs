@@ -40,6 +40,12 @@ impl MergeKey {
         }
     }
 
+    /// The key that `element` has by these fields; `None` if it lacks one.
+    pub fn of(element: &Value, names: &[String]) -> Option<Self> {
+        let field = |name: &String| Some((name.as_str().into(), element.get(name)?.clone()));
+        names.iter().map(field).collect::<Option<_>>().map(Self)
+    }
+
     /// Key fields and their values.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))

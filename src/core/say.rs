@@ -14,12 +14,15 @@ const FIELDS: usize = 5;
 
 /// The message for an edit of `key`; `managed` is what Git declares for it, if it does.
 pub fn message(key: &ObjectKey, managed: Option<&Managed>, judgement: &Judgement) -> String {
-    let Judgement { verdict, why, introduced } = judgement;
+    let Judgement { verdict, why, introduced, failed } = judgement;
     let mut text = headline(key, *verdict, why);
     if let Some(managed) = managed {
         let shown: Vec<_> = introduced.iter().map(|deviation| show(key, deviation)).collect();
         if !matches!(why, Why::Delete) {
             fields(&mut text, managed, &shown);
+        }
+        for error in failed {
+            let _ = write!(text, "\nAn exclusion rule could not be asked: {error}. This was judged without it.");
         }
         whereabouts(&mut text, managed);
         if *verdict == Verdict::Deny {

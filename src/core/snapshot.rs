@@ -1,14 +1,16 @@
 //! The desired state as one immutable value: one writer publishes it, the webhook and the reconciler read it without locks.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::declaration::Declaration;
-use super::exclude::Exclusions;
+use super::exclude::{Exclusions, Ground, Surroundings};
 use super::manifest::Manifest;
 use super::object::ObjectKey;
+use super::state::State;
 
 /// Everything Git declares for this cluster, by every sync.
 #[derive(Debug, Clone, Default)]
@@ -114,6 +116,22 @@ impl Resource {
             version: version.to_owned(),
             plural: managed.resource.to_string(),
         }
+    }
+}
+
+// === impl Managed ===
+
+impl Managed {
+    /// What is excluded of the object as it is.
+    pub fn excluded(&self, state: &State<'_>) -> Cow<'_, Exclusions> {
+        let ground = Ground { manifest: &self.manifest.value, declaration: &self.declaration };
+        self.exclusions.at(&self.manifest.key, state, ground)
+    }
+
+    /// The same in other surroundings; `None` if they make no difference to this object.
+    pub fn within(&self, around: &Surroundings) -> Option<Self> {
+        let exclusions = self.exclusions.within(&self.manifest, &self.declaration, around);
+        (!exclusions.same_as(&self.exclusions)).then(|| Self { exclusions, ..self.clone() })
     }
 }
 

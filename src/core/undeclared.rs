@@ -10,6 +10,7 @@ use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Declaration, Node, Shape};
 use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
+use super::names::IGNORE;
 use super::path::{Path, Step};
 use super::state::State;
 use super::value::{is_nothing, same};
@@ -245,8 +246,14 @@ fn is_content(section: &str) -> bool {
 /// `rollout restart` is an operation, not a configuration. And replicas that Git leaves out are left to whoever scales:
 /// undoing them would reset them to 1.
 pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
-    (kind == Kind::Added && path.starts_with_fields(&["metadata"]))
+    (kind == Kind::Added && path.starts_with_fields(&["metadata"]) && !exempts_itself(path))
         || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
+}
+
+/// A rule that an object brings along counts only from Git; one a person wrote on the object is taken away, for it looks as if
+/// it counted.
+fn exempts_itself(path: &Path) -> bool {
+    *path == Path::of_fields(&["metadata", "annotations", IGNORE])
 }
 
 /// What of an undeclared value stays, whatever happens to the rest: what rules exclude, and what is left alone. List

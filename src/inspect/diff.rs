@@ -14,10 +14,9 @@ use super::finding::{Finding, Judging};
 use super::read::{Said, Target, read};
 use super::refusal::{resource, with_remedy};
 use super::report::{Report, Trouble};
-use super::syncs::{Chosen, Wanted, identities};
+use super::syncs::{Chosen, ClusterWide, Wanted, cluster_wide};
 use crate::api::meaning::SyncPlan;
 use crate::cluster::{Cluster, Kind};
-use crate::core::exclude::Rule;
 use crate::core::manifest::Manifest;
 use crate::core::object::ObjectKey;
 use crate::core::path::Path;
@@ -55,10 +54,10 @@ impl Comparing<'_> {
             let choices: Vec<_> = chosen.iter().map(|sync| sync.name.as_str()).collect();
             return Err(Error::NameOne { what: self.target.to_string(), choices: choices.join(", ") });
         }
-        let (identities, note) = identities(self.cluster).await?;
+        let ClusterWide { identities, around, note } = cluster_wide(self.cluster).await?;
         let mut comparison = Comparison {
             asking: self,
-            judging: Judging { identities: &identities, now: Timestamp::now() },
+            judging: Judging { identities: &identities, around: &around, now: Timestamp::now() },
             report: Report { notes: note.into_iter().collect(), ..Report::default() },
             claimed: HashMap::new(),
         };
@@ -129,9 +128,8 @@ impl Comparison<'_> {
         live: &mut Live,
     ) -> Result<(), Error> {
         let coming = Coming::of(plan, &manifests);
-        let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
-        let identities = self.judging.identities;
-        let declaring = Declaring { cluster: self.asking.cluster, sync, rules: &rules, identities };
+        let Judging { identities, around, .. } = self.judging;
+        let declaring = Declaring { cluster: self.asking.cluster, sync, rules: &plan.ignore, around, identities };
         let total = manifests.len();
         let declare = async |manifest: Manifest, known| (manifest.clone(), declaring.declare(manifest, known).await);
         let asked: Vec<_> = manifests

@@ -10,11 +10,10 @@ use super::explanation::{Case, Explanation};
 use super::finding::Judging;
 use super::read::{Said, Target, read};
 use super::refusal::with_remedy;
-use super::syncs::{Chosen, Wanted, identities};
+use super::syncs::{Chosen, ClusterWide, Wanted, cluster_wide};
 use super::unmanaged::{Known, why};
 use crate::api::meaning::SyncPlan;
 use crate::cluster::{self, Cluster, Kind, TypedKind};
-use crate::core::exclude::Rule;
 use crate::core::names::TRACKING_ID;
 use crate::core::object::ObjectKey;
 use crate::core::state::State;
@@ -48,10 +47,10 @@ impl Explaining<'_> {
     pub async fn explain(&self) -> Result<(Explanation, Vec<String>), Error> {
         let (kind, key) = self.addressed().await?;
         let live = self.cluster.get(&kind, &key).await?;
-        let (identities, note) = identities(self.cluster).await?;
+        let ClusterWide { identities, around, note } = cluster_wide(self.cluster).await?;
         let mut notes: Vec<_> = note.into_iter().collect();
         let syncs = self.syncs(live.as_ref()).await?;
-        let judging = Judging { identities: &identities, now: Timestamp::now() };
+        let judging = Judging { identities: &identities, around: &around, now: Timestamp::now() };
         let mut revisions = Vec::new();
         for sync in &syncs {
             match self.look(sync, &key).await {
@@ -114,9 +113,8 @@ impl Explaining<'_> {
     async fn declared(&self, found: Found, live: Option<Value>, judging: Judging<'_>) -> Result<Explanation, Error> {
         let Found { plan, mut said, at } = found;
         let manifest = said.manifests.swap_remove(at);
-        let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
-        let identities = judging.identities;
-        let declaring = Declaring { cluster: self.cluster, sync: &said.sync, rules: &rules, identities };
+        let Judging { identities, around, .. } = judging;
+        let declaring = Declaring { cluster: self.cluster, sync: &said.sync, rules: &plan.ignore, around, identities };
         // Read again rather than handed over: Git may declare it in another version than kubectl prefers.
         drop(live);
         let key = manifest.key.clone();

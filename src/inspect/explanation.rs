@@ -2,6 +2,8 @@
 //!
 //! Values in, values out; `table` prints it.
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -9,6 +11,7 @@ use super::finding::{Judging, owners};
 use super::places::{Leaf, beside, leaves};
 use crate::core::breakglass;
 use crate::core::compare::{Deviation, Kind};
+use crate::core::exclude::Exclusions;
 use crate::core::judge::is_mark;
 use crate::core::mask::Mask;
 use crate::core::object::ObjectKey;
@@ -157,7 +160,7 @@ impl Case<'_> {
         for Leaf { path, line, git } in leaves(&self.managed.declaration) {
             let deviates = deviations.iter().any(|deviation| deviation.path.covers(&path));
             if deviates || !is_mark(&path) {
-                fields.push(self.field(path, Some((line, git)), deviates, mask));
+                fields.push(self.field(path, Some((line, git)), deviations, mask));
             }
         }
         fields
@@ -167,19 +170,29 @@ impl Case<'_> {
     fn undeclared(&self, deviations: &[Deviation], mask: &mut Mask<'_>) -> Vec<Field> {
         let Some(live) = self.live else { return Vec::new() };
         let undeclared = deviations.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover));
-        let mut paths: Vec<_> = undeclared.map(|deviation| (deviation.path.clone(), true)).collect();
+        let mut paths: Vec<_> = undeclared.map(|deviation| deviation.path.clone()).collect();
         for path in beside(&self.managed.declaration, live) {
-            if !paths.iter().any(|(known, _)| known.covers(&path)) {
-                paths.push((path, false));
+            if !paths.iter().any(|known| known.covers(&path)) {
+                paths.push(path);
             }
         }
-        paths.into_iter().map(|(path, deviates)| self.field(path, None, deviates, mask)).collect()
+        paths.into_iter().map(|path| self.field(path, None, deviations, mask)).collect()
     }
 
-    fn field(&self, path: Path, declared: Option<(u32, Value)>, deviates: bool, mask: &mut Mask<'_>) -> Field {
+    fn field(
+        &self,
+        path: Path,
+        declared: Option<(u32, Value)>,
+        deviations: &[Deviation],
+        mask: &mut Mask<'_>,
+    ) -> Field {
+        let deviation = deviations.iter().find(|deviation| deviation.path.covers(&path));
+        let deviates = deviation.is_some();
         let live = self.live.and_then(|live| path.find(live));
         let (at, git) = declared.unzip();
-        let excluded = self.managed.exclusions.covering(&path).map(str::to_owned);
+        let exclusions = self.exclusions();
+        let excluded = deviation.and_then(|deviation| exclusions.excusing(deviation));
+        let excluded = excluded.or_else(|| exclusions.covering(&path)).map(str::to_owned);
         Field {
             verdict: match (deviates, &excluded) {
                 (false, _) if git.is_none() => Verdict::LeftAlone,
@@ -197,13 +210,21 @@ impl Case<'_> {
         }
     }
 
+    /// What is excluded of the object as it is.
+    fn exclusions(&self) -> Cow<'_, Exclusions> {
+        match self.live {
+            Some(live) => Cow::Owned(self.managed.excluded(&State::whole(live)).into_owned()),
+            None => Cow::Borrowed(&self.managed.exclusions),
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.live.is_some_and(|live| breakglass::open(&State::whole(live), self.judging.now).is_some())
     }
 
     fn summary(&self, deviations: &[Deviation]) -> String {
-        let (sync, exclusions) = (&self.managed.sync, &self.managed.exclusions);
-        let drift = deviations.iter().filter(|deviation| !exclusions.cover(&deviation.path)).count();
+        let (sync, exclusions) = (&self.managed.sync, self.exclusions());
+        let drift = deviations.iter().filter(|deviation| exclusions.excusing(deviation).is_none()).count();
         let standing = self.judging.standing(sync, self.live).map(|note| format!("; {note}")).unwrap_or_default();
         let healed = if standing.is_empty() { "; it would be healed" } else { "" };
         match (self.live, drift, deviations.len()) {
@@ -211,6 +232,10 @@ impl Case<'_> {
             (None, ..) => format!("not in the cluster{standing}{}", healed.replace("healed", "created")),
             (Some(_), 0, 0) => format!("in sync{standing}"),
             (Some(_), 0, excluded) => format!("in sync; differs in {excluded} excluded place(s){standing}"),
+            (Some(_), drift, _) if !exclusions.failed().is_empty() => {
+                let failed = exclusions.failed().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                format!("differs in {drift} place(s), and whether that is drift is not known: {failed}")
+            }
             (Some(_), drift, _) => format!("drift in {drift} place(s){healed}{standing}"),
         }
     }

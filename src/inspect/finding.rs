@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::core::breakglass;
 use crate::core::compare::{Deviation, Kind};
 use crate::core::drift::deviations;
+use crate::core::exclude::Surroundings;
 use crate::core::fields::entries;
 use crate::core::manifest::Manifest;
 use crate::core::mask::Mask;
@@ -76,6 +77,8 @@ pub struct Difference {
 pub(super) struct Judging<'a> {
     /// Who counts as a person.
     pub identities: &'a Identities,
+    /// What exclusions depend on besides the object.
+    pub around: &'a Surroundings,
     /// When.
     pub now: Timestamp,
 }
@@ -161,6 +164,8 @@ impl Judging<'_> {
 
 impl Difference {
     fn of(deviation: Deviation, managed: &Managed, live: &Value, mask: &mut Mask<'_>) -> Self {
+        let state = State::whole(live);
+        let excluded = managed.excluded(&state).excusing(&deviation).map(str::to_owned);
         let Deviation { path, kind, git, live: value, line } = deviation;
         let owners = owners(live, &path, |entry| !entry.is_ours());
         Self {
@@ -169,7 +174,7 @@ impl Difference {
             file: line.map(|_| managed.manifest.origin.file.to_string()),
             line,
             owner: (!owners.is_empty()).then(|| owners.join(", ")),
-            excluded: managed.exclusions.covering(&path).map(str::to_owned),
+            excluded,
             path,
             kind,
         }

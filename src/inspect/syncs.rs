@@ -8,7 +8,9 @@ use crate::api::meaning::SyncPlan;
 use crate::api::policy::POLICY_NAME;
 use crate::api::{DriftPolicy, GitSync, Policy};
 use crate::cluster::{self, Cluster};
+use crate::core::exclude::Surroundings;
 use crate::core::who::Identities;
+use crate::reconcile::{Exempt, gather};
 
 /// Which GitSyncs, as typed; all of them, if nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,8 +102,18 @@ async fn list(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Chosen>,
     Ok(found)
 }
 
-/// Who counts as a person, by the `DriftPolicy`; and a word if it could not be read and its defaults were taken.
-pub(super) async fn identities(cluster: &Cluster) -> Result<(Identities, Option<String>), Error> {
+/// What holds for the whole cluster.
+pub(super) struct ClusterWide {
+    /// Who counts as a person.
+    pub identities: Identities,
+    /// What exclusions depend on besides the objects.
+    pub around: Surroundings,
+    /// A word if the policy could not be read and its defaults were taken.
+    pub note: Option<String>,
+}
+
+/// Reads the `DriftPolicy`, and who else is at work on objects.
+pub(super) async fn cluster_wide(cluster: &Cluster) -> Result<ClusterWide, Error> {
     let api: Api<DriftPolicy> = Api::all(cluster.client().clone());
     let (policy, note) = match api.get_opt(POLICY_NAME).await {
         Ok(None) => (Policy::default(), None),
@@ -116,8 +128,10 @@ pub(super) async fn identities(cluster: &Cluster) -> Result<(Identities, Option<
     };
     // Who Holdfast itself is matters to verdicts on requests, and there are none here.
     let ourselves = (String::new(), String::new());
-    let Policy { controllers, interactive_managers: interactive, .. } = policy;
-    Ok((Identities { ourselves, controllers, interactive }, note))
+    let Policy { controllers, interactive_managers: interactive, ignore: rules, presets, .. } = policy;
+    let identities = Identities { ourselves, controllers, interactive };
+    let around = gather(cluster, Exempt { rules, presets }).await;
+    Ok(ClusterWide { identities, around, note })
 }
 
 fn there_are(names: &[String]) -> String {

@@ -1,12 +1,12 @@
 //! Objects to judge, made of values: what Git says, read by the real readers, and what the cluster has.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
 use super::finding::Judging;
 use crate::core::declaration::Declaration;
-use crate::core::exclude::{Exclusions, Rule};
+use crate::core::exclude::{Exclusions, Rule, Surroundings};
 use crate::core::manifest::Manifest;
 use crate::core::snapshot::{Managed, Mode, Sync, Undeclared};
 use crate::core::who::{INTERACTIVE, Identities};
@@ -44,6 +44,7 @@ pub(super) fn deployment() -> Managed {
     let rule = Rule {
         objects: crate::core::exclude::Selector { kind: Some("Deployment".into()), ..Default::default() },
         pointers: vec!["/spec/replicas".parse().expect("a pointer")],
+        ..Rule::default()
     };
     managed("apps/api.yaml", DEPLOYMENT, &owned, &[rule])
 }
@@ -84,7 +85,8 @@ pub(super) fn live(managed: &Managed) -> Value {
 
 /// Judges with the usual field managers as people.
 pub(super) fn judging(identities: &Identities) -> Judging<'_> {
-    Judging { identities, now: "2026-11-21T12:00:00Z".parse().expect("a time") }
+    static ALONE: LazyLock<Surroundings> = LazyLock::new(Surroundings::default);
+    Judging { identities, around: &ALONE, now: "2026-11-21T12:00:00Z".parse().expect("a time") }
 }
 
 /// Who is who.
@@ -113,8 +115,7 @@ fn managed(file: &str, text: &str, owned: &Value, rules: &[Rule]) -> Managed {
     let mut answer = manifest.value.clone();
     answer["metadata"]["managedFields"] = json!([{"manager": "holdfast", "operation": "Apply", "fieldsV1": owned}]);
     let declaration = Declaration::read(&manifest, &answer).expect("our entry is there");
-    let keys = |list: &[_], element: &Value| declaration.key_of(list, element);
-    let exclusions = Exclusions::resolve(rules, &manifest.key, &manifest.value, &keys);
+    let exclusions = Exclusions::resolve(rules.into(), &manifest, &declaration, &Surroundings::default());
     Managed { sync: Arc::new(sync()), manifest: Arc::new(manifest), declaration, exclusions, resource: "things".into() }
 }
 

@@ -9,7 +9,7 @@ use crate::cluster::objects::Write;
 use crate::cluster::{Cause, Cluster, Error, Kind};
 use crate::core::compare::Scope;
 use crate::core::declaration::Declaration;
-use crate::core::exclude::{Exclusions, Rule};
+use crate::core::exclude::{Exclusions, Rule, Surroundings, annotation};
 use crate::core::fields::Entry;
 use crate::core::manifest::Manifest;
 use crate::core::mask::scrub;
@@ -49,7 +49,9 @@ pub struct Declaring<'a> {
     /// The sync, at the commit in question.
     pub sync: &'a Arc<Sync>,
     /// Its exclusion rules.
-    pub rules: &'a [Rule],
+    pub rules: &'a Arc<[Rule]>,
+    /// What else exclusions depend on.
+    pub around: &'a Surroundings,
     /// Who counts as a person.
     pub identities: &'a Identities,
 }
@@ -60,6 +62,7 @@ impl Declaring<'_> {
     /// Declares `manifest`. `known` is the live object if the caller has just listed it.
     pub async fn declare(&self, manifest: Manifest, known: Option<Value>) -> Result<Declared, Undeclared> {
         let kind = self.kind(&manifest).await?;
+        let rules = self.rules_for(&manifest)?;
         let live = match known {
             Some(live) => Some(live),
             None => self.cluster.get(&kind, &manifest.key).await.map_err(|error| sort(&manifest, error))?,
@@ -71,13 +74,14 @@ impl Declaring<'_> {
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
         }
-        Ok(Declared { managed: self.managed(manifest, declaration, &kind), kind, live })
+        Ok(Declared { managed: self.managed(manifest, declaration, rules, &kind), kind, live })
     }
 
     /// What was declared before, at another commit: nothing to ask, but lines, rules and the commit are new.
     pub fn again(&self, manifest: Manifest, known: &Managed, kind: &Kind) -> Managed {
         let declaration = known.declaration.relocated(&manifest);
-        self.managed(manifest, declaration, kind)
+        let rules = self.rules_for(&manifest).unwrap_or_else(|_| self.rules.clone());
+        self.managed(manifest, declaration, rules, kind)
     }
 
     async fn kind(&self, manifest: &Manifest) -> Result<Kind, Undeclared> {
@@ -112,9 +116,17 @@ impl Declaring<'_> {
         !undeclared(declaration, &State::whole(live), &look).is_empty()
     }
 
-    fn managed(&self, manifest: Manifest, declaration: Declaration, kind: &Kind) -> Managed {
-        let keys = |list: &[_], element: &Value| declaration.key_of(list, element);
-        let exclusions = Exclusions::resolve(self.rules, &manifest.key, &manifest.value, &keys);
+    /// The rules of the sync, and the one the manifest itself brings.
+    fn rules_for(&self, manifest: &Manifest) -> Result<Arc<[Rule]>, Undeclared> {
+        match annotation::rule(&manifest.value) {
+            Ok(None) => Ok(self.rules.clone()),
+            Ok(Some(rule)) => Ok(self.rules.iter().cloned().chain([rule]).collect()),
+            Err(reason) => Err(Undeclared::Invalid(problem(manifest, reason))),
+        }
+    }
+
+    fn managed(&self, manifest: Manifest, declaration: Declaration, rules: Arc<[Rule]>, kind: &Kind) -> Managed {
+        let exclusions = Exclusions::resolve(rules, &manifest, &declaration, self.around);
         Managed {
             sync: self.sync.clone(),
             manifest: Arc::new(manifest),

@@ -46,6 +46,8 @@ pub struct Drifted {
     pub failures: u32,
     /// When to try again; `None` if it is not to be tried.
     pub retry: Option<Instant>,
+    /// An exclusion rule failed: whether it is drift at all is not known.
+    pub undecided: bool,
 }
 
 // === impl Entry ===

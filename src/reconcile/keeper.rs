@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use crate::api::meaning::SyncPlan;
 use crate::api::{GitSync, GitSyncStatus};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
+use crate::core::exclude::Surroundings;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::evidence::metrics::Outcome;
@@ -49,6 +50,8 @@ pub struct Keeper {
     pub(super) context: Arc<Context>,
     pub(super) name: String,
     pub(super) wanted: mpsc::UnboundedSender<Kind>,
+    /// What exclusions depend on besides the objects.
+    pub(super) around: watch::Receiver<Arc<Surroundings>>,
     pub(super) sync: Option<Box<GitSync>>,
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
@@ -72,6 +75,7 @@ impl Keeper {
     /// A keeper that has not been told its spec yet.
     pub fn new(context: Arc<Context>, name: String, wanted: mpsc::UnboundedSender<Kind>) -> Self {
         Self {
+            around: context.publisher.around(),
             context,
             name,
             wanted,
@@ -104,6 +108,7 @@ impl Keeper {
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
+                Ok(()) = self.around.changed() => self.look_around().await,
                 news = join(&mut self.reading) => self.learn(news).await,
                 () = sleep_until(wake) => self.tick().await,
             }

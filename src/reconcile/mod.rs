@@ -10,6 +10,7 @@
 //!   watch per kind ┴── sights ───┘ ──► plan::respond ──► heal::settle
 //! ```
 
+mod around;
 pub mod declare;
 mod entry;
 mod heal;
@@ -35,6 +36,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use around::{Exempt, gather};
 pub use publish::{Desired, Publisher};
 
 use crate::api::GitSync;
@@ -59,6 +61,8 @@ pub struct Context {
     pub publisher: Arc<Publisher>,
     /// Who is who; changes with the `DriftPolicy`.
     pub rules: watch::Receiver<Arc<Rules>>,
+    /// Exclusions of the whole cluster; changes with the `DriftPolicy`.
+    pub exempt: watch::Receiver<Option<Exempt>>,
     /// Counts of all syncs together.
     pub tally: Tally,
     /// Where clones of repositories are kept.
@@ -68,7 +72,13 @@ pub struct Context {
 /// Keeps every `GitSync` of the cluster until told to stop. Returns when every keeper has finished what it was writing.
 pub async fn run(context: Context, desired: Desired, stop: CancellationToken) {
     let (sights, seen) = mpsc::channel(1024);
-    let mut router = Router::new(Arc::new(context), desired, sights, stop.clone());
+    let context = Arc::new(context);
+    let mut following = tokio::task::JoinSet::new();
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = around::follow(&context, &mut following) => {}
+    }
+    let mut router = Router::new(context, desired, sights, stop.clone());
     let api: Api<GitSync> = Api::all(router.context.cluster.client().clone());
     let mut syncs = watcher(api, watcher::Config::default()).default_backoff().boxed();
     let mut seen = seen;

@@ -21,7 +21,6 @@ use crate::api::meaning::SyncPlan;
 use crate::cluster::events::Note;
 use crate::cluster::objects::Write;
 use crate::cluster::{Error, Kind};
-use crate::core::exclude::Rule;
 use crate::core::manifest::Manifest;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Suspension, Sync};
@@ -150,9 +149,9 @@ impl Keeper {
         mut known: Live,
         again: bool,
     ) -> Understood {
-        let rules: Vec<Rule> = plan.ignore.iter().map(crate::api::IgnoreRule::meaning).collect();
         let identities = &self.context.rules.borrow().identities.clone();
-        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &rules, identities };
+        let around = &self.around.borrow().clone();
+        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &plan.ignore, around, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
         for manifest in manifests {
@@ -242,6 +241,7 @@ impl Keeper {
             self.wanted.send(kind).ok();
         }
         self.context.publisher.declare(&self.name, entries.values().map(|entry| entry.managed.clone()).collect());
+        self.take_surroundings();
         self.observed = Some(revision.to_owned());
         self.problems = problems;
         accident

@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::around::{Exempt, Seen};
+use crate::core::exclude::{LabelMap, Scaler, Surroundings, Target};
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Snapshot};
 
 /// What judges read: nothing until the first snapshot is complete, so that nobody mistakes "not read yet" for "not managed".
 pub type Desired = watch::Receiver<Option<Arc<Snapshot>>>;
 
-/// Collects declarations from the syncs and publishes their union.
+/// Collects declarations from the syncs and publishes their union, each with its exclusions as they are now.
 #[derive(Debug)]
 pub struct Publisher {
     state: Mutex<State>,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
+    around: watch::Sender<Arc<Surroundings>>,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +26,9 @@ struct State {
     declared: BTreeMap<String, Vec<Arc<Managed>>>,
     /// Syncs that have not been read for the first time yet; `None` until they are known.
     awaited: Option<BTreeSet<String>>,
+    exempt: Exempt,
+    scalers: BTreeMap<ObjectKey, (Target, Scaler)>,
+    namespaces: BTreeMap<String, LabelMap>,
 }
 
 // === impl Publisher ===
@@ -31,7 +37,35 @@ impl Publisher {
     /// A publisher, and the first of its receivers.
     pub fn new() -> (Self, Desired) {
         let (sender, receiver) = watch::channel(None);
-        (Self { state: Mutex::default(), sender }, receiver)
+        (Self { state: Mutex::default(), sender, around: watch::Sender::default() }, receiver)
+    }
+
+    /// What exclusions depend on besides the objects.
+    pub fn around(&self) -> watch::Receiver<Arc<Surroundings>> {
+        self.around.subscribe()
+    }
+
+    /// The policy says this now.
+    pub fn exempt(&self, exempt: Exempt) {
+        self.update(|state| state.exempt = exempt);
+    }
+
+    /// Something around the objects was seen. Most sights (a status that changed) change nothing.
+    pub fn seen(&self, seen: Seen) {
+        self.update_if(|state| state.see(seen));
+    }
+
+    /// These are all autoscalers of a kind, or all namespaces.
+    pub fn seen_all(&self, group: &str, kind: &str, list: Vec<Seen>) {
+        self.update(|state| {
+            if kind == "Namespace" {
+                state.namespaces.clear();
+            }
+            state.scalers.retain(|key, _| key.kind != kind || key.group != group);
+            for seen in list {
+                state.see(seen);
+            }
+        });
     }
 
     /// These syncs exist at start-up: nothing is published before each has reported once, or is gone.
@@ -45,7 +79,10 @@ impl Publisher {
     /// This is what `sync` declares now.
     pub fn declare(&self, sync: &str, managed: Vec<Arc<Managed>>) {
         self.update(|state| {
-            state.declared.insert(sync.to_owned(), managed);
+            // Inside the lock: what surrounds the objects changes only in here.
+            let around = self.around.borrow().clone();
+            let renewed = |managed: Arc<Managed>| managed.within(&around).map_or(managed, Arc::new);
+            state.declared.insert(sync.to_owned(), managed.into_iter().map(renewed).collect());
             state.settle(sync);
         });
     }
@@ -71,12 +108,29 @@ impl Publisher {
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
+        self.update_if(|state| {
+            change(state);
+            true
+        });
+    }
+
+    fn update_if(&self, change: impl FnOnce(&mut State) -> bool) {
         // A panic while holding the lock leaves whole values behind: each change is one insert or remove.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
+        if !change(&mut state) {
+            return;
+        }
+        let around = state.surroundings();
+        let is_new = **self.around.borrow() != around;
+        if is_new {
+            state.resolve(&around);
+        }
         if state.awaited.as_ref().is_some_and(BTreeSet::is_empty) {
             let snapshot = Snapshot::new(state.declared.values().flatten().cloned());
             self.sender.send_replace(Some(Arc::new(snapshot)));
+        }
+        if is_new {
+            self.around.send_replace(Arc::new(around));
         }
     }
 }
@@ -87,6 +141,46 @@ impl State {
     fn settle(&mut self, sync: &str) {
         if let Some(awaited) = &mut self.awaited {
             awaited.remove(sync);
+        }
+    }
+
+    /// `true` if it changes what exclusions depend on.
+    fn see(&mut self, seen: Seen) -> bool {
+        match seen {
+            Seen::Scaler(key, Some(scaler)) => self.scalers.insert(key, scaler.clone()) != Some(scaler),
+            Seen::Scaler(key, None) => self.scalers.remove(&key).is_some(),
+            Seen::Namespace(name, Some(labels)) => {
+                self.namespaces.insert(name, labels.clone()).as_ref() != Some(&labels) && self.asks_for_namespaces()
+            }
+            Seen::Namespace(name, None) => self.namespaces.remove(&name).is_some() && self.asks_for_namespaces(),
+        }
+    }
+
+    /// What exclusions depend on. Autoscalers count from when Git declares them, and as long: one that is gone for a moment
+    /// must not let its object be scaled back.
+    fn surroundings(&self) -> Surroundings {
+        let namespaces = if self.asks_for_namespaces() { self.namespaces.clone() } else { BTreeMap::new() };
+        let Exempt { rules, presets } = self.exempt.clone();
+        let mut around = Surroundings { rules, presets, namespaces, scalers: BTreeMap::new() };
+        let declared = self.declared.values().flatten().map(|managed| &managed.manifest);
+        let declared = declared.filter_map(|manifest| Scaler::read(&manifest.key, &manifest.value));
+        for (target, scaler) in self.scalers.values().cloned().chain(declared) {
+            around.add(target, scaler);
+        }
+        around
+    }
+
+    fn asks_for_namespaces(&self) -> bool {
+        let own = self.declared.values().flatten().any(|managed| managed.exclusions.ask_for_namespaces());
+        own || self.exempt.rules.iter().any(|rule| rule.objects.namespace_labels.is_some())
+    }
+
+    /// Resolves every exclusion again; what does not change stays the same value.
+    fn resolve(&mut self, around: &Surroundings) {
+        for managed in self.declared.values_mut().flatten() {
+            if let Some(renewed) = managed.within(around) {
+                *managed = Arc::new(renewed);
+            }
         }
     }
 }

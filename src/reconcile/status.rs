@@ -55,7 +55,9 @@ pub struct Failure {
 pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSyncStatus {
     let Facts { generation, observed, synced, entries, strays, problems, failure, limit, paused, kinds } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
+    let mut undecided = Vec::new();
     for entry in entries {
+        undecided.extend(entry.drifted.as_ref().filter(|drifted| drifted.undecided).map(|drifted| drifted.why.clone()));
         objects += 1;
         open += usize::from(entry.glass.is_some());
         drift.extend(entry.drifted.as_ref().map(|drifted| listed(entry, drifted)));
@@ -71,6 +73,10 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         stalled_condition(failure, limit),
     ];
     conditions.extend(paused.map(|why| Said { kind: "Suspended", holds: true, reason: "Suspended", message: why }));
+    if let Some(first) = undecided.iter().min() {
+        let message = format!("{} object(s) are left as they are: {first}", undecided.len());
+        conditions.push(Said { kind: "RuleError", holds: true, reason: "RuleFailed", message });
+    }
     if open > 0 {
         let message = format!("{open} object(s) are open for emergency edits");
         conditions.push(Said { kind: "BreakGlass", holds: true, reason: "Open", message });

@@ -1,6 +1,7 @@
 //! What a keeper does about what it sees: settle, report, heal, delete.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,7 +17,8 @@ use super::report::{Author, author, since, summary};
 use crate::cluster::{Cause, Error, Kind};
 use crate::core::breakglass;
 use crate::core::compare::{Deviation, Kind as How};
-use crate::core::drift::drift;
+use crate::core::drift::{drift, failed_rules};
+use crate::core::exclude::RuleError;
 use crate::core::object::ObjectKey;
 use crate::core::state::State;
 use crate::evidence::Kind as What;
@@ -91,6 +93,26 @@ impl Keeper {
         }
     }
 
+    /// What exclusions depend on has changed: whatever that concerns is looked at again.
+    pub(super) async fn look_around(&mut self) {
+        for key in self.take_surroundings() {
+            self.miss(key).await;
+        }
+    }
+
+    /// Resolves exclusions in what surrounds the objects now; answers with the objects it made a difference to.
+    pub(super) fn take_surroundings(&mut self) -> Vec<ObjectKey> {
+        let around = self.around.borrow_and_update().clone();
+        let mut renewed = Vec::new();
+        for (key, entry) in &mut self.entries {
+            if let Some(managed) = entry.managed.within(&around) {
+                entry.managed = Arc::new(managed);
+                renewed.push(key.clone());
+            }
+        }
+        renewed
+    }
+
     /// Writes or reports all of these, several at once.
     pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>) {
         let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live)).collect();
@@ -131,11 +153,21 @@ impl Keeper {
                 (drift, response)
             }
         };
+        let failed = match &live {
+            Some(live) if !deviations.is_empty() => failed_rules(&managed, &State::whole(live)),
+            _ => Vec::new(),
+        };
         let author = live.as_ref().and_then(|live| author(live, &deviations, policy.now));
         let since =
             if self.closes_break_glass(&key, &response) { policy.now } else { since(author.as_ref(), policy.now) };
         let job = Job { key, live, deviations, author, since, seen: Instant::now() };
-        self.answer(job, response)
+        match failed.as_slice() {
+            [] => self.answer(job, response),
+            failed => {
+                self.leave_undecided(&job, failed);
+                None
+            }
+        }
     }
 
     /// What was held open was not waiting to be remedied; from now on it is.
@@ -164,6 +196,23 @@ impl Keeper {
             Response::Report => self.leave(&job, "selfHeal is off".to_owned()),
         }
         None
+    }
+
+    /// A rule failed, so nobody knows which of this is drift. Healing might undo what the rule was written to protect; saying
+    /// nothing might hide drift. It is said loudly, and left.
+    fn leave_undecided(&mut self, job: &Job, failed: &[RuleError]) {
+        let Some(entry) = self.entries.get_mut(&job.key) else { return };
+        entry.judged = job.live.as_ref().map_or(entry.judged, version);
+        let known = entry.drifted.as_ref().is_some_and(|known| known.undecided);
+        let why = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        if !known {
+            self.context.metrics.rule_errors.inc();
+            tracing::error!(sync = self.name, object = %job.key, why, "an exclusion rule failed; the object is not healed");
+        }
+        self.leave(job, format!("RuleError: {why}"));
+        if let Some(drifted) = self.entries.get_mut(&job.key).and_then(|entry| entry.drifted.as_mut()) {
+            drifted.undecided = true;
+        }
     }
 
     /// Drift that stays, and is reported once.
@@ -281,6 +330,7 @@ impl Keeper {
             why: why.to_owned(),
             failures,
             retry: Some(Instant::now() + wait),
+            undecided: false,
         });
     }
 }
@@ -298,6 +348,7 @@ impl Job {
             why,
             failures,
             retry,
+            undecided: false,
         }
     }
 }

@@ -162,7 +162,12 @@ impl Webhook {
     }
 
     fn refuse(&self, trial: &Trial<'_>, refused: Refused, is_dry_run: bool) -> Decision {
-        let judgement = Judgement { verdict: Verdict::Deny, why: Why::Refused(refused), introduced: Vec::new() };
+        let judgement = Judgement {
+            verdict: Verdict::Deny,
+            why: Why::Refused(refused),
+            introduced: Vec::new(),
+            failed: Vec::new(),
+        };
         self.testify(trial, &judgement, is_dry_run);
         Decision { verdict: Verdict::Deny, answer: witness::answer(trial, &judgement), annotated: false }
     }

@@ -45,6 +45,8 @@ pub(super) enum Look {
     Metadata,
     /// Metadata, and every section that is not the same text on both sides.
     Differences,
+    /// Everything, because an exclusion rule looks at everything; what differs is in scope as before.
+    Everything,
 }
 
 // === impl Sides ===
@@ -91,9 +93,10 @@ impl<'a> Parts<'a> {
     /// Parses what matters of both objects.
     pub(super) fn read(objects: Sides<Object<'a>>, look: Look) -> Result<Self, Unreadable> {
         let (old, new) = (objects.before(), objects.after());
-        let sections = if look == Look::Differences { differing(old, new) } else { Vec::new() };
+        let sections = if look == Look::Metadata { Vec::new() } else { differing(old, new) };
         let skip_last_applied = look == Look::Metadata || last_applied(old) == last_applied(new);
-        let sides = objects.try_map(|object| Side::read(object, &sections, skip_last_applied))?;
+        let wanted = (look != Look::Everything).then_some(sections.as_slice());
+        let sides = objects.try_map(|object| Side::read(object, wanted, skip_last_applied))?;
         Ok(Self { sides, sections })
     }
 
@@ -106,7 +109,7 @@ impl<'a> Parts<'a> {
 // === impl Side ===
 
 impl<'a> Side<'a> {
-    fn read(object: Object<'a>, wanted: &[Cow<'a, str>], skip_last_applied: bool) -> Result<Self, Unreadable> {
+    fn read(object: Object<'a>, wanted: Option<&[Cow<'a, str>]>, skip_last_applied: bool) -> Result<Self, Unreadable> {
         let Object { metadata: Metadata { fields: mut metadata, managed_fields, last_applied }, sections } = object;
         if let Some(raw) = last_applied.filter(|_| !skip_last_applied)
             && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
@@ -114,7 +117,7 @@ impl<'a> Side<'a> {
             annotations.insert(LAST_APPLIED.to_owned(), parse("metadata", raw)?);
         }
         let mut fields = Map::new();
-        for (name, raw) in sections.into_iter().filter(|(name, _)| wanted.contains(name)) {
+        for (name, raw) in sections.into_iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted.contains(name))) {
             let value = parse(&name, raw)?;
             fields.insert(name.into_owned(), value);
         }

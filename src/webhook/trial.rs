@@ -70,7 +70,7 @@ impl<'a> Trial<'a> {
         let objects = Sides::of(operation, old_object, object).ok_or(Unreadable::NoObject)?;
         let managed = snapshot.get(&key).cloned();
         let has_break_glass = has_break_glass(&objects);
-        let parts = Parts::read(objects, look(managed.is_some()))?;
+        let parts = Parts::read(objects, look(managed.as_deref()))?;
         Ok(Some(Self { key, managed, requester, manager: tool, now, parts, scaled, has_break_glass, snapshot, rules }))
     }
 
@@ -179,8 +179,12 @@ fn has_break_glass(objects: &Sides<Object<'_>>) -> bool {
     [objects.before(), objects.after()].into_iter().flatten().any(|object| object.has_annotation(BREAK_GLASS))
 }
 
-fn look(is_managed: bool) -> Look {
-    if is_managed { Look::Differences } else { Look::Metadata }
+fn look(managed: Option<&Managed>) -> Look {
+    match managed {
+        Some(managed) if managed.exclusions.need_whole_object() => Look::Everything,
+        Some(_) => Look::Differences,
+        None => Look::Metadata,
+    }
 }
 
 fn passes(verdict: Verdict) -> bool {

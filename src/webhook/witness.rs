@@ -98,7 +98,7 @@ fn reason(trial: &Trial<'_>, why: &Why) -> Option<String> {
 
 /// Keys get the webhook's name put before them by the API server.
 fn audit(trial: &Trial<'_>, judgement: &Judgement) -> BTreeMap<&'static str, String> {
-    let Judgement { verdict, why, introduced } = judgement;
+    let Judgement { verdict, why, introduced, .. } = judgement;
     let mut audit = BTreeMap::new();
     if *verdict == Verdict::Allow {
         return audit;

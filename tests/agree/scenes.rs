@@ -379,8 +379,35 @@ pub fn rule() -> impl Strategy<Value = Rule> {
             "/*",
         ][..],
     );
-    vec(pointer, 0..3).prop_map(|pointers| Rule {
-        objects: Selector { kind: Some("Thing".to_owned()), ..Selector::default() },
-        pointers: pointers.iter().map(|pointer| pointer.parse().expect("the list above holds pointers")).collect(),
+    let manager = prop::sample::select(&["operator", "kubectl*"][..]);
+    (vec(pointer, 0..3), vec(field_path(), 0..2), vec(jq(), 0..2), vec(manager, 0..2)).prop_map(|said| {
+        let (pointers, paths, jq, managers) = said;
+        Rule {
+            objects: Selector { kind: Some("Thing".to_owned()), ..Selector::default() },
+            pointers: pointers.iter().map(|text| text.parse().expect("the list above holds pointers")).collect(),
+            paths: paths.iter().map(|text| text.parse().expect("the list above holds field paths")).collect(),
+            jq: jq.iter().map(|text| text.parse().expect("the list above holds expressions")).collect(),
+            managers: managers.into_iter().map(str::to_owned).collect(),
+            ..Rule::default()
+        }
     })
+}
+
+fn field_path() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[".spec.keyed[name=x]", ".spec.keyed[*].a", ".spec.ports[containerPort=53].label", ".spec.set[=x]", ".data.a"]
+            [..],
+    )
+}
+
+fn jq() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[
+            ".spec.keyed[]? | select(.name == \"x\") | .a",
+            ".. | objects | select(has(\"limit\")) | .limit",
+            ".spec.ports[]? | select(.protocol == \"UDP\")",
+            ".spec.atomic[0]?",
+            ".data",
+        ][..],
+    )
 }

@@ -28,6 +28,7 @@ mod place;
 mod refused;
 mod restarts;
 mod rewriter;
+mod rules;
 mod stage;
 mod sync;
 mod who;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         breakglass::trials(),
         modes::trials(),
         exclusions::trials(),
+        rules::trials(),
         adoption::trials(),
         marks::trials(),
         refused::trials(),

@@ -64,7 +64,7 @@ data:
   mode: fast
 ";
 
-/// An autoscaler in the newest version.
+/// An autoscaler in the newest version, of something else: replicas in the range of their own are nobody else's business.
 pub const AUTOSCALER: &str = "\
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -72,7 +72,7 @@ metadata: {name: web}
 spec:
   minReplicas: 2
   maxReplicas: 10
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: another}
   metrics:
     - type: Resource
       resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}

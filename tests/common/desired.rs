@@ -6,7 +6,7 @@ use holdfast::core::breakglass::Limits;
 use holdfast::core::compare::Deviation;
 use holdfast::core::declaration::Declaration;
 use holdfast::core::drift::drift;
-use holdfast::core::exclude::{Exclusions, Rule};
+use holdfast::core::exclude::{Exclusions, Rule, Surroundings};
 use holdfast::core::fields::Entry;
 use holdfast::core::heal::{before_apply, to_apply};
 use holdfast::core::manifest::{Lines, Manifest, Origin};
@@ -28,9 +28,13 @@ pub fn manifest(value: &Value) -> Manifest {
 
 /// What Git declares, given what the API server answered to the manifest.
 pub fn managed(manifest: Manifest, answer: &Value, rules: &[Rule]) -> Managed {
+    managed_around(manifest, answer, rules, &Surroundings::default())
+}
+
+/// The same, with somebody else at work on it.
+pub fn managed_around(manifest: Manifest, answer: &Value, rules: &[Rule], around: &Surroundings) -> Managed {
     let declaration = Declaration::read(&manifest, answer).expect("the answer has our entry");
-    let keys = |list: &[_], element: &Value| declaration.key_of(list, element);
-    let exclusions = Exclusions::resolve(rules, &manifest.key, &manifest.value, &keys);
+    let exclusions = Exclusions::resolve(rules.into(), &manifest, &declaration, around);
     Managed { sync: Arc::new(sync()), manifest: Arc::new(manifest), declaration, exclusions, resource: "things".into() }
 }
 

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::core::manifest::{Lines, Origin};
+use crate::core::path::MergeKey;
 
 #[test]
 fn globs() {
@@ -50,18 +52,31 @@ fn field(name: &str) -> Step {
 }
 
 fn excluding(pointer: &str) -> Exclusions {
-    let manifest = json!({
+    let value = json!({
+        "apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"},
         "list": [{"name": "a", "sub": [{"name": "x"}, {"name": "y"}]}, {"name": "b", "sub": [{"name": "z"}]}],
         "set": ["one", "two"],
+        "atomic": ["one", "two"],
         "map": {"0": 1},
     });
-    let keys = |list: &[Step], element: &Value| {
-        let _ = list;
-        MergeKey::parse(&json!({"name": element.get("name")?}).to_string())
-    };
-    let rule = Rule { objects: Selector::default(), pointers: vec![pointer.parse().expect("a pointer")] };
-    let key = ObjectKey { group: String::new(), kind: "Thing".into(), namespace: None, name: "a".into() };
-    Exclusions::resolve([&rule], &key, &manifest, &keys)
+    let element = |below: Value| json!({"f:name": {}, "f:sub": below});
+    let (x, y, z) = (json!({"f:name": {}}), json!({"f:name": {}}), json!({"f:name": {}}));
+    let owned = json!({
+        "f:list": {
+            "k:{\"name\":\"a\"}": element(json!({"k:{\"name\":\"x\"}": x, "k:{\"name\":\"y\"}": y})),
+            "k:{\"name\":\"b\"}": element(json!({"k:{\"name\":\"z\"}": z})),
+        },
+        "f:set": {"v:\"one\"": {}, "v:\"two\"": {}},
+        "f:atomic": {},
+        "f:map": {"f:0": {}},
+    });
+    let mut answer = value.clone();
+    answer["metadata"]["managedFields"] = json!([{"manager": "holdfast", "operation": "Apply", "fieldsV1": owned}]);
+    let origin = Origin { file: "a.yaml".into(), lines: Lines::leaf(1) };
+    let manifest = Manifest { key: ObjectKey::of(&value).expect("it has an identity"), value, origin };
+    let declaration = Declaration::read(&manifest, &answer).expect("our entry is there");
+    let rule = Rule { pointers: vec![pointer.parse().expect("a pointer")], ..Rule::default() };
+    Exclusions::resolve([rule].into(), &manifest, &declaration, &Surroundings::default())
 }
 
 #[test]
@@ -79,6 +94,8 @@ fn positions_mean_gits_elements() {
     assert!(covers("/set/1", &[field("set"), Step::Value(json!("two"))]));
     assert!(!covers("/set/1", &[field("set"), Step::Value(json!("one"))]));
     assert!(covers("/map/0", &[field("map"), field("0")]));
+    let atomic = Path::new(vec![field("atomic")]);
+    assert!(excluding("/atomic/1").reach_below(&atomic) && !excluding("/atomic/1").cover(&atomic));
 }
 
 #[test]
@@ -99,6 +116,8 @@ fn cluster_scoped_objects_are_in_no_namespace() {
         namespace: namespace.map(str::to_owned),
         name: "a".into(),
     };
-    assert!(anywhere.matches(&key(Some("prod"))));
-    assert!(!anywhere.matches(&key(None)));
+    let none = LabelMap::new();
+    let matches = |key| anywhere.matches(Subject { key: &key, labels: &none, namespace_labels: None });
+    assert!(matches(key(Some("prod"))));
+    assert!(!matches(key(None)));
 }

@@ -42,7 +42,11 @@ fn changed(fields: &[&str], git: Value, live: Value) -> Deviation {
 
 fn denied(kind: &str, why: Why, introduced: Vec<Deviation>) -> String {
     let managed = managed(kind);
-    let text = message(&managed.manifest.key, Some(&managed), &Judgement { verdict: Verdict::Deny, why, introduced });
+    let text = message(
+        &managed.manifest.key,
+        Some(&managed),
+        &Judgement { verdict: Verdict::Deny, why, introduced, failed: Vec::new() },
+    );
     let longest = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     assert!(text.lines().count() <= 24 && longest <= 180, "{longest} wide:\n{text}");
     text
@@ -141,7 +145,9 @@ fn break_glass_refused() {
 #[test]
 fn what_git_does_not_declare() {
     let key = ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: "prod".into() };
-    let said = |why| message(&key, None, &Judgement { verdict: Verdict::Deny, why, introduced: Vec::new() });
+    let said = |why| {
+        message(&key, None, &Judgement { verdict: Verdict::Deny, why, introduced: Vec::new(), failed: Vec::new() })
+    };
     insta::assert_snapshot!(said(Why::NamespaceDelete(4)), @"Namespace prod holds 4 objects declared in Git and cannot be deleted by hand.");
     insta::assert_snapshot!(said(Why::Forged), @"Namespace prod is not declared in Git, and holdfast.dev/tracking-id would make it look as if it were. Leave it out.");
 }
@@ -151,7 +157,7 @@ fn an_open_break_glass_says_until_when() {
     let managed = managed("ConfigMap");
     let until = "2026-03-01T12:30:00Z".parse().expect("this is a time");
     let why = Why::BreakGlass(Glass { reason: "INC-1: down".into(), by: "alice".into(), until });
-    let judgement = Judgement { verdict: Verdict::Note, why, introduced: Vec::new() };
+    let judgement = Judgement { verdict: Verdict::Note, why, introduced: Vec::new(), failed: Vec::new() };
     insta::assert_snapshot!(message(&managed.manifest.key, Some(&managed), &judgement), @r#"
     break-glass on ConfigMap prod/api is open until 2026-03-01T12:30:00Z (INC-1: down): recorded, and not undone before then.
     Git: https://git.example/shop.git (main at 0123456), apps/api/api.yaml:3, synced by GitSync holdfast-system/shop

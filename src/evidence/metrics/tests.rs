@@ -19,6 +19,7 @@ fn names_are_stable() {
     holdfast_drifts counter
     holdfast_heals counter
     holdfast_remediation_seconds histogram
+    holdfast_rule_errors counter
     holdfast_prunes counter
     holdfast_applies counter
     holdfast_break_glass_opened counter

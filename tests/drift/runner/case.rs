@@ -5,7 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use holdfast::core::exclude::{Rule, Selector};
+use holdfast::api::IgnoreRule;
+use holdfast::core::exclude::{Rule, Scaler, Surroundings, annotation};
+use holdfast::core::object::ObjectKey;
 use holdfast::core::snapshot::{Managed, Mode, Suspension, Undeclared};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,13 +17,14 @@ use super::merge_patch;
 use crate::common::api_server::{apply, inject, update};
 
 /// The files a case may have.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "manifest.yaml",
     "answer.yaml",
     "earlier.yaml",
     "live.yaml",
     "live.patch.yaml",
     "rules.yaml",
+    "around.yaml",
     "policy.yaml",
     "edit.yaml",
     "expect.yaml",
@@ -42,6 +45,8 @@ pub struct Case {
     /// What happened to it since.
     pub past: Vec<Event>,
     pub rules: Vec<Rule>,
+    /// Who else is at work on it.
+    pub around: Surroundings,
     pub policy: Policy,
     pub edit: Option<Edit>,
     pub expect: Expect,
@@ -155,17 +160,6 @@ pub struct Policy {
     suspended_until: Option<jiff::Timestamp>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct RuleFile {
-    group: Option<String>,
-    kind: Option<String>,
-    name: Option<String>,
-    namespace: Option<String>,
-    #[serde(default)]
-    json_pointers: Vec<String>,
-}
-
 fn yes() -> bool {
     true
 }
@@ -184,10 +178,13 @@ impl Case {
             }
         }
         let policy: Policy = read(folder, "policy.yaml")?.unwrap_or_default();
-        let rules: Vec<RuleFile> = read(folder, "rules.yaml")?.unwrap_or_default();
-        let rules = rules.into_iter().map(RuleFile::meant).collect::<Result<_, _>>();
+        let manifest: Value = needed(folder, "manifest.yaml")?;
+        let written: Vec<Value> = read(folder, "rules.yaml")?.unwrap_or_default();
+        let rules = rules(&written, &manifest);
+        let around: Vec<Value> = read(folder, "around.yaml")?.unwrap_or_default();
         let case = Self {
-            manifest: needed(folder, "manifest.yaml")?,
+            manifest,
+            around: surroundings(&around),
             answer: read(folder, "answer.yaml")?,
             earlier: read(folder, "earlier.yaml")?,
             live: read(folder, "live.yaml")?,
@@ -228,15 +225,45 @@ fn read_events(folder: &Path) -> Result<Vec<Event>, String> {
     serde_json::from_value(list).map_err(|error| format!("{}/live.patch.yaml: {error}", folder.display()))
 }
 
-// === impl RuleFile ===
-
-impl RuleFile {
-    fn meant(self) -> Result<Rule, String> {
-        let Self { group, kind, name, namespace, json_pointers } = self;
-        let pointers = json_pointers.iter().map(|pointer| pointer.parse()).collect::<Result<_, _>>();
-        let pointers = pointers.map_err(|error: holdfast::core::exclude::BadPointer| error.to_string())?;
-        Ok(Rule { objects: Selector { group, kind, namespace, name }, pointers })
+/// The rules, the annotation's among them, as the runtime reads them. A key that is none would be ignored there, and is
+/// refused here.
+fn rules(written: &[Value], manifest: &Value) -> Result<Vec<Rule>, String> {
+    const KEYS: [&str; 10] = [
+        "group",
+        "kind",
+        "name",
+        "namespace",
+        "labelSelector",
+        "namespaceSelector",
+        "jsonPointers",
+        "fieldPaths",
+        "jqPathExpressions",
+        "managedFieldsManagers",
+    ];
+    let keys = written.iter().filter_map(Value::as_object).flat_map(|rule| rule.keys());
+    if let Some(unknown) = keys.into_iter().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("unknown field {unknown}"));
     }
+    let typed = written.iter().map(|rule| serde_json::from_value(rule.clone()));
+    let typed: Vec<IgnoreRule> = typed.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let read = holdfast::api::ignore::rules(&typed);
+    let read = read.map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    Ok(read.into_iter().chain(annotation::rule(manifest)?).collect())
+}
+
+/// Live objects around the one of the case: autoscalers, and namespaces for their labels.
+fn surroundings(objects: &[Value]) -> Surroundings {
+    let mut around = Surroundings::default();
+    for object in objects {
+        let key = ObjectKey::of(object).expect("what is around has an identity");
+        if let Some((target, scaler)) = Scaler::read(&key, object) {
+            around.add(target, scaler);
+        } else if key.kind == "Namespace" {
+            let labels = serde_json::from_value(object["metadata"]["labels"].clone()).expect("labels are text");
+            around.namespaces.insert(key.name, labels);
+        }
+    }
+    around
 }
 
 // === impl Policy ===

@@ -1,0 +1,248 @@
+//! Exclusions that hang on more than a pointer: jq, managers, annotations, the policy of the cluster, and who else scales.
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::manifests::WEB;
+use crate::place::Place;
+use crate::stage::{PATIENCE, tests};
+use crate::who::Who;
+use crate::world::wait_until;
+
+const REPLICAS: &str = "/spec/replicas";
+const IMAGE: &str = "/spec/template/spec/containers/0/image";
+const TEAM: &str = "/metadata/annotations/team";
+
+/// Something Git does say, changed by somebody who is never refused.
+const ANOTHER_FIELD: &str =
+    r#"patch deployment/web --type=merge --patch={"metadata":{"annotations":{"team":"theirs"}}}"#;
+
+const SCALER: &str = "\
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  minReplicas: 2
+  maxReplicas: 6
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
+";
+
+/// Commands that are run without a shell, so that one of them is no list.
+const WORKER: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  annotations: {team: shop}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - {name: app, image: 'registry.example/web:1.0', args: [serve, --verbosity=1, --cache]}
+";
+
+const BUDGET: &str = "\
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec:
+  minAvailable: 1
+  selector: {matchLabels: {app: web, track: stable}}
+";
+
+pub fn trials() -> Vec<Trial> {
+    tests![
+        an_hpa_moves_replicas_within_its_range,
+        an_hpa_that_is_live_counts_as_well,
+        an_hpa_that_is_deleted_does_not_scale_back,
+        a_rule_written_today_applies_today,
+        jq_and_field_paths_hold,
+        a_failing_rule_is_loud_and_nothing_is_healed,
+        managers_keep_what_they_own,
+        an_argument_and_a_selector_key_may_be_left_alone,
+        an_annotation_counts_only_from_git,
+        the_policy_of_the_cluster_applies_at_once,
+        a_rule_that_cannot_be_read_is_refused,
+    ]
+}
+
+async fn ignoring(name: &str, files: &[(&str, &str)], rules: Value) -> Result<Place<'static>> {
+    Place::with(name, files, |spec| spec["ignoreDifferences"] = rules).await
+}
+
+async fn an_hpa_moves_replicas_within_its_range() -> Result<()> {
+    let place = Place::new("hpa", &[("web.yaml", WEB), ("scaler.yaml", SCALER)]).await?;
+    place.is("Deployment/web", REPLICAS, json!(3)).await?;
+    place.accepts(Who::Autoscaler, "scale deployment/web --replicas=6").await?;
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    let said = place.refuses(Who::Alice, "scale deployment/web --replicas=9").await?;
+    ensure!(said.contains(".spec.replicas"), "{said}");
+    place.refuses(Who::Alice, "scale deployment/web --replicas=0").await?;
+    place.accepts(Who::Collector, ANOTHER_FIELD).await?;
+    place.heals("Deployment/web", TEAM, json!("shop")).await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await?;
+    place.commits(&[("web.yaml", &WEB.replace("web:1.0", "web:2.0"))]).await?;
+    place.is("Deployment/web", IMAGE, json!("registry.example/web:2.0")).await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await?;
+    place.accepts(Who::Collector, "scale deployment/web --replicas=9").await?;
+    place.heals("Deployment/web", REPLICAS, json!(3)).await
+}
+
+async fn an_hpa_that_is_live_counts_as_well() -> Result<()> {
+    let place = Place::new("hpa-live", &[("web.yaml", WEB)]).await?;
+    place.refuses(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.accepts(Who::Alice, "autoscale deployment/web --min=2 --max=6").await?;
+    wait_until("the autoscaler is seen", PATIENCE, || place.accepts(Who::Alice, "scale deployment/web --replicas=5"))
+        .await?;
+    place.rests("Deployment/web").await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await?;
+    place.accepts(Who::Alice, "delete hpa/web").await?;
+    place.heals("Deployment/web", REPLICAS, json!(3)).await
+}
+
+async fn an_hpa_that_is_deleted_does_not_scale_back() -> Result<()> {
+    let place = Place::new("hpa-deleted", &[("web.yaml", WEB), ("scaler.yaml", SCALER)]).await?;
+    place.accepts(Who::Autoscaler, "scale deployment/web --replicas=6").await?;
+    place.accepts(Who::Collector, "delete hpa/web").await?;
+    place.heals("HorizontalPodAutoscaler/web", "/spec/maxReplicas", json!(6)).await?;
+    place.is("Deployment/web", REPLICAS, json!(6)).await
+}
+
+async fn a_rule_written_today_applies_today() -> Result<()> {
+    let place = Place::new("today", &[("web.yaml", WEB)]).await?;
+    place.refuses(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.sync(|spec| spec["ignoreDifferences"] = json!([{"jsonPointers": [REPLICAS]}])).await?;
+    wait_until("the rule applies", PATIENCE, || place.accepts(Who::Alice, "scale deployment/web --replicas=5")).await?;
+    place.rests("Deployment/web").await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await?;
+    place.sync(|_| {}).await?;
+    place.heals("Deployment/web", REPLICAS, json!(3)).await
+}
+
+async fn jq_and_field_paths_hold() -> Result<()> {
+    let rules = json!([
+        {"jqPathExpressions": [".spec.template.spec.containers[] | select(.name == \"app\") | .image"]},
+        {"fieldPaths": [".spec.template.spec.containers[name=app].env[name=LOG_LEVEL].value", ".spec.replicas"]},
+    ]);
+    let place = ignoring("jq", &[("web.yaml", WEB)], rules).await?;
+    place.accepts(Who::Alice, "set image deployment/web app=registry.example/web:9.0").await?;
+    place.accepts(Who::Alice, "set env deployment/web LOG_LEVEL=debug").await?;
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.refuses(Who::Alice, "set env deployment/web OTHER=1").await?;
+    place.accepts(Who::Collector, ANOTHER_FIELD).await?;
+    place.heals("Deployment/web", TEAM, json!("shop")).await?;
+    place.is("Deployment/web", IMAGE, json!("registry.example/web:9.0")).await?;
+    place.is("Deployment/web", "/spec/template/spec/containers/0/env/0/value", json!("debug")).await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await
+}
+
+async fn a_failing_rule_is_loud_and_nothing_is_healed() -> Result<()> {
+    let rules = json!([{"jqPathExpressions": [".metadata.annotations | .team.x"]}, {"jsonPointers": [REPLICAS]}]);
+    let place = ignoring("jq-fails", &[("web.yaml", WEB)], rules).await?;
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.accepts(Who::Collector, "set image deployment/web app=registry.example/web:9.0").await?;
+    let words = ["spec.ignoreDifferences[0] of GitSync holdfast-system/jq-fails", "jq-fails/web"];
+    place.condition("RuleError", true, &words).await?;
+    let said = place.refuses(Who::Alice, "set env deployment/web OTHER=1").await?;
+    ensure!(said.contains(words[0]) && said.contains("without it"), "{said}");
+    place.is("Deployment/web", IMAGE, json!("registry.example/web:9.0")).await?;
+    place.sync(|spec| spec["ignoreDifferences"] = json!([{"jsonPointers": [REPLICAS]}])).await?;
+    place.heals("Deployment/web", IMAGE, json!("registry.example/web:1.0")).await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await
+}
+
+async fn managers_keep_what_they_own() -> Result<()> {
+    let rules = json!([{"managedFieldsManagers": ["tuner-*"]}]);
+    let place = ignoring("managers", &[("web.yaml", WEB)], rules).await?;
+    place
+        .accepts(Who::Collector, "set image deployment/web app=registry.example/web:9.0 --field-manager=tuner-a")
+        .await?;
+    place.accepts(Who::Collector, ANOTHER_FIELD).await?;
+    place.heals("Deployment/web", TEAM, json!("shop")).await?;
+    place.is("Deployment/web", IMAGE, json!("registry.example/web:9.0")).await
+}
+
+async fn an_argument_and_a_selector_key_may_be_left_alone() -> Result<()> {
+    let rules = json!([
+        {"kind": "Deployment", "jsonPointers": ["/spec/template/spec/containers/0/args/1"]},
+        {"kind": "PodDisruptionBudget", "fieldPaths": [".spec.selector.matchLabels.track"]},
+    ]);
+    let place = ignoring("parts", &[("web.yaml", WORKER), ("budget.yaml", BUDGET)], rules).await?;
+    let arguments = |verbosity: u8, last: &str| {
+        let args = json!(["serve", format!("--verbosity={verbosity}"), last]);
+        let change = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": args}]);
+        format!("patch deployment/web --type=json --patch={change}")
+    };
+    place.accepts(Who::Alice, &arguments(5, "--cache")).await?;
+    place.refuses(Who::Alice, &arguments(5, "--none")).await?;
+    place.accepts(Who::Collector, &arguments(7, "--none")).await?;
+    place.heals("Deployment/web", "/spec/template/spec/containers/0/args/2", json!("--cache")).await?;
+    place.is("Deployment/web", "/spec/template/spec/containers/0/args/1", json!("--verbosity=7")).await?;
+    let track = r#"patch pdb/web --type=merge --patch={"spec":{"selector":{"matchLabels":{"track":"canary"}}}}"#;
+    place.accepts(Who::Alice, track).await?;
+    place.accepts(Who::Collector, r#"patch pdb/web --type=merge --patch={"spec":{"minAvailable":2}}"#).await?;
+    place.heals("PodDisruptionBudget/web", "/spec/minAvailable", json!(1)).await?;
+    place.is("PodDisruptionBudget/web", "/spec/selector/matchLabels/track", json!("canary")).await
+}
+
+async fn an_annotation_counts_only_from_git() -> Result<()> {
+    let place = Place::new("annotation", &[("web.yaml", WEB)]).await?;
+    place.refuses(Who::Alice, "annotate deployment/web holdfast.dev/ignore=/spec/replicas").await?;
+    let from_git = WEB.replace("{team: shop}", "{team: shop, holdfast.dev/ignore: /spec/replicas}");
+    place.commits(&[("web.yaml", &from_git)]).await?;
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.refuses(Who::Alice, "annotate deployment/web holdfast.dev/ignore=* --overwrite").await?;
+    place.rests("Deployment/web").await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await?;
+    place.write(&[("web.yaml", &from_git.replace("/spec/replicas}", "spec.replicas}"))]).await?;
+    place.condition("Synced", false, &["holdfast.dev/ignore", "web.yaml"]).await
+}
+
+/// The policy is everybody's; its rules here speak of this place alone.
+async fn the_policy_of_the_cluster_applies_at_once() -> Result<()> {
+    let place = Place::new("policy-rules", &[("web.yaml", WEB)]).await?;
+    place.refuses(Who::Alice, "scale deployment/web --replicas=5").await?;
+    let rules = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "policy-rules"}}, "jsonPointers": [REPLICAS]}]);
+    let patch = |rules: Value| {
+        format!("patch driftpolicy/default --type=merge --patch={}", json!({"spec": {"ignoreDifferences": rules}}))
+    };
+    place.accepts(Who::Administrator, &patch(rules)).await?;
+    wait_until("the rule applies", PATIENCE, || place.accepts(Who::Alice, "scale deployment/web --replicas=5")).await?;
+    place.rests("Deployment/web").await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await?;
+    place.accepts(Who::Administrator, &patch(Value::Null)).await?;
+    place.heals("Deployment/web", REPLICAS, json!(3)).await?;
+    place.refuses(Who::Alice, "scale deployment/web --replicas=5").await?;
+    Ok(())
+}
+
+async fn a_rule_that_cannot_be_read_is_refused() -> Result<()> {
+    let place = Place::new("bad-rules", &[("web.yaml", WEB)]).await?;
+    let patch = |rule: Value| {
+        let change = json!({"spec": {"ignoreDifferences": [rule]}});
+        vec![
+            "patch".to_owned(),
+            "gitsync".into(),
+            place.name.clone(),
+            "--namespace=holdfast-system".into(),
+            "--type=merge".into(),
+            format!("--patch={change}"),
+        ]
+    };
+    for (rule, words) in [
+        (json!({"jsonPointers": ["spec/replicas"]}), "spec.ignoreDifferences[0].jsonPointers[0]"),
+        (json!({"fieldPaths": [".spec..a"]}), "spec.ignoreDifferences[0].fieldPaths[0]"),
+        (json!({"jqPathExpressions": ["def f: f; f"]}), "spec.ignoreDifferences[0].jqPathExpressions[0]"),
+    ] {
+        let arguments = patch(rule);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let said = place.run(Who::Administrator, &arguments, "").await?.refusal()?;
+        ensure!(said.contains(words), "{said}");
+    }
+    Ok(())
+}
