@@ -269,7 +269,7 @@ async fn an_explanation_names_owner_rule_and_verdict() -> Result<()> {
     said.shows(&[
         "in sync; differs in 1 excluded place(s)",
         "explained/app.yaml:1",
-        "[1] excluded by rule: /spec/replicas of",
+        "[1] excluded by rule: spec.ignoreDifferences[0] of GitSync holdfast-system/explained (/spec/replicas)",
     ])?;
 
     let said = run(&["explain", "Deployment.apps/api", "-n", "explained", "-o", "json"]).await?.ends(0)?.json()?;
