@@ -140,7 +140,9 @@ async fn managed_fields_wiped() -> Result<()> {
     crate::world::wait_until("we own it again", crate::stage::PATIENCE, || async {
         let live = place.live("ConfigMap/settings").await?;
         let owners = live["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-        ensure!(owners.iter().any(|owner| owner["manager"] == "holdfast" && owner["operation"] == "Apply"), "{live}");
+        // Ownership comes back in two writes; the first brings an entry, the second what is in it.
+        let ours = owners.iter().find(|owner| owner["manager"] == "holdfast" && owner["operation"] == "Apply");
+        ensure!(ours.is_some_and(|ours| ours["fieldsV1"]["f:data"].is_object()), "{live}");
         Ok(())
     })
     .await?;
