@@ -138,7 +138,8 @@ impl Walk<'_> {
 
     /// A key that is there twice is a change: of two `env` entries with one name the last one counts, and it need not be Git's.
     fn elements(&mut self, elements: &[(MergeKey, Node)], live: &[Value], trail: &Trail<'_>) {
-        let in_step = live.len() == elements.len() && elements.iter().zip(live).all(|((key, _), live)| key.matches(live));
+        let in_step =
+            live.len() == elements.len() && elements.iter().zip(live).all(|((key, _), live)| key.matches(live));
         let lookup = Lookup::new(live);
         for (position, (key, node)) in elements.iter().enumerate() {
             let trail = Trail { up: Some(trail), step: Borrowed::Key(key) };

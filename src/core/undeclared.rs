@@ -93,10 +93,11 @@ fn differs_beside_elements(declared: &[(MergeKey, Node)], old: Option<&Value>, n
     let (old, elements) = (Lookup::of(old), Lookup::new(new));
     let mut is_declared = vec![false; new.len()];
     let found = |(key, node)| elements.position(key).map(|position| (position, key, node));
-    let among_declared = declared.iter().map(|(key, node)| (key, node)).filter_map(found).any(|(position, key, node)| {
-        is_declared[position] = true;
-        differs_beside(Some(node), old.find(key), &new[position])
-    });
+    let among_declared =
+        declared.iter().map(|(key, node)| (key, node)).filter_map(found).any(|(position, key, node)| {
+            is_declared[position] = true;
+            differs_beside(Some(node), old.find(key), &new[position])
+        });
     let undeclared = new.iter().zip(&is_declared).filter(|(_, declared)| !**declared).map(|(new, _)| new);
     among_declared || undeclared.into_iter().any(|new| !old.contains(new))
 }

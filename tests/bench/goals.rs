@@ -26,8 +26,10 @@ const PARTS: [(&str, &[(&str, Goal)]); 4] = [
             ("compare_in_sync_us", Goal::AtMost(8.0)),
             ("compare_drifted_us", Goal::Nothing),
             ("compare_in_sync_allocs", Goal::AtMost(0.0)),
+            ("compare_growth_slope", Goal::AtMost(1.15)),
+            ("declaration_kb", Goal::AtMost(10.0)),
             ("gitops_engine_diff_us", Goal::TimesOf("compare_in_sync_us", 1000.0)),
-            ("smd_compare_us", Goal::Nothing),
+            ("smd_compare_us", Goal::TimesOf("compare_in_sync_us", 20.0)),
         ],
     ),
     (
