@@ -268,6 +268,7 @@ impl Shape {
         };
         let mut fields: Vec<_> = children.into_iter().filter_map(read).collect();
         fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+        fields.shrink_to_fit(); // there are as many declarations as objects, for as long as the process lives
         Self::Fields(fields)
     }
 
@@ -285,7 +286,9 @@ impl Shape {
             })
             .collect();
         read.sort_by_key(|(position, _)| *position);
-        Self::Elements(read.into_iter().map(|(_, element)| element).collect())
+        let mut elements: Vec<_> = read.into_iter().map(|(_, element)| element).collect();
+        elements.shrink_to_fit();
+        Self::Elements(elements)
     }
 
     fn read_members(children: Vec<(Step, Fields<'_>)>) -> Self {
