@@ -109,9 +109,10 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node, live: Option<&Value>, trail: &Trail<'_>) {
         match (&node.shape, live) {
             (Shape::Nothing, live) if is_nothing(live) => {}
-            (Shape::Nothing, live) if self.is_open(live, trail) => {}
+            (Shape::Nothing, live) if !node.empties && self.is_open(live, trail) => {}
             (Shape::Nothing, live) => self.deviates(node, Some(Value::Null), live, trail),
             (Shape::Open(_), Some(live)) if !live.is_null() => {}
+            (Shape::Open(_), _) if self.is_ours(trail) => {}
             (Shape::Leaf(declared) | Shape::Open(declared), live) => self.leaf(node, declared, live, trail),
             (Shape::Fields(fields), live) => self.fields(fields, live, trail),
             (Shape::Elements(elements), live) => self.elements(elements, list(live), trail),
@@ -121,7 +122,7 @@ impl Walk<'_> {
 
     fn leaf(&mut self, node: &Node, declared: &Value, live: Option<&Value>, trail: &Trail<'_>) {
         let agrees = same(declared, live.unwrap_or(&Value::Null));
-        let is_open = || is_nothing(Some(declared)) && self.is_open(live, trail);
+        let is_open = || is_nothing(Some(declared)) && !node.empties && self.is_open(live, trail);
         if !agrees && !is_open() {
             self.deviates(node, Some(declared.clone()), live, trail);
         }
@@ -166,7 +167,7 @@ impl Walk<'_> {
     /// `resources: {}` or `initContainers: []` in Git leaves the place open: what others put into it is undeclared, not
     /// changed. An *atomic* empty (a selector, `ingress: []`) is a value, and filling it is a change. Only ownership tells them
     /// apart: nobody can own a part of something atomic, and who fills it takes it from us. (What a mutating webhook fills in,
-    /// nobody owns at all.)
+    /// nobody owns at all. What we filled ourselves at an earlier commit looks the same: [`Node::empties`] tells.)
     fn is_open(&self, live: Option<&Value>, trail: &Trail<'_>) -> bool {
         live.is_some_and(|live| live.is_object() || live.is_array()) && {
             let path = trail.path();
@@ -175,6 +176,12 @@ impl Walk<'_> {
                 owned.is_some_and(|fields| fields.children().next().is_some() || (entry.is_ours() && fields.is_leaf()))
             })
         }
+    }
+
+    /// What we own and is not there is an empty that the API server drops when the last of what others put into it goes.
+    fn is_ours(&self, trail: &Trail<'_>) -> bool {
+        let path = trail.path();
+        self.state.owners().any(|entry| entry.is_ours() && entry.fields.at(&path).is_some())
     }
 
     fn deviates(&mut self, node: &Node, git: Option<Value>, live: Option<&Value>, trail: &Trail<'_>) {

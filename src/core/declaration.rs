@@ -8,15 +8,18 @@
 //! Because any update steals ownership: after a person patches `spec.replicas` our entry no longer lists it. What Git declares
 //! has to be kept, it cannot be looked up.
 
+mod recognise;
+
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use self::recognise::{Place, says_the_same};
 use super::fields::{self, Fields};
-use super::lookup::{self, Children, Lookup};
+use super::lookup::{self, Lookup};
 use super::manifest::{Lines, Manifest};
 use super::path::{MergeKey, Path, Step};
-use super::value::{is_nothing, same};
+use super::value::is_nothing;
 
 /// The declared paths and values of one object, as a tree.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub struct Node {
     pub line: u32,
     /// What is declared there.
     pub shape: Shape,
+    /// An empty that is known to be a value: an apply of it was seen to empty the place. (Others may fill what is not.)
+    pub empties: bool,
 }
 
 /// What is declared at a [`Node`]. A node that only holds others declares nothing by itself.
@@ -47,7 +52,7 @@ pub enum Shape {
     Members(Vec<Value>),
     /// A scalar, an atomic list, an atomic struct, or an empty map: compared whole.
     Leaf(Value),
-    /// An empty map or list that others are known to fill: it only has to be there.
+    /// An empty map or list that others are known to fill: nobody has to have taken it from us.
     Open(Value),
     /// Declared, and absent from the answer: the API server drops this kind of empty (`ingress: []`), and absent is the value.
     Nothing,
@@ -77,11 +82,25 @@ impl Declaration {
         }
     }
 
+    /// The same, for an apply to `live`: what it would empty is known not to be open to others. `ingress: [{}]` that became
+    /// `ingress: []` in Git is still ours, and looks in the cluster like a list somebody else has filled.
+    pub fn read_over(manifest: &Manifest, answer: &Value, live: Option<&Value>) -> Result<Self, Unowned> {
+        let mut declaration = Self::read(manifest, answer)?;
+        let Some(live) = live else { return Ok(declaration) };
+        let root = Place::root(live);
+        for (name, node) in &mut declaration.sections {
+            let step = Step::Field(name.clone());
+            node.learn_what_it_empties(step.find(live), &root.below(&step));
+        }
+        Ok(declaration)
+    }
+
     /// The shortcut that makes a restart cheap: when every leaf of the manifest already equals the live object's value at
     /// the same path of *our* entry, and we own nothing else, the live object is the answer an apply would give.
     pub fn recognise(manifest: &Manifest, live: &Value) -> Option<Self> {
         let entry = fields::ours(live)?;
-        says_the_same(entry.fields, &manifest.value, live, Depth::Root).then(|| Self::read(manifest, live).ok())?
+        says_the_same(entry.fields, &manifest.value, live, &Place::root(live))
+            .then(|| Self::read(manifest, live).ok())?
     }
 
     /// The same declaration with the lines of a manifest that says the same elsewhere in its file.
@@ -154,6 +173,15 @@ impl Node {
         Value::Object(element)
     }
 
+    /// Does Git declare an empty map or list here?
+    pub fn is_empty(&self) -> bool {
+        match &self.shape {
+            Shape::Leaf(value) | Shape::Open(value) => is_nothing(Some(value)),
+            Shape::Nothing => true,
+            Shape::Fields(_) | Shape::Elements(_) | Shape::Members(_) => false,
+        }
+    }
+
     /// Does Git spell out the same fields of the key here as in this element? Ownership lists only those that are written.
     fn writes_key_of(&self, key: &MergeKey, element: &Value) -> bool {
         let declared = |name: &str| self.child(&Step::Field(name.into())).is_some();
@@ -204,7 +232,28 @@ impl Node {
     }
 
     fn read(owned: Fields<'_>, answered: Option<&Value>, written: Written<'_>) -> Self {
-        Self { line: written.line, shape: Shape::read(owned, answered, written) }
+        Self { line: written.line, shape: Shape::read(owned, answered, written), empties: false }
+    }
+
+    fn learn_what_it_empties(&mut self, live: Option<&Value>, place: &Place<'_>) {
+        let is_whole = || !is_nothing(live) && !place.has_parts();
+        match &mut self.shape {
+            Shape::Fields(fields) => {
+                for (name, node) in fields {
+                    let step = Step::Field(name.clone());
+                    node.learn_what_it_empties(live.and_then(|live| step.find(live)), &place.below(&step));
+                }
+            }
+            Shape::Elements(elements) => {
+                let lookup = Lookup::of(live);
+                for (key, node) in elements {
+                    node.learn_what_it_empties(lookup.find(key), &place.below(&Step::Key(key.clone())));
+                }
+            }
+            Shape::Leaf(value) => self.empties = is_nothing(Some(value)) && is_whole(),
+            Shape::Nothing => self.empties = is_whole(),
+            Shape::Members(_) | Shape::Open(_) => {}
+        }
     }
 }
 
@@ -338,57 +387,5 @@ impl<'a> WrittenElements<'a> {
         let found = self.lookup.find_as_written(key);
         let lines = self.list.lines.zip(found).and_then(|(lines, (position, _))| lines.element(position));
         self.list.below(found.map(|(_, element)| element), lines)
-    }
-}
-
-/// How deep a comparison of manifest and ownership stands: identity is written in manifests but never owned.
-#[derive(Clone, Copy)]
-enum Depth {
-    Root,
-    Metadata,
-    Inside,
-}
-
-// === impl Depth ===
-
-impl Depth {
-    fn below(self, step: &Step) -> Self {
-        if matches!(self, Self::Root) && step.is_field("metadata") { Self::Metadata } else { Self::Inside }
-    }
-
-    fn is_identity(self, name: &str) -> bool {
-        match self {
-            Self::Root => matches!(name, "apiVersion" | "kind"),
-            Self::Metadata => matches!(name, "name" | "namespace"),
-            Self::Inside => false,
-        }
-    }
-}
-
-/// Do the manifest, our owned paths and the live values agree completely?
-fn says_the_same(owned: Fields<'_>, written: &Value, live: &Value, depth: Depth) -> bool {
-    if owned.is_leaf() {
-        let open = is_nothing(Some(written)) && (live.is_object() || live.is_array());
-        return open || same(written, live);
-    }
-    let mut steps = 0;
-    let (written_children, live_children) = (Children::of(written), Children::of(live));
-    let owned_agrees = owned.children().all(|(step, below)| {
-        steps += 1;
-        match (written_children.find_as_written(&step), live_children.find(&step)) {
-            (Some(written), Some(live)) => says_the_same(below, written, live, depth.below(&step)),
-            (Some(written), None) => below.is_leaf() && is_nothing(Some(written)),
-            (None, _) => false,
-        }
-    });
-    owned_agrees && steps == claims(written, depth)
-}
-
-/// How many children of a manifest node an apply would claim.
-fn claims(written: &Value, depth: Depth) -> usize {
-    match written {
-        Value::Object(fields) => fields.keys().filter(|name| !depth.is_identity(name)).count(),
-        Value::Array(elements) => elements.len(),
-        _ => 0,
     }
 }

@@ -110,6 +110,11 @@ impl Path {
         other.0.starts_with(&self.0)
     }
 
+    /// Is this place one step below `parent`?
+    pub fn is_child_of(&self, parent: &Self) -> bool {
+        self.0.split_last().is_some_and(|(_, above)| *above == *parent.0)
+    }
+
     /// The node this path leads to in a live object.
     pub fn find<'v>(&self, object: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(object, |node, step| step.find(node))

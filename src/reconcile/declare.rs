@@ -69,7 +69,7 @@ impl Declaring<'_> {
         };
         let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
             Some(declaration) => declaration,
-            None => self.ask(&kind, &manifest).await?,
+            None => self.ask(&kind, &manifest, live.as_ref()).await?,
         };
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
@@ -92,10 +92,10 @@ impl Declaring<'_> {
         found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
     }
 
-    async fn ask(&self, kind: &Kind, manifest: &Manifest) -> Result<Declaration, Undeclared> {
+    async fn ask(&self, kind: &Kind, manifest: &Manifest, live: Option<&Value>) -> Result<Declaration, Undeclared> {
         let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
         let answer = answer.map_err(|error| sort(manifest, error))?;
-        let declaration = Declaration::read(manifest, &answer);
+        let declaration = Declaration::read_over(manifest, &answer, live);
         declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
     }
 

@@ -337,6 +337,7 @@ fn version_of(kind: &str) -> Result<&'static str> {
         "Deployment" | "ReplicaSet" => "apps/v1",
         "HorizontalPodAutoscaler" => "autoscaling/v2",
         "PodDisruptionBudget" => "policy/v1",
+        "NetworkPolicy" => "networking.k8s.io/v1",
         "Role" | "ClusterRole" => "rbac.authorization.k8s.io/v1",
         "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
         "Gadget" | "Gizmo" => "example.com/v1",
