@@ -249,7 +249,8 @@ impl Case<'_> {
         }
         exclusions.subtract_from(&mut found);
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
-        match self.emergency(None, new) {
+        let exempts = self.class != Class::Controller && self.exempts_itself(None, new);
+        match if exempts { Err(Why::Marks) } else { self.emergency(None, new) } {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
             Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
         }
@@ -280,7 +281,7 @@ impl Case<'_> {
         if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
             return Some(Why::Marks);
         }
-        if self.exempts_itself(old, new) {
+        if self.exempts_itself(Some(old), new) {
             return Some(Why::Marks);
         }
         let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
@@ -293,10 +294,11 @@ impl Case<'_> {
     }
 
     /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
-    fn exempts_itself(&self, old: &State<'_>, new: &State<'_>) -> bool {
+    fn exempts_itself(&self, old: Option<&State<'_>>, new: &State<'_>) -> bool {
         let rule = new.annotation(IGNORE);
         let git = State::whole(&self.managed.manifest.value);
-        rule.is_some() && rule != old.annotation(IGNORE) && rule != git.annotation(IGNORE)
+        let before = old.and_then(|old| old.annotation(IGNORE));
+        rule.is_some() && rule != before && rule != git.annotation(IGNORE)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.

@@ -72,7 +72,7 @@ pub async fn gather(cluster: &Cluster, exempt: Exempt) -> Surroundings {
         for seen in list.iter().filter_map(|object| read(object, &kind, true)) {
             match seen {
                 Seen::Scaler(_, Some((target, scaler))) => around.add(target, scaler),
-                Seen::Namespace(name, Some(labels)) => drop(around.namespaces.insert(name, labels)),
+                Seen::Namespace(name, Some(labels)) => around.add_namespace(&name, &labels),
                 Seen::Scaler(_, None) | Seen::Namespace(_, None) => {}
             }
         }

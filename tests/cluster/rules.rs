@@ -90,7 +90,9 @@ async fn an_hpa_moves_replicas_within_its_range() -> Result<()> {
     place.is("Deployment/web", IMAGE, json!("registry.example/web:2.0")).await?;
     place.is("Deployment/web", REPLICAS, json!(5)).await?;
     place.accepts(Who::Collector, "scale deployment/web --replicas=9").await?;
-    place.heals("Deployment/web", REPLICAS, json!(3)).await
+    place.heals("Deployment/web", REPLICAS, json!(6)).await?;
+    place.accepts(Who::Collector, "scale deployment/web --replicas=1").await?;
+    place.heals("Deployment/web", REPLICAS, json!(2)).await
 }
 
 async fn an_hpa_that_is_live_counts_as_well() -> Result<()> {

@@ -11,6 +11,7 @@
 mod adopt;
 pub mod annotation;
 mod glob;
+mod injection;
 mod jq;
 mod labels;
 mod pattern;
@@ -42,6 +43,7 @@ use super::object::ObjectKey;
 use super::path::{Path, Step};
 use super::state::State;
 use super::value::{is_nothing, same};
+use injection::Injected;
 use jq::Found;
 use pattern::{Any, Pattern, covers, covers_element, reaches_below};
 use place::{Around, live_step};
@@ -52,6 +54,7 @@ pub struct Exclusions {
     places: Vec<Excluded>,
     dependent: Vec<Dependent>,
     failed: Vec<RuleError>,
+    nearest: Option<(Pattern, Value)>,
     own: Arc<[Rule]>,
 }
 
@@ -87,6 +90,8 @@ enum Dependent {
     Replicas { min: u64, max: u64, by: Arc<str> },
     /// The data of a Secret whose owner fills it.
     FilledByOwner,
+    /// What a mesh's injector rewrites.
+    Injected(Injected),
 }
 
 // === impl Exclusions ===
@@ -112,7 +117,7 @@ impl Exclusions {
         let (preset_places, preset_dependent) = preset::resolve(manifest, declaration, around);
         places.extend(preset_places);
         dependent.extend(preset_dependent);
-        Self { places, dependent, failed: Vec::new(), own }
+        Self { places, dependent, failed: Vec::new(), nearest: None, own }
     }
 
     /// The same rules in other surroundings.
@@ -156,7 +161,22 @@ impl Exclusions {
                 }
             }
         }
+        now.nearest = self.nearest_replicas(state);
         Cow::Owned(now)
+    }
+
+    /// Replicas outside of an autoscaler's range: the bound it would be set to. Git's number would be a jump, and to nobody's wish.
+    fn nearest_replicas(&self, state: &State<'_>) -> Option<(Pattern, Value)> {
+        let live = replicas(state)?;
+        let ranges = self.dependent.iter().filter_map(Dependent::range);
+        let nearest = ranges.map(|(min, max)| live.min(max).max(min)).min_by_key(|bound| bound.abs_diff(live))?;
+        Some((fields(&["spec", "replicas"]), nearest.into()))
+    }
+
+    /// What is to stand at a place that drifted, where that is not what Git says.
+    pub fn instead_of_git(&self, path: &Path) -> Option<&Value> {
+        let (pattern, value) = self.nearest.as_ref()?;
+        (pattern.len() == path.steps().len() && covers(pattern, path)).then_some(value)
     }
 
     /// Rules that failed on the object as it is.
@@ -217,9 +237,9 @@ impl Exclusions {
         self.places.iter().find(|place| reaches_below(&place.pattern, path)).map(|place| &*place.by)
     }
 
-    /// Is nothing excluded?
+    /// Is nothing excluded, and nothing but Git's values wanted?
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.nearest.is_none()
     }
 }
 
@@ -238,7 +258,12 @@ impl Dependent {
         match self {
             Self::Jq(_, by) | Self::Managers(_, by) | Self::Replicas { by, .. } => by.clone(),
             Self::FilledByOwner => "preset externalSecrets".into(),
+            Self::Injected(_) => Injected::by(),
         }
+    }
+
+    fn range(&self) -> Option<(u64, u64)> {
+        if let Self::Replicas { min, max, .. } = self { Some((*min, *max)) } else { None }
     }
 
     /// What it excludes of the object as it is; the error is a sentence.
@@ -248,8 +273,7 @@ impl Dependent {
             Self::Jq(jq, _) => found_by(jq, state, ground)?.into_iter().map(excluded).collect(),
             Self::Managers(globs, _) => owned_by(globs, state).into_iter().map(excluded).collect(),
             Self::Replicas { min, max, .. } => {
-                let replicas = state.object.pointer("/spec/replicas").and_then(Value::as_u64);
-                let within = replicas.is_some_and(|replicas| (*min..=*max).contains(&replicas));
+                let within = replicas(state).is_some_and(|replicas| (*min..=*max).contains(&replicas));
                 within.then(|| excluded(fields(&["spec", "replicas"]))).into_iter().collect()
             }
             Self::FilledByOwner => {
@@ -258,8 +282,13 @@ impl Dependent {
                 let place = |owner| Excluded { by: by(owner), ..excluded(fields(&["data"])) };
                 owner.map(place).into_iter().collect()
             }
+            Self::Injected(injected) => injected.places(state),
         })
     }
+}
+
+fn replicas(state: &State<'_>) -> Option<u64> {
+    state.object.pointer("/spec/replicas").and_then(Value::as_u64)
 }
 
 /// The places the expression finds on what is live, and on what Git says: what Git has and the cluster lost is excluded, too.

@@ -3,11 +3,12 @@
 //! It is one value, published by one writer. Whoever holds a declaration resolves its exclusions again when it changes, so a
 //! rule written today applies today.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::injection::is_meshed;
 use super::preset::Presets;
 use super::rule::Rule;
 use crate::core::object::{ObjectKey, group_of};
@@ -26,6 +27,8 @@ pub struct Surroundings {
     pub scalers: BTreeMap<Target, Vec<Scaler>>,
     /// Labels of namespaces by name; empty while no rule asks for them.
     pub namespaces: BTreeMap<String, LabelMap>,
+    /// Namespaces whose labels ask for a mesh's sidecars.
+    pub meshed: BTreeSet<String>,
 }
 
 /// An object somebody acts on.
@@ -68,6 +71,14 @@ impl Surroundings {
             key.namespace.clone().map(|namespace| Target { namespace, kind: key.kind.clone(), name: key.name.clone() });
         let scalers = target.and_then(|target| self.scalers.get(&target)).map_or(&[][..], Vec::as_slice);
         scalers.iter().filter(|scaler| scaler.group.as_ref().is_none_or(|group| *group == key.group))
+    }
+
+    /// Adds a namespace.
+    pub fn add_namespace(&mut self, name: &str, labels: &LabelMap) {
+        if is_meshed(labels) {
+            self.meshed.insert(name.to_owned());
+        }
+        self.namespaces.insert(name.to_owned(), labels.clone());
     }
 
     /// Adds an autoscaler; one that is known already stays once.
