@@ -4,6 +4,7 @@
 //! The edges only translate (`webhook::review` in, HTTP out).
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
@@ -41,7 +42,7 @@ pub enum Action<'a> {
     /// Changes it, within these sections. Labels, annotations and owner references are always there, in scope or not:
     /// marks and break-glass are read off them.
     Update(State<'a>, State<'a>, Scope<'a>),
-    /// Changes `spec.replicas` through the scale subresource; what break-glass the parent carries is known from elsewhere.
+    /// Changes `spec.replicas` through the scale subresource: the `Scale`s, or the objects they scale. What break-glass the parent carries is known from elsewhere.
     Scale(State<'a>, State<'a>, Option<Glass>),
     /// Deletes it.
     Delete(State<'a>),
@@ -214,9 +215,19 @@ impl Case<'_> {
             Action::Update(old, new, scope) => self.update(old, new, *scope),
             Action::Scale(old, new, glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
-                self.weigh(self.introduced(old, new, Scope::Only(&["spec"])), emergency, Why::Drift)
+                let owned = self.owned_by_scaler(new);
+                self.weigh(self.introduced(old, &State::whole(&owned), Scope::Only(&["spec"])), emergency, Why::Drift)
             }
         }
+    }
+
+    /// A `Scale` does not show who owns what; afterwards, whoever scales owns the replicas. Those who do not say by which
+    /// manager go by a name that only the API server knows (`kubectl scale` is `kubectl`): rules by manager do not know them.
+    fn owned_by_scaler(&self, new: &State<'_>) -> Value {
+        let entry = |manager: &str| json!({"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+        let mut object = new.object.clone();
+        object["metadata"]["managedFields"] = self.edit.manager.map(entry).into_iter().collect();
+        object
     }
 
     /// Only what is brought in could have been excluded.

@@ -130,7 +130,7 @@ pub(super) async fn cluster_wide(cluster: &Cluster) -> Result<ClusterWide, Error
     let ourselves = (String::new(), String::new());
     let Policy { controllers, interactive_managers: interactive, ignore: rules, presets, .. } = policy;
     let identities = Identities { ourselves, controllers, interactive };
-    let around = gather(cluster, Exempt { rules, presets }).await;
+    let around = gather(cluster, Exempt { rules, presets, unreadable: None }).await;
     Ok(ClusterWide { identities, around, note })
 }
 

@@ -26,6 +26,8 @@ pub struct Exempt {
     pub rules: Arc<[Rule]>,
     /// Which presets are on.
     pub presets: Presets,
+    /// Why neither is known, if no policy could be read yet.
+    pub unreadable: Option<Arc<str>>,
 }
 
 /// One thing seen around the objects; `None` if it is gone, or does nothing (any more).
@@ -70,8 +72,8 @@ pub async fn follow(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
 
 /// All of it as it is just now, for a question asked once. What may not be listed counts as not there.
 pub async fn gather(cluster: &Cluster, exempt: Exempt) -> Surroundings {
-    let Exempt { rules, presets } = exempt;
-    let mut around = Surroundings { rules, presets, ..Surroundings::default() };
+    let Exempt { rules, presets, unreadable } = exempt;
+    let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
     for (api_version, kind) in SCALERS.into_iter().chain([("v1", "Namespace")]) {
         let Ok(Some(kind)) = cluster.kind(api_version, kind).await else { continue };
         let api: Api<DynamicObject> = Api::all_with(cluster.client().clone(), &kind.resource);

@@ -157,8 +157,8 @@ impl State {
     /// What exclusions depend on. Autoscalers count from when Git declares them, and as long: one that is gone for a moment
     /// must not let its object be scaled back.
     fn surroundings(&self) -> Surroundings {
-        let Exempt { rules, presets } = self.exempt.clone();
-        let mut around = Surroundings { rules, presets, ..Surroundings::default() };
+        let Exempt { rules, presets, unreadable } = self.exempt.clone();
+        let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
         self.namespaces.iter().for_each(|(name, labels)| around.add_namespace(name, labels));
         if !self.asks_for_namespaces() {
             around.namespaces.clear();

@@ -119,9 +119,11 @@ fn field(pointer: &str) -> &str {
 }
 
 fn rows() -> Result<Vec<Row>> {
-    let [ours, theirs] = [certificate()?, certificate()?];
-    let merge = |object: &str, patch: Value| crate::place::patch(object, &patch);
-    Ok(vec![
+    Ok(workloads().into_iter().chain(others(&certificate()?, &certificate()?)).collect())
+}
+
+fn workloads() -> Vec<Row> {
+    vec![
         Row {
             switch: "hpa",
             git: format!("{WEB}---\n{}", scaler()),
@@ -141,8 +143,32 @@ fn rows() -> Result<Vec<Row>> {
             off: Off::Healed(json!("100m")),
         },
         Row {
+            switch: "restarts",
+            git: WEB.into(),
+            object: "Deployment/web",
+            edit: crate::place::patch("deployment/web", &restarted()),
+            at: "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt",
+            on: json!("2026-02-03T04:05:06Z"),
+            off: Off::Healed(Value::Null),
+        },
+        Row {
+            switch: "injection",
+            git: probed(r#"labels: {app: web, sidecar.istio.io/inject: "true"}"#, ""),
+            object: "Deployment/web",
+            edit: "annotate deployment/web note=1 --overwrite".into(),
+            at: "/spec/template/spec/containers/0/livenessProbe/httpGet/path",
+            on: json!("/app-health/app/livez"),
+            off: Off::Fought,
+        },
+    ]
+}
+
+fn others(ours: &str, theirs: &str) -> Vec<Row> {
+    let merge = |object: &str, patch: Value| crate::place::patch(object, &patch);
+    vec![
+        Row {
             switch: "caBundle",
-            git: converted(&ours),
+            git: converted(ours),
             object: "CustomResourceDefinition/baubles.example.com",
             edit: merge(
                 "crd/baubles.example.com",
@@ -190,15 +216,6 @@ fn rows() -> Result<Vec<Row>> {
             off: Off::Healed(Value::Null),
         },
         Row {
-            switch: "restarts",
-            git: WEB.into(),
-            object: "Deployment/web",
-            edit: merge("deployment/web", restarted()),
-            at: "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt",
-            on: json!("2026-02-03T04:05:06Z"),
-            off: Off::Healed(Value::Null),
-        },
-        Row {
             switch: "externalSecrets",
             git: SECRET.into(),
             object: "Secret/tls",
@@ -207,16 +224,7 @@ fn rows() -> Result<Vec<Row>> {
             on: json!("dGhlaXJz"),
             off: Off::Healed(json!("Z2l0")),
         },
-        Row {
-            switch: "injection",
-            git: probed(r#"labels: {app: web, sidecar.istio.io/inject: "true"}"#, ""),
-            object: "Deployment/web",
-            edit: "annotate deployment/web note=1 --overwrite".into(),
-            at: "/spec/template/spec/containers/0/livenessProbe/httpGet/path",
-            on: json!("/app-health/app/livez"),
-            off: Off::Fought,
-        },
-    ])
+    ]
 }
 
 fn restarted() -> Value {

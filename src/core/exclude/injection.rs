@@ -59,7 +59,7 @@ const SCRAPED: [(&str, &[&str]); 3] = [
 impl Injected {
     /// The pod in this manifest, if Istio is asked to inject into it.
     pub(super) fn of(manifest: &Manifest, around: &Surroundings) -> Option<Self> {
-        let at = |steps: &&&[&str]| Path::of_fields(steps).find(&manifest.value).is_some_and(|pod| is_pod(pod));
+        let at = |steps: &&&[&str]| Path::of_fields(steps).find(&manifest.value).is_some_and(is_pod);
         let steps = *PODS.iter().find(at)?;
         let namespace = manifest.key.namespace.as_deref().unwrap_or_default();
         let pod = Path::of_fields(steps).find(&manifest.value)?;

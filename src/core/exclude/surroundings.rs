@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub rules: Arc<[Rule]>,
     /// Which presets are on.
     pub presets: Presets,
+    /// Why nobody knows what the rules for the whole cluster are, if nobody does. Every object then has a rule that fails.
+    pub unreadable: Option<Arc<str>>,
     /// Autoscalers by the object they act on.
     pub scalers: BTreeMap<Target, Vec<Scaler>>,
     /// Labels of namespaces by name; empty while no rule asks for them.
