@@ -42,7 +42,11 @@ enum Off {
 }
 
 pub fn trials() -> Vec<Trial> {
-    tests![each_with_its_switch_on_and_off, what_injectors_add_is_nobodys_and_what_people_add_is_theirs,]
+    tests![
+        each_with_its_switch_on_and_off,
+        what_injectors_add_is_nobodys_and_what_people_add_is_theirs,
+        a_policy_that_could_never_be_read_holds_healing,
+    ]
 }
 
 async fn each_with_its_switch_on_and_off() -> Result<()> {
@@ -61,6 +65,39 @@ async fn each_with_its_switch_on_and_off() -> Result<()> {
 
 async fn set<'s>(stage: &'s Stage, row: &Row) -> Result<Place<'s>> {
     Place::at(stage, &row.place(), &[("all.yaml", row.git.as_str())], |_| {}).await
+}
+
+/// It is stored while nobody guards it, and Holdfast starts with it. A start with a good one, and one gone bad since, is
+/// another matter: the good one holds.
+async fn a_policy_that_could_never_be_read_holds_healing() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "unreadable", &[("web.yaml", WEB)], |_| {}).await?;
+    let rules = |rules: Value| json!({"spec": {"ignoreDifferences": rules}}).to_string();
+    let line = |patch: &str| ["patch", "driftpolicy/default", "--type=merge", "--patch", patch].map(str::to_owned);
+    let write = async |rules: &str| {
+        let line = line(rules);
+        let line: Vec<_> = line.iter().map(String::as_str).collect();
+        stage.world.kubectl(Who::Administrator.person(), &line).await?.success().map(drop)
+    };
+    stage.world.stop_holdfast().await?;
+    write(&rules(json!([{"jqPathExpressions": [".spec | nonsense"]}, {"jsonPointers": ["/spec/replicas"]}]))).await?;
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    let started = stage.world.start_holdfast().await;
+    let held = async {
+        started?;
+        place.condition("RuleError", true, &["the DriftPolicy", "ignoreDifferences[0].jqPathExpressions[0]"]).await?;
+        ensure!(stage.metric("holdfast_policy_readable").await? == 0, "it says the policy can be read");
+        let said = place.refuses(Who::Alice, "set image deployment/web app=mine:1").await?;
+        ensure!(said.contains("without it"), "{said}");
+        place.rests("Deployment/web").await?;
+        place.is("Deployment/web", "/spec/replicas", json!(5)).await
+    };
+    let held = held.await;
+    write(&rules(Value::Null)).await?;
+    held?;
+    place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;
+    ensure!(stage.metric("holdfast_policy_readable").await? == 1, "it says the policy cannot be read");
+    Ok(())
 }
 
 /// A preset's switch is the whole cluster's: this test takes its turn in the world of those who break things.
@@ -326,7 +363,7 @@ fn probed(pod_metadata: &str, more: &str) -> String {
     )
 }
 
-fn add(deployment: &Value, list: &str, element: Value) -> Option<Value> {
+fn add(deployment: &Value, list: &str, element: &Value) -> Option<Value> {
     let path = format!("/spec/template/spec/{list}");
     match deployment.pointer(&path).and_then(Value::as_array) {
         Some(there) if there.iter().any(|it| it["name"] == element["name"]) => None,
@@ -335,11 +372,12 @@ fn add(deployment: &Value, list: &str, element: Value) -> Option<Value> {
     }
 }
 
-fn annotate(deployment: &Value, name: &str, value: &str) -> Option<Value> {
+fn annotate(deployment: &Value, name: &str, value: &str) -> Value {
     let path = "/spec/template/metadata/annotations";
-    let there = deployment.pointer(path).is_some();
-    let one = json!({"op": "add", "path": format!("{path}/{}", name.replace('/', "~1")), "value": value});
-    Some(if there { one } else { json!({"op": "add", "path": path, "value": {name: value}}) })
+    if deployment.pointer(path).is_none() {
+        return json!({"op": "add", "path": path, "value": {name: value}});
+    }
+    json!({"op": "add", "path": format!("{path}/{}", name.replace('/', "~1")), "value": value})
 }
 
 fn sidecar(name: &str) -> Value {
@@ -354,10 +392,10 @@ fn istio(deployment: &Value) -> Vec<Value> {
         .filter(|probe| **probe != led)
         .map(|_| json!({"op": "replace", "path": probe, "value": led}));
     let parts = [
-        add(deployment, "containers", sidecar("istio-proxy")),
-        add(deployment, "initContainers", sidecar("istio-init")),
-        add(deployment, "volumes", json!({"name": "istio-data", "emptyDir": {}})),
-        annotate(deployment, "sidecar.istio.io/status", "injected"),
+        add(deployment, "containers", &sidecar("istio-proxy")),
+        add(deployment, "initContainers", &sidecar("istio-init")),
+        add(deployment, "volumes", &json!({"name": "istio-data", "emptyDir": {}})),
+        Some(annotate(deployment, "sidecar.istio.io/status", "injected")),
         rewritten,
     ];
     parts.into_iter().flatten().collect()
@@ -365,9 +403,9 @@ fn istio(deployment: &Value) -> Vec<Value> {
 
 fn linkerd(deployment: &Value) -> Vec<Value> {
     let parts = [
-        add(deployment, "containers", sidecar("linkerd-proxy")),
-        add(deployment, "initContainers", sidecar("linkerd-init")),
-        annotate(deployment, "linkerd.io/proxy-version", "stable"),
+        add(deployment, "containers", &sidecar("linkerd-proxy")),
+        add(deployment, "initContainers", &sidecar("linkerd-init")),
+        Some(annotate(deployment, "linkerd.io/proxy-version", "stable")),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -377,10 +415,10 @@ fn vault(deployment: &Value) -> Vec<Value> {
     let mount = json!({"name": "vault-secrets", "mountPath": "/vault/secrets"});
     let mounted = deployment.pointer(mounts).is_none().then(|| json!({"op": "add", "path": mounts, "value": [mount]}));
     let parts = [
-        add(deployment, "containers", sidecar("vault-agent")),
-        add(deployment, "initContainers", sidecar("vault-agent-init")),
-        add(deployment, "volumes", json!({"name": "vault-secrets", "emptyDir": {"medium": "Memory"}})),
-        annotate(deployment, "vault.hashicorp.com/agent-inject-status", "injected"),
+        add(deployment, "containers", &sidecar("vault-agent")),
+        add(deployment, "initContainers", &sidecar("vault-agent-init")),
+        add(deployment, "volumes", &json!({"name": "vault-secrets", "emptyDir": {"medium": "Memory"}})),
+        Some(annotate(deployment, "vault.hashicorp.com/agent-inject-status", "injected")),
         mounted,
     ];
     parts.into_iter().flatten().collect()
