@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::Context;
 use super::pass::is_established;
 use super::publish::Publisher;
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::{Cluster, Error, Kind};
 use crate::core::exclude::{LabelMap, Presets, Rule, Scaler, Surroundings, Target};
 use crate::core::object::{ObjectKey, group_of};
 
@@ -70,14 +70,29 @@ pub async fn follow(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     futures::future::join_all(firsts).await;
 }
 
-/// All of it as it is just now, for a question asked once. What may not be listed counts as not there.
-pub async fn gather(cluster: &Cluster, exempt: Exempt) -> Surroundings {
+/// All of it as it is just now, for a question asked once; and, in sentences, what could not be seen and counts as not there.
+pub async fn gather(cluster: &Cluster, exempt: Exempt) -> (Surroundings, Vec<String>) {
+    let mut unseen = Vec::new();
     let Exempt { rules, presets, unreadable } = exempt;
     let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
     for (api_version, kind) in SCALERS.into_iter().chain([("v1", "Namespace")]) {
-        let Ok(Some(kind)) = cluster.kind(api_version, kind).await else { continue };
+        let kind = match cluster.kind(api_version, kind).await {
+            Ok(Some(kind)) => kind,
+            Ok(None) => continue,
+            Err(error) => {
+                unseen.push(format!("{error}; judged as if there were no {kind}"));
+                continue;
+            }
+        };
         let api: Api<DynamicObject> = Api::all_with(cluster.client().clone(), &kind.resource);
-        let list = api.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        let list = match api.list(&ListParams::default()).await {
+            Ok(list) => list.items,
+            Err(error) => {
+                let error = Error::new(format!("list {} in all namespaces", kind.resource.plural), &error);
+                unseen.push(format!("{error}; judged as if there were none but those Git declares"));
+                Vec::new()
+            }
+        };
         for seen in list.iter().filter_map(|object| read(object, &kind, true)) {
             match seen {
                 Seen::Scaler(_, Some((target, scaler))) => around.add(target, scaler),
@@ -86,7 +101,7 @@ pub async fn gather(cluster: &Cluster, exempt: Exempt) -> Surroundings {
             }
         }
     }
-    around
+    (around, unseen)
 }
 
 async fn follow_policy(context: Arc<Context>, first: oneshot::Sender<()>) {

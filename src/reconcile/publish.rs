@@ -154,8 +154,7 @@ impl State {
         }
     }
 
-    /// What exclusions depend on. Autoscalers count from when Git declares them, and as long: one that is gone for a moment
-    /// must not let its object be scaled back.
+    /// What exclusions depend on.
     fn surroundings(&self) -> Surroundings {
         let Exempt { rules, presets, unreadable } = self.exempt.clone();
         let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
@@ -163,9 +162,8 @@ impl State {
         if !self.asks_for_namespaces() {
             around.namespaces.clear();
         }
-        let declared = self.declared.values().flatten().map(|managed| &managed.manifest);
-        let declared = declared.filter_map(|manifest| Scaler::read(&manifest.key, &manifest.value));
-        for (target, scaler) in self.scalers.values().cloned().chain(declared) {
+        around.add_declared(self.declared.values().flatten().map(|managed| &*managed.manifest));
+        for (target, scaler) in self.scalers.values().cloned() {
             around.add(target, scaler);
         }
         around

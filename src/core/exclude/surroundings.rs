@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::injection::is_meshed;
 use super::preset::Presets;
 use super::rule::Rule;
+use crate::core::manifest::Manifest;
 use crate::core::object::{ObjectKey, group_of};
 
 /// Labels by name.
@@ -73,6 +74,16 @@ impl Surroundings {
             key.namespace.clone().map(|namespace| Target { namespace, kind: key.kind.clone(), name: key.name.clone() });
         let scalers = target.and_then(|target| self.scalers.get(&target)).map_or(&[][..], Vec::as_slice);
         scalers.iter().filter(|scaler| scaler.group.as_ref().is_none_or(|group| *group == key.group))
+    }
+
+    /// Adds the autoscalers Git declares. They count from then on: one that is gone for a moment must not let its object be
+    /// scaled back.
+    pub fn add_declared<'m>(&mut self, manifests: impl IntoIterator<Item = &'m Manifest>) {
+        for manifest in manifests {
+            if let Some((target, scaler)) = Scaler::read(&manifest.key, &manifest.value) {
+                self.add(target, scaler);
+            }
+        }
     }
 
     /// Adds a namespace.
