@@ -156,11 +156,21 @@ fn field(pointer: &str) -> &str {
 }
 
 fn rows() -> Result<Vec<Row>> {
-    Ok(workloads().into_iter().chain(others(&certificate()?, &certificate()?)).collect())
+    Ok(workloads_and_services().into_iter().chain(others(&certificate()?, &certificate()?)).collect())
 }
 
-fn workloads() -> Vec<Row> {
+fn workloads_and_services() -> Vec<Row> {
     vec![
+        Row {
+            switch: "services",
+            git: "{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {team: shop}}, spec: {ports: [{port: 80}]}}\n"
+                .into(),
+            object: "Service/web",
+            edit: crate::place::patch("service/web", &json!({"spec": {"loadBalancerIP": "192.0.2.7"}})),
+            at: "/spec/loadBalancerIP",
+            on: json!("192.0.2.7"),
+            off: Off::Healed(Value::Null),
+        },
         Row {
             switch: "hpa",
             git: format!("{WEB}---\n{}", scaler()),
@@ -240,16 +250,6 @@ fn others(ours: &str, theirs: &str) -> Vec<Row> {
             edit: merge("pv/preset-volume", json!({"spec": {"claimRef": {"namespace": "nowhere", "name": "some"}}})),
             at: "/spec/claimRef/name",
             on: json!("some"),
-            off: Off::Healed(Value::Null),
-        },
-        Row {
-            switch: "services",
-            git: "{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {team: shop}}, spec: {ports: [{port: 80}]}}\n"
-                .into(),
-            object: "Service/web",
-            edit: merge("service/web", json!({"spec": {"loadBalancerIP": "192.0.2.7"}})),
-            at: "/spec/loadBalancerIP",
-            on: json!("192.0.2.7"),
             off: Off::Healed(Value::Null),
         },
         Row {
