@@ -7,7 +7,8 @@
 //!
 //! # Exclusions hold when healing too: strip or adopt
 //! Leaving an excluded field out of the apply *resets* it if we alone own it (`replicas` falls to 1). So a field that has
-//! another owner is left out, and one that has none is sent as it is live.
+//! another owner is left out, and one that has none is sent as it is live. Replicas outside of an autoscaler's range are set to
+//! its nearest bound: Git's number would be a jump that neither Git nor the autoscaler asked for.
 
 use json_patch::Patch;
 use serde_json::{Map, Value, json};
@@ -150,7 +151,13 @@ impl Excluded<'_> {
 
     fn leaf(&mut self, in_sync: bool, value: Option<&Value>) {
         let path = Path::new(self.steps.clone());
-        if in_sync || !self.exclusions.cover(&path) {
+        if in_sync {
+            return;
+        }
+        if !self.exclusions.cover(&path) {
+            if let Some(value) = self.exclusions.instead_of_git(&path) {
+                put(self.body, path.steps(), value.clone(), path.steps().len());
+            }
             return;
         }
         match value {

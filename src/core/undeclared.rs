@@ -251,11 +251,10 @@ fn is_content(section: &str) -> bool {
 /// Undeclared places that are not drift, whatever the policy says.
 ///
 /// Object metadata is the common notice board: people may add to it (what *we* leave behind there is still cleaned up).
-/// `rollout restart` is an operation, not a configuration. And replicas that Git leaves out are left to whoever scales:
-/// undoing them would reset them to 1.
+/// And replicas that Git leaves out are left to whoever scales: undoing them would reset them to 1.
 pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
     (kind == Kind::Added && path.starts_with_fields(&["metadata"]) && !exempts_itself(path))
-        || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
+        || *path == Path::of_fields(&REPLICAS)
 }
 
 /// A rule that an object brings along counts only from Git; one a person wrote on the object is taken away, for it looks as if
@@ -290,11 +289,11 @@ pub fn part_that_stays(exclusions: &Exclusions, path: &Path, live: &Value) -> Op
     }
 }
 
-/// `rollout restart` makes the annotations it writes into, if there are none: they are not reported as a whole.
+/// `replicas` may be all there is to a `spec`: it is not reported as a whole.
 fn leaves_alone_below(path: &Path) -> bool {
-    LEFT_ALONE.iter().map(|place| Path::of_fields(place)).any(|place| path.covers(&place) && *path != place)
+    let replicas = Path::of_fields(&REPLICAS);
+    path.covers(&replicas) && *path != replicas
 }
 
-/// The field that people, autoscalers and Git take turns at, and the trace of a restart.
-const LEFT_ALONE: [&[&str]; 2] =
-    [&["spec", "replicas"], &["spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"]];
+/// The field that people, autoscalers and Git take turns at.
+const REPLICAS: [&str; 2] = ["spec", "replicas"];

@@ -19,7 +19,7 @@ enum Goal {
 }
 
 /// A part of `make bench` and its figures, in the order of the table.
-const PARTS: [(&str, &[(&str, Goal)]); 4] = [
+const PARTS: [(&str, &[(&str, Goal)]); 5] = [
     (
         "compare",
         &[
@@ -47,6 +47,7 @@ const PARTS: [(&str, &[(&str, Goal)]); 4] = [
             ("patch_bare_p50_us", Goal::Nothing),
         ],
     ),
+    ("rules", &[("rules_worst_ms", Goal::AtMost(100.0))]),
     (
         "heal",
         &[

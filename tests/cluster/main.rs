@@ -25,6 +25,7 @@ mod marks;
 mod modes;
 mod own;
 mod place;
+mod presets;
 mod refused;
 mod restarts;
 mod rewriter;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        presets::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),
