@@ -9,7 +9,7 @@ mod runner;
 
 use std::path::{Path, PathBuf};
 
-use runner::case::Case;
+use runner::Case;
 
 fn folder() -> PathBuf {
     let ours = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drift");

@@ -89,6 +89,15 @@ impl Cluster {
         self.send(Ask::DryRun, format!("dry-run the creation of {key}"), request).await
     }
 
+    /// What the API server would answer to the apply of this body if there were no such object: a dry-run apply under a made-up
+    /// name.
+    pub async fn make_believe_apply(&self, kind: &Kind, key: &ObjectKey, body: &Value) -> Result<Value, Error> {
+        let beside = ObjectKey { name: format!("holdfast-{}", key.name), ..key.clone() };
+        let mut body = body.clone();
+        body["metadata"]["name"] = beside.name.clone().into();
+        self.apply(kind, &beside, &body, Write::DryRun).await
+    }
+
     /// A JSON patch as our field manager.
     pub async fn patch(&self, kind: &Kind, key: &ObjectKey, patch: json_patch::Patch) -> Result<Value, Error> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

@@ -69,7 +69,7 @@ impl Declaring<'_> {
         };
         let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
             Some(declaration) => declaration,
-            None => self.ask(&kind, &manifest).await?,
+            None => self.ask(&kind, &manifest, live.as_ref()).await?,
         };
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
@@ -92,11 +92,26 @@ impl Declaring<'_> {
         found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
     }
 
-    async fn ask(&self, kind: &Kind, manifest: &Manifest) -> Result<Declaration, Undeclared> {
+    async fn ask(&self, kind: &Kind, manifest: &Manifest, live: Option<&Value>) -> Result<Declaration, Undeclared> {
         let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
-        let answer = answer.map_err(|error| sort(manifest, error))?;
-        let declaration = Declaration::read(manifest, &answer);
-        declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+        match (answer, live) {
+            (Ok(answer), _) => {
+                let declaration = Declaration::read(manifest, &answer);
+                declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+            }
+            (Err(error), Some(live)) if error.is_invalid() => {
+                self.ask_beside(kind, manifest, live).await.ok_or_else(|| sort(manifest, error))
+            }
+            (Err(error), _) => Err(sort(manifest, error)),
+        }
+    }
+
+    /// What somebody added may exclude what Git says: beside their `hostPath` our `emptyDir` is invalid. What the manifest
+    /// declares is then asked under another name. It is an answer only if there are additions, which healing takes away.
+    async fn ask_beside(&self, kind: &Kind, manifest: &Manifest, live: &Value) -> Option<Declaration> {
+        let answer = self.cluster.make_believe_apply(kind, &manifest.key, &manifest.value).await.ok()?;
+        let declaration = Declaration::read(manifest, &answer).ok()?;
+        self.holds_additions(live, &declaration).then_some(declaration)
     }
 
     /// Whoever made the object with kubectl owns every default in it, and a default is no drift. Where such ownership is met,

@@ -11,12 +11,17 @@
 //! What breaks something everybody needs (Holdfast, Git, the API server) takes its turn in a second world, [`stage::fragile`].
 //! `cargo test --test cluster -- heal` runs a part; `--list` shows what there is.
 
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../drift/runner/mod.rs"]
+mod runner;
 #[path = "../dev/world/mod.rs"]
 mod world;
 
 mod accepted;
 mod adoption;
 mod breakglass;
+mod cases;
 mod commits;
 mod exclusions;
 mod heal;
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
         refused::trials(),
         accepted::trials(),
         own::trials(),
+        cases::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
