@@ -32,7 +32,7 @@ use crate::stage::{self, test};
 use crate::world::{Options, Person, World};
 
 /// Fewer than this, and the model would be trusted with too much.
-const AT_LEAST: usize = 100;
+const AT_LEAST: usize = 200;
 
 /// Sections without defaults: what was not expected there should not be there.
 const AS_WRITTEN: [&str; 3] = ["data", "binaryData", "rules"];

@@ -263,8 +263,11 @@ fn rendered(folder: &Path, file: &str) -> Result<Manifest, String> {
     let complaint = |said: &dyn fmt::Display| format!("{}: {said}", path.display());
     let bytes = std::fs::read(&path).map_err(|error| complaint(&error))?;
     let (documents, faults) = documents::read(&"app.yaml".into(), &bytes);
-    let options =
-        RenderOptions { default_namespace: Some("prod"), sync: "holdfast-system/shop", cluster_scoped: &is_cluster_scoped };
+    let options = RenderOptions {
+        default_namespace: Some("prod"),
+        sync: "holdfast-system/shop",
+        cluster_scoped: &is_cluster_scoped,
+    };
     let (mut manifests, complaints) = render(documents, &options);
     match (manifests.pop(), faults.into_iter().chain(complaints).next()) {
         (Some(manifest), None) if manifests.is_empty() => Ok(manifest),
@@ -275,7 +278,10 @@ fn rendered(folder: &Path, file: &str) -> Result<Manifest, String> {
 
 #[allow(clippy::unnecessary_wraps)] // the cluster may not know a kind; here all are known
 fn is_cluster_scoped(_: &str, kind: &str) -> Option<bool> {
-    Some(matches!(kind, "ClusterRole" | "CustomResourceDefinition" | "ValidatingWebhookConfiguration" | "PriorityClass"))
+    Some(matches!(
+        kind,
+        "ClusterRole" | "CustomResourceDefinition" | "ValidatingWebhookConfiguration" | "PriorityClass"
+    ))
 }
 
 fn needed<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<T, String> {
