@@ -74,7 +74,8 @@ impl Cluster {
         };
         let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Apply(body));
         let (ask, doing) = if dry_run { (Ask::DryRun, "dry-run the apply of") } else { (Ask::Apply, "apply") };
-        self.send(ask, format!("{doing} {key}"), request).await
+        let answer = self.send(ask, format!("{doing} {key}"), request).await;
+        answer.map_err(|error| error.about(key, Some(body)))
     }
 
     /// What the API server would make of this body if it were the first of its name: a dry-run create under a made-up name.
@@ -86,7 +87,8 @@ impl Cluster {
         }
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
         let request = Request::new(kind.path(key)).create(&params, body.to_string().into_bytes());
-        self.send(Ask::DryRun, format!("dry-run the creation of {key}"), request).await
+        let answer = self.send(Ask::DryRun, format!("dry-run the creation of {key}"), request).await;
+        answer.map_err(|error| error.about(key, Some(&body)))
     }
 
     /// What the API server would answer to the apply of this body if there were no such object: a dry-run apply under a made-up
@@ -102,7 +104,8 @@ impl Cluster {
     pub async fn patch(&self, kind: &Kind, key: &ObjectKey, patch: json_patch::Patch) -> Result<Value, Error> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Json::<()>(patch));
-        self.send(Ask::Patch, format!("patch {key}"), request).await
+        let answer = self.send(Ask::Patch, format!("patch {key}"), request).await;
+        answer.map_err(|error| error.about(key, None))
     }
 
     /// A merge patch of the status subresource.
@@ -124,7 +127,7 @@ impl Cluster {
         match self.send(Ask::Delete, format!("delete {key}"), request).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(error.about(key, None)),
         }
     }
 

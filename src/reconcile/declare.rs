@@ -12,7 +12,6 @@ use crate::core::declaration::Declaration;
 use crate::core::exclude::{Exclusions, Rule, Surroundings, annotation};
 use crate::core::fields::Entry;
 use crate::core::manifest::Manifest;
-use crate::core::mask::scrub;
 use crate::core::snapshot::{Managed, Sync};
 use crate::core::state::State;
 use crate::core::undeclared::{Look, undeclared};
@@ -165,7 +164,7 @@ pub fn problem(manifest: &Manifest, reason: impl Into<String>) -> Problem {
 }
 
 fn sort(manifest: &Manifest, error: Error) -> Undeclared {
-    let problem = || problem(manifest, scrub(&manifest.key, &manifest.value, &error.to_string()));
+    let problem = || problem(manifest, error.to_string());
     match &error.cause {
         Cause::NotFound(_) => Undeclared::Premature(problem()),
         Cause::Invalid(_) => Undeclared::Invalid(problem()),

@@ -34,6 +34,7 @@ mod refused;
 mod restarts;
 mod rewriter;
 mod rules;
+mod secrets;
 mod stage;
 mod sync;
 mod who;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         modes::trials(),
         exclusions::trials(),
         rules::trials(),
+        secrets::trials(),
         adoption::trials(),
         marks::trials(),
         refused::trials(),

@@ -38,6 +38,7 @@ use super::compare::{Deviation, Kind};
 use super::declaration::Declaration;
 use super::fields::Fields;
 use super::manifest::Manifest;
+use super::mask::is_secret;
 use super::object::ObjectKey;
 use super::path::{Path, Step};
 use super::state::State;
@@ -66,6 +67,9 @@ pub struct RuleError {
     /// What went wrong.
     pub reason: String,
 }
+
+/// Of a Secret it is not told: a jq error repeats the value it stumbled over.
+const UNTOLD: &str = "why is not told, for it may repeat a value of the Secret";
 
 /// A place that is excluded, and the rule it is excluded by, in words.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,6 +156,7 @@ impl Exclusions {
                 Ok(places) => now.places.extend(places),
                 Err(reason) => {
                     let rule = dependent.by().to_string();
+                    let reason = if is_secret(key) { UNTOLD.to_owned() } else { reason };
                     now.failed.push(RuleError { rule, object: key.to_string(), reason });
                 }
             }

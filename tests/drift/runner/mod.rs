@@ -70,7 +70,8 @@ fn found(deviation: &Deviation) -> Found {
 }
 
 fn shown(managed: &Managed, deviation: &Deviation) -> String {
-    serde_json::to_string(&show(&managed.manifest.key, deviation)).expect("what is shown is plain text")
+    serde_json::to_string(&show(&managed.manifest.key, std::slice::from_ref(deviation)))
+        .expect("what is shown is plain text")
 }
 
 /// An object without what the API server keeps about it by itself.
