@@ -47,7 +47,7 @@ pub fn field_path(input: &[u8]) -> String {
     match text.parse::<FieldPath>() {
         Ok(path) => {
             assert_eq!(path.to_string(), text, "it is shown as it was written");
-            excluding(json!([{"fieldPaths": [text]}]))
+            excluding(&json!([{"fieldPaths": [text]}]))
         }
         Err(bad) => {
             assert!(bad.at >= 1 && bad.at <= text.chars().count() + 1, "{bad}");
@@ -62,7 +62,7 @@ pub fn pointer(input: &[u8]) -> String {
     match text.parse::<Pointer>() {
         Ok(pointer) => {
             assert_eq!(pointer.to_string().parse(), Ok(pointer), "it means what it says");
-            excluding(json!([{"jsonPointers": [text]}]))
+            excluding(&json!([{"jsonPointers": [text]}]))
         }
         Err(bad) => shape(&bad.to_string()),
     }
@@ -70,14 +70,14 @@ pub fn pointer(input: &[u8]) -> String {
 
 /// A jq expression.
 pub fn jq(input: &[u8]) -> String {
-    excluding(json!([{"jqPathExpressions": [String::from_utf8_lossy(input)]}]))
+    excluding(&json!([{"jqPathExpressions": [String::from_utf8_lossy(input)]}]))
 }
 
 /// A `GitSync`, a `DriftPolicy`, or a list of rules: what is accepted can be run.
 pub fn kinds(input: &[u8]) -> String {
     let Some(typed) = json_of(input) else { return "no JSON".to_owned() };
     if typed.is_array() {
-        return excluding(typed);
+        return excluding(&typed);
     }
     let sync = serde_json::from_value::<GitSync>(typed.clone()).map(|sync| match SyncPlan::try_from(&sync) {
         Ok(plan) => {
@@ -307,8 +307,8 @@ fn rules(typed: &Value) -> Result<Vec<Rule>, String> {
     ignore::rules(&typed).map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
-fn excluding(typed: Value) -> String {
-    match rules(&typed) {
+fn excluding(typed: &Value) -> String {
+    match rules(typed) {
         Ok(rules) => applying(&rules),
         Err(refused) => shape(&refused),
     }
