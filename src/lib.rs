@@ -62,7 +62,7 @@
 //! - The webhook never waits for whoever reads the records, and no record is lost:
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
-//!   `cluster::a_secret_is_not_told`.
+//!   `cluster::no_value_is_told_anywhere`.
 //! - Leaving loses no request: `webhook::leaving_under_load_loses_no_request`.
 //! - What is committed under `deploy/` is what the program prints, and the README lists what there is:
 //!   `deploy::committed_files_are_up_to_date`, `docs::metric_names`.

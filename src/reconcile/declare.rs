@@ -13,8 +13,6 @@ use crate::core::exclude::{Exclusions, Rule, Surroundings, annotation};
 use crate::core::fields::Entry;
 use crate::core::heal::to_apply;
 use crate::core::manifest::Manifest;
-use crate::core::mask::scrub;
-use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Sync};
 use crate::core::state::State;
 use crate::core::undeclared::{Look, undeclared};
@@ -71,13 +69,7 @@ impl Declaring<'_> {
         };
         let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
             Some(declaration) => declaration,
-            None => match self.ask(&kind, &manifest, live.as_ref()).await {
-                Err(Undeclared::Invalid(problem)) => self
-                    .ask_elsewhere(&kind, &manifest, &rules, live.as_ref())
-                    .await
-                    .ok_or(Undeclared::Invalid(problem))?,
-                answer => answer?,
-            },
+            None => self.ask(&kind, &manifest, &rules, live.as_ref()).await?,
         };
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
@@ -100,32 +92,45 @@ impl Declaring<'_> {
         found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
     }
 
-    async fn ask(&self, kind: &Kind, manifest: &Manifest, live: Option<&Value>) -> Result<Declaration, Undeclared> {
-        let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
-        let answer = answer.map_err(|error| sort(manifest, error))?;
-        let declaration = Declaration::read_over(manifest, &answer, live);
-        declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
-    }
-
-    /// What an existing object may not become (another selector, another `clusterIP`) may be excluded, and is not sent then. So
-    /// the API server is asked what the manifest means where no such object is; and once more whether this one may become what
-    /// would be sent. `None`: it may not, or nothing is excluded.
-    async fn ask_elsewhere(
+    async fn ask(
         &self,
         kind: &Kind,
         manifest: &Manifest,
         rules: &Arc<[Rule]>,
         live: Option<&Value>,
+    ) -> Result<Declaration, Undeclared> {
+        match (self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await, live) {
+            (Ok(answer), live) => {
+                let declaration = Declaration::read_over(manifest, &answer, live);
+                declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+            }
+            (Err(error), Some(live)) if error.is_invalid() => {
+                self.ask_elsewhere(kind, manifest, rules, live).await.ok_or_else(|| sort(manifest, error))
+            }
+            (Err(error), _) => Err(sort(manifest, error)),
+        }
+    }
+
+    /// The object that is there may be in the way of what Git says of it. Beside a `hostPath` somebody added our `emptyDir` is
+    /// invalid, and what an object may not become (another selector, another `clusterIP`) may be excluded and is not sent then.
+    /// So the API server is asked what the manifest means where no such object is. That is an answer if there are additions,
+    /// which healing takes away, or if the object may become what would be sent.
+    async fn ask_elsewhere(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        rules: &Arc<[Rule]>,
+        live: &Value,
     ) -> Option<Declaration> {
-        let name = format!("holdfast-{:016x}", fingerprint(manifest));
-        let mut elsewhere = Manifest { key: ObjectKey { name, ..manifest.key.clone() }, ..manifest.clone() };
-        elsewhere.value["metadata"]["name"] = elsewhere.key.name.clone().into();
-        let declaration = self.ask(kind, &elsewhere, None).await.ok()?;
+        let answer = self.cluster.make_believe_apply(kind, &manifest.key, &manifest.value).await.ok()?;
+        let declaration = Declaration::read(manifest, &answer).ok()?;
+        if self.holds_additions(live, &declaration) {
+            return Some(declaration);
+        }
         let managed = self.managed(manifest.clone(), declaration, rules.clone(), kind);
-        let state = State::whole(live?);
-        let body = to_apply(&managed, Some(&state));
-        self.cluster.apply(kind, &manifest.key, &body, Write::DryRun).await.ok()?;
-        (body != manifest.value).then_some(managed.declaration)
+        let body = to_apply(&managed, Some(&State::whole(live)));
+        let accepted = self.cluster.apply(kind, &manifest.key, &body, Write::DryRun).await.is_ok();
+        (accepted && body != manifest.value).then_some(managed.declaration)
     }
 
     /// Whoever made the object with kubectl owns every default in it, and a default is no drift. Where such ownership is met,
@@ -179,7 +184,7 @@ pub fn problem(manifest: &Manifest, reason: impl Into<String>) -> Problem {
 }
 
 fn sort(manifest: &Manifest, error: Error) -> Undeclared {
-    let problem = || problem(manifest, scrub(&manifest.key, &manifest.value, &error.to_string()));
+    let problem = || problem(manifest, error.to_string());
     match &error.cause {
         Cause::NotFound(_) => Undeclared::Premature(problem()),
         Cause::Invalid(_) => Undeclared::Invalid(problem()),

@@ -20,7 +20,9 @@ impl Keeper {
         let now = Timestamp::now();
         let paused = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
         self.count();
-        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).collect();
+        // What left Git is looked for by these, after a restart and by `holdfast diff`.
+        let left = self.strays.values().map(|stray| stray.kind.name());
+        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).chain(left).collect();
         let facts = Facts {
             generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
             observed: self.observed.as_deref().or(self.status.observed_revision.as_deref()),
