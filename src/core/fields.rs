@@ -109,7 +109,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads one member name of a `fieldsV1` node; `None` for `.` and for what is not a step down.
-fn step(name: &str) -> Option<Step> {
+pub(super) fn step(name: &str) -> Option<Step> {
     let (kind, rest) = name.split_once(':')?;
     match kind {
         "f" => Some(Step::Field(rest.into())),

@@ -245,12 +245,20 @@ impl<'s> Place<'s> {
         Ok(())
     }
 
-    /// Nothing is written on the object any more, even when all of it is judged again from the start.
+    /// Nothing is written on the object any more, and nothing of it is called drift, even when all of it is judged again from the
+    /// start. What no controller reports on is not even touched: its `resourceVersion` stays.
     pub async fn rests(&self, object: &str) -> Result<()> {
         let before = written(&self.live(object).await?);
         self.looks_again().await?;
         let after = written(&self.live(object).await?);
         ensure!(before == after, "{object} was written again: {before:#} became {after:#}");
+        let status = self.git_sync().await?["status"].clone();
+        let is_it = |drift: &&Value| {
+            let Value::String(name) = &drift["object"]["name"] else { return false };
+            object.split_once('/') == Some((drift["object"]["kind"].as_str().unwrap_or_default(), name))
+        };
+        let drift = status["drift"].as_array().into_iter().flatten().find(is_it);
+        ensure!(drift.is_none(), "{object} is said to drift: {}", drift.unwrap_or(&Value::Null));
         Ok(())
     }
 
@@ -316,13 +324,14 @@ fn words(line: &str) -> Vec<&str> {
 /// What of an object changes only when somebody writes it: controllers report into its status all the time.
 fn written(object: &Value) -> Value {
     let mut object = object.clone();
+    let reported = object.get("status").is_some();
     let Some(fields) = object.as_object_mut() else { return object };
     fields.remove("status");
     let metadata = &mut fields["metadata"];
     if let Some(Value::Array(owners)) = metadata.get_mut("managedFields") {
         owners.retain(|owner| owner["manager"] == "holdfast");
     }
-    if let Some(metadata) = metadata.as_object_mut() {
+    if let Some(metadata) = metadata.as_object_mut().filter(|_| reported) {
         metadata.remove("resourceVersion");
     }
     if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
