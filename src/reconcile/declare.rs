@@ -19,6 +19,9 @@ use crate::core::undeclared::{Look, undeclared};
 use crate::core::who::Identities;
 use crate::git::Problem;
 
+/// What to do about a field that never changes.
+const STUCK: &str = "an object that exists cannot become this: put the field back in Git, or delete the object once";
+
 /// A manifest the API server has read.
 pub struct Declared {
     /// What it declares.
@@ -34,6 +37,8 @@ pub struct Declared {
 pub enum Undeclared {
     /// Its namespace or its kind is not there yet; this commit may bring it.
     Premature(Problem),
+    /// The object exists, and cannot become this: a field that never changes would have to. The manifest itself is good.
+    Stuck(Problem),
     /// The manifest is wrong.
     Invalid(Problem),
     /// The API server, or somebody's webhook, would not have it.
@@ -69,7 +74,12 @@ impl Declaring<'_> {
         };
         let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
             Some(declaration) => declaration,
-            None => self.ask(&kind, &manifest).await?,
+            None => match self.ask(&kind, &manifest).await {
+                Err(Undeclared::Invalid(problem)) if live.is_some() => {
+                    return Err(self.invalid_or_stuck(&kind, &manifest, problem).await);
+                }
+                answer => answer?,
+            },
         };
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
@@ -97,6 +107,14 @@ impl Declaring<'_> {
         let answer = answer.map_err(|error| sort(manifest, error))?;
         let declaration = Declaration::read(manifest, &answer);
         declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+    }
+
+    /// What would be good in an empty cluster is no fault of the commit: it is told of this object, and the others go on.
+    async fn invalid_or_stuck(&self, kind: &Kind, manifest: &Manifest, problem: Problem) -> Undeclared {
+        match self.cluster.make_believe(kind, &manifest.key, &manifest.value).await {
+            Ok(_) => Undeclared::Stuck(Problem { reason: format!("{}; {STUCK}", problem.reason), ..problem }),
+            Err(_) => Undeclared::Invalid(problem),
+        }
     }
 
     /// Whoever made the object with kubectl owns every default in it, and a default is no drift. Where such ownership is met,

@@ -128,6 +128,7 @@ impl Router {
         let name = name(&sync);
         let sync = Box::new(sync);
         if !self.keepers.contains_key(&name) {
+            self.context.publisher.know(&name);
             let (sender, inputs) = mpsc::unbounded_channel();
             let keeper = Keeper::new(self.context.clone(), name.clone(), self.wanted.0.clone());
             self.tasks.spawn(keeper.run(inputs, self.stop.clone()));
