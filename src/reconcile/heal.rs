@@ -90,7 +90,7 @@ impl Writing<'_> {
     }
 
     fn is_settled(&self, live: &Value) -> bool {
-        self.drift(live).is_empty() && State::whole(live).has_our_entry()
+        self.drift(live).is_empty() && State::whole(live).is_owned_as_it_is()
     }
 
     fn drift(&self, live: &Value) -> Vec<Deviation> {

@@ -158,6 +158,8 @@ impl Keeper {
             let (api_version, kind) = name.rsplit_once('/')?;
             Some((api_version.to_owned(), kind.to_owned()))
         }));
+        let versions: HashMap<_, _> =
+            manifests.iter().map(|manifest| (&manifest.key, manifest.value.get("apiVersion"))).collect();
         let mut live = Live::new();
         for (api_version, kind) in kinds {
             let Some(kind) = self.context.cluster.kind(&api_version, &kind).await? else { continue };
@@ -167,7 +169,10 @@ impl Keeper {
                     let stray = Stray { kind: kind.clone(), kept: None };
                     self.strays.entry(key.clone()).or_insert(stray);
                 }
-                live.insert(key, object);
+                // A kind that is declared in two versions is listed in both.
+                if versions.get(&key).is_none_or(|version| *version == object.get("apiVersion")) {
+                    live.insert(key, object);
+                }
             }
         }
         Ok(live)

@@ -24,6 +24,7 @@ mod manifests;
 mod marks;
 mod modes;
 mod own;
+mod owned;
 mod place;
 mod refused;
 mod restarts;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         exclusions::trials(),
         rules::trials(),
         adoption::trials(),
+        owned::trials(),
         marks::trials(),
         refused::trials(),
         accepted::trials(),

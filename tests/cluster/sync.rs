@@ -106,12 +106,13 @@ async fn two_syncs_do_not_fight_over_one_object() -> Result<()> {
     let commit = second.remove(&["mine.yaml"]).await?;
     second.is_synced(&commit).await?;
     first.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
-    first.says("there is no conflict any more", async |status| {
-        ensure!(condition(status, "Conflict").is_none(), "{status}");
-        Ok(())
-    })
-    .await
-    .map(drop)
+    first
+        .says("there is no conflict any more", async |status| {
+            ensure!(condition(status, "Conflict").is_none(), "{status}");
+            Ok(())
+        })
+        .await
+        .map(drop)
 }
 
 async fn who_lets_go_hands_over_without_deleting() -> Result<()> {
