@@ -189,9 +189,13 @@ impl Search<'_> {
     }
 
     /// Owned as a whole, and by nobody else: this is the place. Otherwise look further down. A place that is co-owned is
-    /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar.
+    /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar. A list
+    /// element belongs to those who own the element itself; who only changed a part of it would be left with a torso that API
+    /// servers refuse.
     fn at_undeclared(&mut self, place: &Place<'_>) {
-        if place.others.is_empty() && place.owned.owns_itself() && !self.has_to_be_split(place) {
+        let is_element = matches!(self.path.last(), Some(Step::Key(_)));
+        let is_co_owned = place.others.iter().any(|fields| !is_element || fields.owns_itself());
+        if !is_co_owned && place.owned.owns_itself() && !self.has_to_be_split(place) {
             self.report(place.live);
             return;
         }

@@ -66,6 +66,8 @@ pub struct Keeper {
     /// What this sync declares, and another keeps.
     pub(super) lost: HashSet<ObjectKey>,
     pub(super) failure: Option<Failure>,
+    /// After a start, what each manifest was before: what is still the same is not new to the cluster.
+    pub(super) before: HashMap<ObjectKey, u64>,
     /// Did all of the last pass go well?
     pub(super) complete: bool,
     /// The failure before this pass: the same one again is no news, and waits longer.
@@ -98,6 +100,7 @@ impl Keeper {
             problems: Vec::new(),
             lost: HashSet::new(),
             failure: None,
+            before: HashMap::new(),
             complete: false,
             failed_before: None,
             status: GitSyncStatus::default(),
@@ -221,6 +224,7 @@ impl Keeper {
             sync: self.name.clone(),
             plan: plan.clone(),
             known: self.observed.clone(),
+            before: self.synced.clone().filter(|_| self.entries.is_empty()),
             fallback: self.observed.clone().or_else(|| self.status.observed_revision.clone()),
         };
         let cluster = self.context.cluster.clone();
@@ -258,7 +262,8 @@ impl Keeper {
                     self.failure = None;
                 }
             }
-            Ok(News::Commit(reading)) => self.pass(reading).await,
+            Ok(News::Commit(reading, None)) => self.pass(reading).await,
+            Ok(News::Commit(reading, Some(before))) => self.pass_after_start(reading, before).await,
             Ok(News::Stale(reading, error)) => {
                 self.pass(reading).await;
                 self.fail(UNREACHABLE, error.to_string());

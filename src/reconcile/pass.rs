@@ -18,6 +18,7 @@ use super::entry::Entry;
 use super::keeper::Keeper;
 use super::plan::{Stage, is_tracked_by, is_within_limit, stage};
 use super::prune::{Stray, too_many};
+use super::status::Failure;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::events::Note;
 use crate::cluster::objects::Write;
@@ -31,6 +32,9 @@ use crate::git::{Problem, Reading};
 const CONCURRENCY: usize = 16;
 /// How long a new CRD may take to be served.
 const CRD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reason of the failure when a commit is not applied at all.
+const REFUSED: &str = "Invalid";
 
 /// What became of a commit's manifests.
 #[derive(Default)]
@@ -69,6 +73,22 @@ impl Keeper {
         }
     }
 
+    /// The first pass after a start, to another commit than the cluster was equal to before. What is wrong with an object whose
+    /// manifest is still the same has drifted meanwhile. And if this commit is refused, the one before stays in force.
+    pub(super) async fn pass_after_start(&mut self, reading: Reading, before: Reading) {
+        self.before = before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(manifest))).collect();
+        self.pass(reading).await;
+        self.before.clear();
+        let is_refused = |failure: &Failure| failure.reason == REFUSED;
+        if self.entries.is_empty() && self.failure.as_ref().is_some_and(is_refused) {
+            let (refusal, refused) = (self.failure.take(), self.observed.take());
+            self.pass(before).await;
+            self.complete = false;
+            self.failure = refusal;
+            self.observed = refused;
+        }
+    }
+
     async fn try_pass(
         &mut self,
         plan: &SyncPlan,
@@ -91,15 +111,16 @@ impl Keeper {
         }
         if plan.options.validate && !understood.invalid.is_empty() {
             self.observed = Some(revision.to_owned());
-            self.fail("Invalid", refusal(revision, &understood.invalid));
+            self.fail(REFUSED, refusal(revision, &understood.invalid));
             self.context.publisher.failed(&self.name);
             return Ok(());
         }
         problems.append(&mut understood.invalid);
         let mut hindered = understood.premature;
         hindered.append(&mut understood.stuck);
-        if self.synced.as_deref() == Some(revision) {
-            understood.entries.values_mut().for_each(|entry| entry.pending = false);
+        let is_synced = self.synced.as_deref() == Some(revision);
+        for (key, entry) in &mut understood.entries {
+            entry.pending &= !is_synced && self.before.get(key) != Some(&entry.fingerprint);
         }
         self.failed_before = self.failure.take().or(self.failed_before.take());
         self.complete = false;

@@ -54,7 +54,9 @@ pub fn trials() -> Vec<Trial> {
     let gone = GONE.iter().map(|row| test(format!("owned::gone_from_git::{}", row.name), move || leaves(row)));
     let stuck = STUCK.iter().map(|row| test(format!("owned::stuck::{}", row.name), move || is_stuck(row)));
     let others = tests![
+        a_container_goes_with_what_a_controller_changed_in_it,
         what_left_git_while_it_was_down_and_what_a_person_added_goes,
+        a_commit_refused_after_a_start_leaves_the_one_before_in_force,
         copies_are_nobodys,
         one_object_in_two_files_is_an_error_that_names_both,
         an_unknown_kind_does_not_hold_up_the_others,
@@ -91,13 +93,28 @@ async fn leaves(row: &Gone) -> Result<()> {
     place.is("Deployment/web", "/metadata/uid", uid).await
 }
 
+/// A container of only its resources is none, and the API server would refuse all of it.
+async fn a_container_goes_with_what_a_controller_changed_in_it() -> Result<()> {
+    let mut before = parsed(WEB);
+    containers(&mut before).push(json!({"name": "old", "image": "old:1"}));
+    let place = Place::new("gone-torso", &[("web.yaml", &before.to_string())]).await?;
+    let limits = json!({"spec": {"template": {"spec": {"containers": [{"name": "old", "resources": {"limits": {"cpu": "2"}}}]}}}});
+    place.accepts(Who::Automation, &format!("patch deployment/web --patch={limits} --field-manager=sizer")).await?;
+    place.rests("Deployment/web").await?;
+    place.commits(&[("web.yaml", WEB)]).await?;
+    place.heals("Deployment/web", "/spec/template/spec/containers/1", Value::Null).await
+}
+
 /// Our own record of what Git said is on the object, so it does not matter who was there when the commit came.
 async fn what_left_git_while_it_was_down_and_what_a_person_added_goes() -> Result<()> {
     let stage = fragile().await?;
-    let place = Place::at(&stage, "gone-down", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)], |_| {}).await?;
+    let other = config("other", "a", "b");
+    let files = [("settings.yaml", SETTINGS), ("web.yaml", WEB), ("other.yaml", &other)];
+    let place = Place::at(&stage, "gone-down", &files, |_| {}).await?;
     stage.world.stop_holdfast().await?;
     place.accepts(Who::Alice, &patch("configmap/settings", &json!({"data": {"mine": "yes"}}))).await?;
     place.accepts(Who::Alice, "scale deployment/web --replicas=7").await?;
+    place.accepts(Who::Alice, &patch("configmap/other", &json!({"data": {"a": "mine"}}))).await?;
     let commit = place
         .write(&[("settings.yaml", SETTINGS_WITHOUT_LEVEL), ("web.yaml", &WEB.replace("web:1.0", "web:2.0"))])
         .await?;
@@ -105,7 +122,29 @@ async fn what_left_git_while_it_was_down_and_what_a_person_added_goes() -> Resul
     place.is_synced(&commit).await?;
     place.heals("ConfigMap/settings", "/data", json!({"mode": "fast"})).await?;
     place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;
-    place.is("Deployment/web", &format!("{APP}/image"), json!("registry.example/web:2.0")).await
+    place.is("Deployment/web", &format!("{APP}/image"), json!("registry.example/web:2.0")).await?;
+    // What the commit did not touch was not applied because of it.
+    place.heals("ConfigMap/other", "/data/a", json!("b")).await?;
+    place.record("Applied", "Deployment/web").await?;
+    ensure!(place.records("Healed", "ConfigMap/other")?.len() == 1, "nobody says that it had drifted");
+    ensure!(place.records("Applied", "ConfigMap/other")?.len() == 1, "it was applied once, long ago");
+    Ok(())
+}
+
+/// Whoever starts does not forget what was good because of what is not.
+async fn a_commit_refused_after_a_start_leaves_the_one_before_in_force() -> Result<()> {
+    let stage = fragile().await?;
+    let place =
+        Place::at(&stage, "refused-at-start", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)], |_| {}).await?;
+    stage.world.stop_holdfast().await?;
+    place.accepts(Who::Alice, &patch("configmap/settings", &json!({"data": {"mode": "mine"}}))).await?;
+    place.write(&[("web.yaml", &WEB.replace("replicas: 3", "replicas: -3"))]).await?;
+    stage.world.start_holdfast().await?;
+    place.condition("Synced", false, &["refused before any of it was written"]).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    place.refuses(Who::Alice, "delete configmap/settings").await?;
+    place.commits(&[("web.yaml", WEB)]).await?;
+    place.condition("Ready", true, &[]).await
 }
 
 /// Controllers copy labels and annotations, ours among them. A copy is not ours: it names another object as itself.
@@ -362,13 +401,9 @@ async fn a_new_version_in_git_takes_our_entry_along() -> Result<()> {
 
 /// Both are seen in both versions, and mean nothing in the other.
 async fn a_kind_in_two_versions_is_judged_in_each() -> Result<()> {
-    let spec = |more: Value| {
+    let spec = |field: &str, value: Value| {
         let mut spec = json!({"maxReplicas": 5, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "none"}});
-        spec.as_object_mut()
-            .zip(more.as_object())
-            .expect("both are maps")
-            .0
-            .extend(more.as_object().cloned().unwrap_or_default());
+        spec[field] = value;
         spec
     };
     let cpu = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}});
@@ -376,8 +411,8 @@ async fn a_kind_in_two_versions_is_judged_in_each() -> Result<()> {
         json!({"apiVersion": version, "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec})
             .to_string()
     };
-    let one = scaler("autoscaling/v1", "one", spec(json!({"targetCPUUtilizationPercentage": 50})));
-    let two = scaler("autoscaling/v2", "two", spec(json!({"metrics": [cpu]})));
+    let one = scaler("autoscaling/v1", "one", spec("targetCPUUtilizationPercentage", json!(50)));
+    let two = scaler("autoscaling/v2", "two", spec("metrics", json!([cpu])));
     let place = Place::new("two-versions", &[("one.yaml", &one), ("two.yaml", &two)]).await?;
     for name in ["one", "two"] {
         let object = format!("HorizontalPodAutoscaler/{name}");
