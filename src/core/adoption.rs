@@ -88,6 +88,7 @@ pub struct Share {
 }
 
 /// What becomes of one owned place.
+#[derive(Clone, Copy)]
 enum Fate {
     Ours,
     Theirs,

@@ -184,10 +184,12 @@ impl<'s> Place<'s> {
         refused(self.run(who, &words(line), &input.to_string()).await?, line)
     }
 
-    /// The place in the object (`Deployment/web`) becomes what Git says, and after that nothing is written any more.
+    /// The place in the object (`Deployment/web`) becomes what Git says, and after that nothing is found and nothing written any
+    /// more.
     pub async fn heals(&self, object: &str, pointer: &str, git: Value) -> Result<()> {
         self.becomes(object, pointer, &git).await?;
         self.rests(object).await?;
+        self.is_in_sync(object).await?;
         self.becomes(object, pointer, &git).await
     }
 
@@ -245,13 +247,17 @@ impl<'s> Place<'s> {
         Ok(())
     }
 
-    /// Nothing is written on the object any more, and nothing of it is called drift, even when all of it is judged again from the
-    /// start. What no controller reports on is not even touched: its `resourceVersion` stays.
+    /// Nothing is written on the object any more, even when all of it is judged again from the start. What no controller reports on is not even touched: its `resourceVersion` stays.
     pub async fn rests(&self, object: &str) -> Result<()> {
         let before = written(&self.live(object).await?);
         self.looks_again().await?;
         let after = written(&self.live(object).await?);
         ensure!(before == after, "{object} was written again: {before:#} became {after:#}");
+        Ok(())
+    }
+
+    /// The second comparison found nothing: no drift of the object is reported.
+    async fn is_in_sync(&self, object: &str) -> Result<()> {
         let status = self.git_sync().await?["status"].clone();
         let is_it = |drift: &&Value| {
             let Value::String(name) = &drift["object"]["name"] else { return false };
