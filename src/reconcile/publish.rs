@@ -167,7 +167,11 @@ impl Publisher {
         }
         if state.awaited.as_ref().is_some_and(BTreeSet::is_empty) {
             let snapshot = Snapshot::new(state.declared.values().flatten().cloned());
-            self.sender.send_replace(Some(Arc::new(snapshot)));
+            let is_first = self.sender.send_replace(Some(Arc::new(snapshot))).is_none();
+            if is_first {
+                // Now that every sync was read, what nobody declares may be pruned.
+                self.contested.send_modify(|_| {});
+            }
         }
         if is_new {
             self.around.send_replace(Arc::new(around));
