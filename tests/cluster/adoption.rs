@@ -49,6 +49,7 @@ fn earlier() -> Value {
     let mut web = parsed(WEB);
     web["metadata"]["labels"]["tier"] = json!("front");
     web["metadata"]["annotations"]["meta.helm.sh/release-name"] = json!("web");
+    web["metadata"]["annotations"]["objectset.rio.cattle.io/applied"] = json!("H4sI");
     web["spec"]["revisionHistoryLimit"] = json!(3);
     web["spec"]["template"]["metadata"]["annotations"] = json!({"checksum": "1"});
     let pod = &mut web["spec"]["template"]["spec"];
@@ -79,6 +80,7 @@ async fn adopts(name: &str, line: &str) -> Result<()> {
         annotations["kubectl.kubernetes.io/last-applied-configuration"].is_null(),
         "its copy is still there: {live}"
     );
+    ensure!(annotations["objectset.rio.cattle.io/applied"].is_null(), "its copy is still there: {live}");
     let applied = place.record("Applied", "Deployment/web").await?;
     let leftover = |field: &Value| field["why"] == "leftover" && field["path"] == ".spec.revisionHistoryLimit";
     ensure!(applied["fields"].as_array().is_some_and(|fields| fields.iter().any(leftover)), "{applied}");

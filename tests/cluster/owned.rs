@@ -57,6 +57,7 @@ pub fn trials() -> Vec<Trial> {
         a_container_goes_with_what_a_controller_changed_in_it,
         what_left_git_while_it_was_down_and_what_a_person_added_goes,
         a_commit_refused_after_a_start_leaves_the_one_before_in_force,
+        who_keeps_a_shared_object_is_the_same_after_a_start,
         copies_are_nobodys,
         one_object_in_two_files_is_an_error_that_names_both,
         an_unknown_kind_does_not_hold_up_the_others,
@@ -145,6 +146,45 @@ async fn a_commit_refused_after_a_start_leaves_the_one_before_in_force() -> Resu
     place.refuses(Who::Alice, "delete configmap/settings").await?;
     place.commits(&[("web.yaml", WEB)]).await?;
     place.condition("Ready", true, &[]).await
+}
+
+/// Whoever is read first after a start, and whatever comes first in the alphabet: the object itself says who keeps it. What moved to
+/// another sync while nobody looked is taken over, not deleted.
+async fn who_keeps_a_shared_object_is_the_same_after_a_start() -> Result<()> {
+    let stage = fragile().await?;
+    let more = config("more", "a", "b");
+    let first = Place::at(&stage, "keeps-z", &[("settings.yaml", SETTINGS), ("more.yaml", &more)], |spec| {
+        prunes(spec, "keeps-z")
+    })
+    .await?;
+    let second = Place::empty(&stage, "keeps-a").await?;
+    second.write(&[("mine.yaml", &SETTINGS.replace("fast", "slow"))]).await?;
+    second.sync(|spec| prunes(spec, "keeps-z")).await?;
+    let words = ["GitSync holdfast-system/keeps-z (keeps-z/settings.yaml:1), which keeps it"];
+    second.condition("Conflict", true, &words).await?;
+    let uid = first.live("ConfigMap/settings").await?["metadata"]["uid"].clone();
+
+    stage.world.stop_holdfast().await?;
+    first.accepts(Who::Alice, &patch("configmap/settings", &json!({"data": {"mode": "mine"}}))).await?;
+    stage.world.start_holdfast().await?;
+    first.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    second.looks_again().await?;
+    second.condition("Conflict", true, &words).await?;
+    ensure!(first.records("Healed", "ConfigMap/settings")?.len() == 1, "they fought");
+
+    stage.world.stop_holdfast().await?;
+    first.remove(&["settings.yaml"]).await?;
+    stage.world.start_holdfast().await?;
+    first.becomes("ConfigMap/settings", "/data/mode", &json!("slow")).await?;
+    second.condition("Ready", true, &[]).await?;
+    first.condition("Ready", true, &[]).await?;
+    ensure!(first.records("Pruned", "ConfigMap/settings")?.is_empty(), "it was pruned");
+    first.is("ConfigMap/settings", "/metadata/uid", uid).await
+}
+
+fn prunes(spec: &mut Value, namespace: &str) {
+    spec["destination"]["namespace"] = json!(namespace);
+    spec["syncPolicy"]["automated"]["prune"] = json!(true);
 }
 
 /// Controllers copy labels and annotations, ours among them. A copy is not ours: it names another object as itself.
