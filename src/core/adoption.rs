@@ -6,7 +6,7 @@
 //!
 //! # What is taken over
 //! Everything a former tool owns of the object's content, defaults included: what it would go on owning could never leave the
-//! object with Git, and of a list element it would keep a torso the API server refuses. What it declared and Git does not is then
+//! object with Git, and a container it owns would stay without the image that was ours. What it declared and Git does not is then
 //! a leftover like our own, and goes with the first apply, whatever the policy says of undeclared fields: that speaks of what
 //! people add to what Git says, and here Git replaces what was said before.
 //!

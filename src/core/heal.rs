@@ -224,16 +224,13 @@ fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, sh
     let mut taken = Value::Object(Map::new());
     for raw in &mut entries {
         let Some(entry) = Entry::read(raw) else { continue };
-        let (share, is_person, is_ours) = (share(&entry, &raw["fieldsV1"]), is_person(&entry), entry.is_ours());
+        let (share, is_person) = (share(&entry, &raw["fieldsV1"]), is_person(&entry));
         let fields = &mut raw["fieldsV1"];
         if let Some(Share { ours, theirs }) = share {
             unite(&mut taken, Value::Object(ours));
             *fields = Value::Object(theirs);
-        } else {
-            // Of an element that goes, nobody keeps a part.
-            let is_element = |found: &&&Deviation| matches!(found.path.steps().last(), Some(Step::Key(_)));
-            let going = added.iter().filter(|found| is_person || (!is_ours && is_element(found)));
-            going.for_each(|found| move_owned(fields, &mut taken, found.path.steps()));
+        } else if is_person {
+            added.iter().for_each(|found| move_owned(fields, &mut taken, found.path.steps()));
         }
     }
     if taken.as_object().is_none_or(Map::is_empty) {

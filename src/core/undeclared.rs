@@ -190,8 +190,7 @@ impl Search<'_> {
 
     /// Owned as a whole, and by nobody else: this is the place. Otherwise look further down. A place that is co-owned is
     /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar. A list
-    /// element belongs to those who own the element itself; who only changed a part of it would be left with a torso that API
-    /// servers refuse.
+    /// element belongs to those who own the element itself, as it does to the API server: who only changed a part of it loses it.
     fn at_undeclared(&mut self, place: &Place<'_>) {
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
         let is_co_owned = place.others.iter().any(|fields| !is_element || fields.owns_itself());

@@ -94,7 +94,7 @@ async fn leaves(row: &Gone) -> Result<()> {
     place.is("Deployment/web", "/metadata/uid", uid).await
 }
 
-/// A container of only its resources is none, and the API server would refuse all of it.
+/// Who changed a part of it does not keep the rest: a container of only its resources is none.
 async fn a_container_goes_with_what_a_controller_changed_in_it() -> Result<()> {
     let mut before = parsed(WEB);
     containers(&mut before).push(json!({"name": "old", "image": "old:1"}));
