@@ -154,7 +154,7 @@ async fn who_keeps_a_shared_object_is_the_same_after_a_start() -> Result<()> {
     let stage = fragile().await?;
     let more = config("more", "a", "b");
     let first = Place::at(&stage, "keeps-z", &[("settings.yaml", SETTINGS), ("more.yaml", &more)], |spec| {
-        prunes(spec, "keeps-z")
+        prunes(spec, "keeps-z");
     })
     .await?;
     let second = Place::empty(&stage, "keeps-a").await?;
