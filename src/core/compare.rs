@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::declaration::{Declaration, Node, Shape};
+use super::lookup::{Found, Lookup};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
@@ -135,28 +136,28 @@ impl Walk<'_> {
         }
     }
 
-    /// Elements usually stand in Git's order, so the search for each starts where the last one was found. A key that is
-    /// there twice is a change: of two `env` entries with one name the last one counts, and it need not be Git's.
+    /// A key that is there twice is a change: of two `env` entries with one name the last one counts, and it need not be Git's.
     fn elements(&mut self, elements: &[(MergeKey, Node)], live: &[Value], trail: &Trail<'_>) {
-        let mut next = 0;
-        for (key, node) in elements {
+        let in_step =
+            live.len() == elements.len() && elements.iter().zip(live).all(|((key, _), live)| key.matches(live));
+        let lookup = Lookup::new(live);
+        for (position, (key, node)) in elements.iter().enumerate() {
             let trail = Trail { up: Some(trail), step: Borrowed::Key(key) };
-            match position_from(live, next, |element| key.matches(element)) {
-                Some(position) if live.iter().skip(position + 1).any(|element| key.matches(element)) => {
-                    let twice = live.iter().filter(|element| key.matches(element)).cloned().collect();
-                    self.deviates(node, Some(node.element(key)), Some(&twice), &trail);
+            let found = if in_step { Found::Once(&live[position]) } else { lookup.find_all(key) };
+            match found {
+                Found::Once(live) => self.node(node, Some(live), &trail),
+                Found::Nowhere => self.deviates(node, Some(node.element(key)), None, &trail),
+                Found::Often(all) => {
+                    let all = all.into_iter().cloned().collect();
+                    self.deviates(node, Some(node.element(key)), Some(&all), &trail);
                 }
-                Some(position) => {
-                    self.node(node, live.get(position), &trail);
-                    next = position + 1;
-                }
-                None => self.deviates(node, Some(node.element(key)), None, &trail),
             }
         }
     }
 
     fn members(&mut self, git: &Node, members: &[Value], live: &[Value], trail: &Trail<'_>) {
-        for member in members.iter().filter(|member| !live.contains(member)) {
+        let lookup = Lookup::new(live);
+        for member in members.iter().filter(|member| !lookup.contains(member)) {
             let trail = Trail { up: Some(trail), step: Borrowed::Member(member) };
             self.deviates(git, Some(member.clone()), None, &trail);
         }
@@ -212,10 +213,4 @@ impl Borrowed<'_> {
 /// A live list, with everything that is not a list counting as an empty one.
 fn list(live: Option<&Value>) -> &[Value] {
     live.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// The position of the first match at or after `start`, or else before it.
-fn position_from(elements: &[Value], start: usize, is_it: impl Fn(&Value) -> bool) -> Option<usize> {
-    let (before, after) = elements.split_at_checked(start).unwrap_or((elements, &[]));
-    after.iter().position(&is_it).map(|position| start + position).or_else(|| before.iter().position(&is_it))
 }

@@ -8,9 +8,12 @@
 //! Because any update steals ownership: after a person patches `spec.replicas` our entry no longer lists it. What Git declares
 //! has to be kept, it cannot be looked up.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::fields::{self, Fields};
+use super::lookup::{self, Children, Lookup};
 use super::manifest::{Lines, Manifest};
 use super::path::{MergeKey, Path, Step};
 use super::value::{is_nothing, same};
@@ -36,7 +39,7 @@ pub struct Node {
 /// What is declared at a [`Node`]. A node that only holds others declares nothing by itself.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// A struct or map of which each listed field is declared on its own.
+    /// A struct or map of which each listed field is declared on its own; in the order of their names.
     Fields(Vec<(Box<str>, Node)>),
     /// An associative list: elements by merge key, in the order Git has them.
     Elements(Vec<(MergeKey, Node)>),
@@ -160,7 +163,7 @@ impl Node {
     /// The declared child one step down.
     pub fn child(&self, step: &Step) -> Option<&Self> {
         match (&self.shape, step) {
-            (Shape::Fields(fields), Step::Field(name)) => fields.iter().find(|(n, _)| n == name).map(|(_, node)| node),
+            (Shape::Fields(fields), Step::Field(name)) => field(fields, name),
             (Shape::Elements(elements), Step::Key(key)) => {
                 elements.iter().find(|(k, _)| k == key).map(|(_, node)| node)
             }
@@ -168,14 +171,24 @@ impl Node {
         }
     }
 
+    /// The declared children, for looking up many of them.
+    pub fn children(&self) -> DeclaredChildren<'_> {
+        let by_key = match &self.shape {
+            Shape::Elements(elements) if elements.len() >= lookup::LONG => {
+                Some(elements.iter().map(|(key, node)| (key, node)).collect())
+            }
+            _ => None,
+        };
+        DeclaredChildren { node: self, by_key }
+    }
+
     fn relocate(&mut self, written: Written<'_>) {
         self.line = written.line;
         match &mut self.shape {
             Shape::Fields(fields) => fields.iter_mut().for_each(|(name, node)| node.relocate(written.field(name))),
             Shape::Elements(elements) => {
-                for (key, node) in elements {
-                    node.relocate(written.element(key));
-                }
+                let written = written.elements();
+                elements.iter_mut().for_each(|(key, node)| node.relocate(written.get(key)));
             }
             Shape::Members(_) | Shape::Leaf(_) | Shape::Open(_) | Shape::Nothing => {}
         }
@@ -193,6 +206,30 @@ impl Node {
     fn read(owned: Fields<'_>, answered: Option<&Value>, written: Written<'_>) -> Self {
         Self { line: written.line, shape: Shape::read(owned, answered, written) }
     }
+}
+
+/// The declared children of a node by step, in one look each: of five thousand elements, too.
+#[derive(Debug)]
+pub struct DeclaredChildren<'n> {
+    node: &'n Node,
+    by_key: Option<HashMap<&'n MergeKey, &'n Node>>,
+}
+
+// === impl DeclaredChildren ===
+
+impl<'n> DeclaredChildren<'n> {
+    /// The declared child one step down.
+    pub fn get(&self, step: &Step) -> Option<&'n Node> {
+        match (&self.by_key, step) {
+            (Some(by_key), Step::Key(key)) => by_key.get(key).copied(),
+            (_, step) => self.node.child(step),
+        }
+    }
+}
+
+/// Fields stand in the order of their names: see [`Shape::Fields`].
+fn field<'n>(fields: &'n [(Box<str>, Node)], name: &str) -> Option<&'n Node> {
+    fields.binary_search_by(|(field, _)| (**field).cmp(name)).ok().map(|found| &fields[found].1)
 }
 
 // === impl Shape ===
@@ -229,23 +266,29 @@ impl Shape {
             }
             Step::Key(_) | Step::Value(_) => None,
         };
-        Self::Fields(children.into_iter().filter_map(read).collect())
+        let mut fields: Vec<_> = children.into_iter().filter_map(read).collect();
+        fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+        fields.shrink_to_fit(); // there are as many declarations as objects, for as long as the process lives
+        Self::Fields(fields)
     }
 
     /// Elements are kept in the answer's order, which is Git's: a comparison then finds each next to the one before.
     fn read_elements(children: Vec<(Step, Fields<'_>)>, answered: Option<&Value>, written: Written<'_>) -> Self {
         let elements = answered.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let (answered, written) = (Lookup::new(elements), written.elements());
         let mut read: Vec<_> = children
             .into_iter()
             .filter_map(|(step, owned)| {
-                let position = step.position(elements)?;
                 let Step::Key(key) = step else { return None };
-                let node = Node::read(owned, elements.get(position), written.element(&key));
+                let position = answered.position(&key)?;
+                let node = Node::read(owned, elements.get(position), written.get(&key));
                 Some((position, (key, node)))
             })
             .collect();
         read.sort_by_key(|(position, _)| *position);
-        Self::Elements(read.into_iter().map(|(_, element)| element).collect())
+        let mut elements: Vec<_> = read.into_iter().map(|(_, element)| element).collect();
+        elements.shrink_to_fit();
+        Self::Elements(elements)
     }
 
     fn read_members(children: Vec<(Step, Fields<'_>)>) -> Self {
@@ -272,16 +315,29 @@ impl<'a> Written<'a> {
         self.below(self.value.and_then(|value| value.get(name)), self.lines.and_then(|lines| lines.field(name)))
     }
 
-    fn element(self, key: &MergeKey) -> Self {
-        let elements = self.value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let position = key.position_as_written(elements);
-        let lines = self.lines.zip(position).and_then(|(lines, position)| lines.element(position));
-        self.below(position.and_then(|position| elements.get(position)), lines)
+    fn elements(self) -> WrittenElements<'a> {
+        WrittenElements { list: self, lookup: Lookup::of(self.value) }
     }
 
     /// Where the two part ways, the last line both knew is still the best answer.
     fn below(self, value: Option<&'a Value>, lines: Option<&'a Lines>) -> Self {
         Self { value, lines, line: lines.map_or(self.line, |lines| lines.line) }
+    }
+}
+
+/// The elements of a list in Git.
+struct WrittenElements<'a> {
+    list: Written<'a>,
+    lookup: Lookup<'a>,
+}
+
+// === impl WrittenElements ===
+
+impl<'a> WrittenElements<'a> {
+    fn get(&self, key: &MergeKey) -> Written<'a> {
+        let found = self.lookup.find_as_written(key);
+        let lines = self.list.lines.zip(found).and_then(|(lines, (position, _))| lines.element(position));
+        self.list.below(found.map(|(_, element)| element), lines)
     }
 }
 
@@ -316,9 +372,10 @@ fn says_the_same(owned: Fields<'_>, written: &Value, live: &Value, depth: Depth)
         return open || same(written, live);
     }
     let mut steps = 0;
+    let (written_children, live_children) = (Children::of(written), Children::of(live));
     let owned_agrees = owned.children().all(|(step, below)| {
         steps += 1;
-        match (step.find_as_written(written), step.find(live)) {
+        match (written_children.find_as_written(&step), live_children.find(&step)) {
             (Some(written), Some(live)) => says_the_same(below, written, live, depth.below(&step)),
             (Some(written), None) => below.is_leaf() && is_nothing(Some(written)),
             (None, _) => false,

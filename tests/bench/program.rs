@@ -5,6 +5,7 @@
 
 mod compare;
 mod goals;
+mod growth;
 mod heal;
 #[allow(dead_code)] // shared with `allocations.rs`, which uses the rest; so is `results`
 mod material;
