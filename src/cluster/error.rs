@@ -61,11 +61,6 @@ impl Error {
     pub fn is_refused(&self) -> bool {
         matches!(self.cause, Cause::Refused(_))
     }
-
-    /// Is the manifest itself at fault?
-    pub fn is_invalid(&self) -> bool {
-        matches!(self.cause, Cause::Invalid(_))
-    }
 }
 
 // === impl Cause ===

@@ -138,7 +138,10 @@ impl Explaining<'_> {
     async fn undeclared(&self, why: Undeclared, key: &ObjectKey) -> Error {
         let problem = match why {
             Undeclared::Unavailable(error) => return error.into(),
-            Undeclared::Premature(problem) | Undeclared::Invalid(problem) | Undeclared::Refused(problem) => problem,
+            Undeclared::Premature(problem)
+            | Undeclared::Stuck(problem)
+            | Undeclared::Invalid(problem)
+            | Undeclared::Refused(problem) => problem,
         };
         let kinds = self.cluster.kinds_named(&TypedKind::new(&format!("{}.{}", key.kind, key.group))).await;
         let reason = match kinds.unwrap_or_default().first() {

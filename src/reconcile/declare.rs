@@ -19,6 +19,9 @@ use crate::core::undeclared::{Look, undeclared};
 use crate::core::who::Identities;
 use crate::git::Problem;
 
+/// What to do about a field that never changes.
+const STUCK: &str = "an object that exists cannot become this: put the field back in Git, or delete the object once";
+
 /// A manifest the API server has read.
 pub struct Declared {
     /// What it declares.
@@ -34,6 +37,8 @@ pub struct Declared {
 pub enum Undeclared {
     /// Its namespace or its kind is not there yet; this commit may bring it.
     Premature(Problem),
+    /// The object exists, and cannot become this: a field that never changes would have to. The manifest itself is good.
+    Stuck(Problem),
     /// The manifest is wrong.
     Invalid(Problem),
     /// The API server, or somebody's webhook, would not have it.
@@ -104,40 +109,50 @@ impl Declaring<'_> {
                 let declaration = Declaration::read_over(manifest, &answer, live);
                 declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
             }
-            (Err(error), Some(live)) if error.is_invalid() => {
-                self.ask_elsewhere(kind, manifest, rules, live).await.ok_or_else(|| sort(manifest, error))
-            }
-            (Err(error), _) => Err(sort(manifest, error)),
+            (Err(error), live) => match (sort(manifest, error), live) {
+                (Undeclared::Invalid(problem), Some(live)) => {
+                    self.ask_elsewhere(kind, manifest, rules, live, problem).await
+                }
+                (why, _) => Err(why),
+            },
         }
     }
 
     /// The object that is there may be in the way of what Git says of it. Beside a `hostPath` somebody added our `emptyDir` is
     /// invalid, and what an object may not become (another selector, another `clusterIP`) may be excluded and is not sent then.
     /// So the API server is asked what the manifest means where no such object is. That is an answer if there are additions,
-    /// which healing takes away, or if the object may become what would be sent.
+    /// which healing takes away, or if the object may become what would be sent. Otherwise it is stuck: what would be good in an
+    /// empty cluster is no fault of the commit.
     async fn ask_elsewhere(
         &self,
         kind: &Kind,
         manifest: &Manifest,
         rules: &Arc<[Rule]>,
         live: &Value,
-    ) -> Option<Declaration> {
-        let answer = self.cluster.make_believe_apply(kind, &manifest.key, &manifest.value).await.ok()?;
-        let declaration = Declaration::read(manifest, &answer).ok()?;
+        problem: Problem,
+    ) -> Result<Declaration, Undeclared> {
+        let answer = self.cluster.make_believe_apply(kind, &manifest.key, &manifest.value).await;
+        let Some(mut declaration) = answer.ok().and_then(|answer| Declaration::read(manifest, &answer).ok()) else {
+            return Err(Undeclared::Invalid(problem));
+        };
+        self.learn_defaults(kind, manifest, live, &mut declaration).await;
         if self.holds_additions(live, &declaration) {
-            return Some(declaration);
+            return Ok(declaration);
         }
         let managed = self.managed(manifest.clone(), declaration, rules.clone(), kind);
         let body = to_apply(&managed, Some(&State::whole(live)));
-        let accepted = self.cluster.apply(kind, &manifest.key, &body, Write::DryRun).await.is_ok();
-        (accepted && body != manifest.value).then_some(managed.declaration)
+        let is_excluded = body != manifest.value;
+        if is_excluded && self.cluster.apply(kind, &manifest.key, &body, Write::DryRun).await.is_ok() {
+            return Ok(managed.declaration);
+        }
+        Err(Undeclared::Stuck(Problem { reason: format!("{}; {STUCK}", problem.reason), ..problem }))
     }
 
     /// Whoever made the object with kubectl owns every default in it, and a default is no drift. Where such ownership is met,
     /// the API server is asked once what it makes of the manifest alone. If it will not say, the defaults count as additions:
     /// harmless, since removing a default brings it back.
     async fn learn_defaults(&self, kind: &Kind, manifest: &Manifest, live: &Value, declaration: &mut Declaration) {
-        if self.holds_additions(live, declaration) {
+        if declaration.pristine.is_none() && self.holds_additions(live, declaration) {
             let pristine = self.cluster.make_believe(kind, &manifest.key, &manifest.value).await;
             declaration.pristine = pristine.ok().map(Box::new);
         }

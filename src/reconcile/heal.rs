@@ -97,11 +97,11 @@ impl Writing<'_> {
             Some(_) => Vec::new(),
             None => outdated(&state).collect(),
         };
-        before_apply(&self.managed.declaration, &state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
+        before_apply(self.managed, &state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
     }
 
     fn is_settled(&self, live: &Value) -> bool {
-        self.drift(live).is_empty() && State::whole(live).has_our_entry()
+        self.drift(live).is_empty() && State::whole(live).is_owned_as_it_is()
     }
 
     fn drift(&self, live: &Value) -> Vec<Deviation> {

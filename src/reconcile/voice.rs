@@ -29,6 +29,7 @@ impl Keeper {
             synced: self.synced.as_deref(),
             entries: &mut self.entries.values(),
             strays: &self.strays,
+            shared: &self.shared(),
             problems: &self.problems,
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
@@ -53,7 +54,10 @@ impl Keeper {
                 objects: count(|_| true).unwrap_or(i64::MAX),
                 drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
                 open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
-                ready: self.synced.is_some() && self.failure.is_none() && self.problems.is_empty(),
+                ready: self.synced.is_some()
+                    && self.failure.is_none()
+                    && self.problems.is_empty()
+                    && self.lost.is_empty(),
             }),
         );
     }

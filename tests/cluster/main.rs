@@ -29,6 +29,7 @@ mod manifests;
 mod marks;
 mod modes;
 mod own;
+mod owned;
 mod place;
 mod presets;
 mod refused;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         rules::trials(),
         secrets::trials(),
         adoption::trials(),
+        owned::trials(),
         marks::trials(),
         refused::trials(),
         accepted::trials(),

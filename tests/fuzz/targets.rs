@@ -335,7 +335,7 @@ fn heal(managed: &Managed, live: &Value) -> String {
     for deviation in &drift {
         assert!(!deviation.path.to_string().is_empty());
     }
-    let patch = before_apply(&state, &drift, &is_person, &["note"]);
+    let patch = before_apply(managed, &state, &drift, &is_person, &["note"]);
     let body = to_apply(managed, Some(&state));
     format!("{} drift, {}, {}", log(drift.len()), patch.is_some(), body == managed.manifest.value)
 }
