@@ -123,7 +123,7 @@ fn managed(file: &str, text: &str, owned: &Value, rules: &[Rule]) -> Managed {
 pub(super) fn sync() -> Sync {
     Sync {
         name: "holdfast-system/shop".to_owned(),
-        repository: "https://git.example/shop.git".to_owned(),
+        repository: "https://gitlab.com/org/shop.git".to_owned(),
         target: "main".to_owned(),
         revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
         mode: Mode::Deny,
