@@ -11,10 +11,12 @@ use super::compare::{Deviation, Kind, Scope, compare};
 use super::drift::{Change, failed_rules, introduced};
 use super::exclude::RuleError;
 use super::fields::Entry;
-use super::names::{FIELD_MANAGER, IGNORE, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
+use super::names::{FIELD_MANAGER, IGNORE, MANAGED_LABEL, TRACKING_ID, tracked_by};
 use super::object::ObjectKey;
+use super::observe::observed;
 use super::path::Path;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
+use super::stamp::forges_mark;
 use super::state::State;
 use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
@@ -56,6 +58,8 @@ pub struct Court<'a> {
     pub identities: &'a Identities,
     /// How long a break-glass may last.
     pub limits: &'a Limits,
+    /// Is nobody refused, and only noted who would have been?
+    pub observe_only: bool,
 }
 
 /// The rules a `DriftPolicy` can change.
@@ -65,6 +69,8 @@ pub struct Rules {
     pub identities: Identities,
     /// How long a break-glass may last.
     pub limits: Limits,
+    /// Is nobody refused, and nothing undone? What would have been is told.
+    pub observe_only: bool,
 }
 
 /// What is to happen, and why.
@@ -91,6 +97,8 @@ pub enum Verdict {
     Warn,
     /// It passes and the object is marked.
     Mark,
+    /// It passes and is recorded: it would be refused, if the policy did more than observe.
+    WouldDeny,
     /// It is refused.
     Deny,
 }
@@ -136,6 +144,11 @@ pub enum Why {
 
 /// Judges an edit.
 pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
+    let judgement = enforced(edit, court);
+    if court.observe_only { observed(judgement) } else { judgement }
+}
+
+fn enforced(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     let class = court.identities.class(edit.user);
     if class == Class::Ourselves {
         return Judgement::of(Verdict::Allow, Why::Ourselves);
@@ -271,7 +284,7 @@ impl Case<'_> {
         let introduced = self.introduced(old, new, scope);
         let guarded = self.class != Class::Controller;
         let tampering = guarded.then(|| self.tampering(old, new, &introduced)).flatten();
-        match tampering.map_or_else(|| self.emergency(Some(old), new), Err) {
+        match self.emergency(Some(old), new).and_then(|emergency| tampering.map_or(Ok(emergency), Err)) {
             Ok(emergency) => self.weigh(introduced, emergency, Why::Drift),
             Err(why) => Judgement { introduced, ..Judgement::of(Verdict::Deny, why) },
         }
@@ -289,19 +302,18 @@ impl Case<'_> {
 
     /// What nobody may do to a managed object, whatever the mode and the emergency.
     fn tampering(&self, old: &State<'_>, new: &State<'_>, introduced: &[Deviation]) -> Option<Why> {
-        if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
+        let lost = |deviation: &Deviation| deviation.kind == Kind::Removed && self.court.observe_only;
+        let touched = |deviation: &Deviation| is_mark(&deviation.path) && !lost(deviation);
+        let forged = introduced.iter().any(touched) || forges_mark(old, new, &self.edit.user.name);
+        if forged || self.exempts_itself(Some(old), new) {
             return Some(Why::Marks);
-        }
-        if self.exempts_itself(Some(old), new) {
-            return Some(Why::Marks);
-        }
-        let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
-        if owners(old) != owners(new) {
-            return Some(Why::OwnerReferences);
         }
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
-        let wiped = old.has_our_entry() && !new.has_our_entry();
-        (impostor || wiped).then_some(Why::Ownership)
+        if impostor || (old.has_our_entry() && !new.has_our_entry()) {
+            return Some(Why::Ownership);
+        }
+        let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
+        (owners(old) != owners(new)).then_some(Why::OwnerReferences)
     }
 
     /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
@@ -376,15 +388,4 @@ fn is_terminating(old: &State<'_>) -> bool {
 pub fn is_mark(path: &Path) -> bool {
     *path == Path::of_fields(&["metadata", "labels", MANAGED_LABEL])
         || *path == Path::of_fields(&["metadata", "annotations", TRACKING_ID])
-}
-
-/// The manual-edit mark says who edited. Only `/mutate` writes it, and it writes the truth; a mark that names somebody else was
-/// typed.
-fn forges_mark(old: &State<'_>, new: &State<'_>, user: &str) -> bool {
-    let mark = new.annotation(MANUAL_EDIT);
-    let names_user = |mark: &str| {
-        let mark: Option<serde_json::Value> = serde_json::from_str(mark).ok();
-        mark.is_some_and(|mark| mark.get("user").is_some_and(|named| named == user))
-    };
-    mark.is_some_and(|mark| old.annotation(MANUAL_EDIT) != Some(mark) && !names_user(mark))
 }

@@ -83,6 +83,8 @@ pub(super) struct Judging<'a> {
     pub identities: &'a Identities,
     /// What exclusions depend on besides the object.
     pub around: &'a Surroundings,
+    /// Does the policy only observe?
+    pub observe_only: bool,
     /// When.
     pub now: Timestamp,
 }
@@ -163,6 +165,7 @@ impl Judging<'_> {
         }
         match sync.suspended_at(self.now) {
             Some(pause) => Some(format!("its GitSync is paused until {}: {}", pause.until, pause.reason)),
+            None if self.observe_only => Some("reported only: the DriftPolicy only observes".to_owned()),
             None => (!sync.self_heal).then(|| "reported only: selfHeal is off in its GitSync".to_owned()),
         }
     }

@@ -86,7 +86,7 @@ pub(super) fn live(managed: &Managed) -> Value {
 /// Judges with the usual field managers as people.
 pub(super) fn judging(identities: &Identities) -> Judging<'_> {
     static ALONE: LazyLock<Surroundings> = LazyLock::new(Surroundings::default);
-    Judging { identities, around: &ALONE, now: "2026-11-21T12:00:00Z".parse().expect("a time") }
+    Judging { identities, around: &ALONE, observe_only: false, now: "2026-11-21T12:00:00Z".parse().expect("a time") }
 }
 
 /// Who is who.

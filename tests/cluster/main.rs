@@ -28,6 +28,7 @@ mod heal;
 mod manifests;
 mod marks;
 mod modes;
+mod observe;
 mod own;
 mod owned;
 mod place;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        observe::trials(),
         presets::trials(),
         heal::trials(),
         commits::trials(),

@@ -122,8 +122,9 @@ impl Address {
             (Forge::Azure, ["v3", organisation, project, name]) => {
                 Some(format!("{organisation}/{project}/_git/{name}"))
             }
-            (Forge::Azure, [.., "_git", _]) | (Forge::GitLab, [_, _, ..]) => Some(path.clone()),
-            (Forge::GitHub | Forge::Gitea | Forge::Bitbucket, [_, _]) => Some(path.clone()),
+            (Forge::Azure, [.., "_git", _])
+            | (Forge::GitLab, [_, _, ..])
+            | (Forge::GitHub | Forge::Gitea | Forge::Bitbucket, [_, _]) => Some(path.clone()),
             _ => None,
         }?;
         let port = port.as_ref().map(|port| format!(":{port}")).unwrap_or_default();
