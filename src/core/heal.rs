@@ -113,9 +113,10 @@ impl Excluded<'_> {
             Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
             Shape::Open(_) if value.is_some() => {}
-            Shape::Leaf(declared) | Shape::Open(declared) => {
-                self.leaf(same(declared, value.unwrap_or(&Value::Null)), value);
-                self.parts(declared, value);
+            Shape::Open(empty) => self.leaf(same(&empty.value(), value.unwrap_or(&Value::Null)), value),
+            Shape::Leaf(declared) => {
+                self.leaf(declared.same(value.unwrap_or(&Value::Null)), value);
+                self.parts(&declared.into(), value);
             }
             Shape::Nothing => self.leaf(is_nothing(value), value),
         }

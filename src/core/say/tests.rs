@@ -29,7 +29,7 @@ fn managed(kind: &str) -> Managed {
     Managed {
         sync: Arc::new(sync),
         manifest: Arc::new(Manifest { key, value: json!({"apiVersion": api_version, "kind": kind}), origin }),
-        declaration: Declaration { sections: Vec::new(), pristine: None },
+        declaration: Declaration { sections: Box::default(), pristine: None },
         exclusions: Exclusions::default(),
         resource: "things".into(),
     }
