@@ -37,6 +37,23 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
     body
 }
 
+/// The body of an apply that heals all but these additions, which are sent as they are live: an API server need not let go of
+/// them. (Of an operator's sidecar whose image a person changed, the image is the person's, and a container needs one.)
+pub fn to_apply_all_but(managed: &Managed, live: &State<'_>, drift: &[Deviation]) -> Value {
+    let mut body = to_apply(managed, Some(live));
+    for steps in drift.iter().filter(|found| is_addition(found)).map(|found| found.path.steps()) {
+        if let Some(value) = Path::new(steps.to_vec()).find(live.object) {
+            put(&mut body, steps, value.clone(), managed.declaration.depth_of(steps));
+        }
+    }
+    body
+}
+
+/// Does healing it mean to take something away that Git does not declare?
+pub fn is_addition(found: &Deviation) -> bool {
+    matches!(found.kind, Kind::Added | Kind::Leftover)
+}
+
 /// The patch to send before the apply: takes over what people added in `drift`, adopts what another tool kept before us, empties
 /// what an apply could not empty, and removes these annotations. `None` when there is nothing to do. Conditional on the judged
 /// `resourceVersion`, so a stale patch fails instead of overwriting.
@@ -212,7 +229,7 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
 /// What Git declares empty and nothing but drift fills. An apply that says `{}` and removes the last field leaves `null` there: a
 /// CRD's schema refuses that, and where there is no schema it stays.
 fn to_be_emptied(declaration: &Declaration, live: &State<'_>, drift: &[Deviation]) -> Vec<(Path, Value)> {
-    let undeclared = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover));
+    let undeclared = drift.iter().filter(|found| is_addition(found));
     let mut parents: Vec<Path> = Vec::new();
     for (_, above) in undeclared.clone().filter_map(|found| found.path.steps().split_last()) {
         let parent = Path::new(above.to_vec());
@@ -250,7 +267,7 @@ type Shares<'a> = &'a dyn Fn(&Entry<'_>, &Value) -> Option<Share>;
 /// `managedFields` with everything people added in `drift` moved from their entries to ours, and former tools' entries taken
 /// apart.
 fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, share: Shares<'_>) -> Option<Value> {
-    let added: Vec<_> = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover)).collect();
+    let added: Vec<_> = drift.iter().filter(|found| is_addition(found)).collect();
     let mut entries = live.object.pointer("/metadata/managedFields")?.as_array()?.clone();
     let mut taken = Value::Object(Map::new());
     for raw in &mut entries {
