@@ -5,7 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,6 +16,7 @@ use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::answer::{Answer, Refusal};
@@ -53,6 +54,9 @@ const LARGEST: usize = 7 * 1024 * 1024;
 /// Reviews in work at once. More wait their turn before their body is read: a burst costs them microseconds, while a refusal
 /// would hand each of them to `failurePolicy`.
 const AT_ONCE: usize = 512;
+
+/// Whoever has not got its turn by then is sent away: an API server waits 30 s at most, and by default 1 s.
+const TURN: Duration = Duration::from_secs(10);
 
 /// The routes of the webhook.
 pub fn router(webhook: Webhook) -> Router {
@@ -95,8 +99,11 @@ struct Decision {
 
 impl Desk {
     async fn serve(&self, hook: Hook, request: Request) -> Response {
-        let _place = self.places.acquire().await;
         let metrics = &self.webhook.metrics;
+        let Ok(_place) = timeout(TURN, self.places.acquire()).await else {
+            metrics.review_failed(NoDecision::Busy.kind());
+            return NoDecision::Busy.into_response();
+        };
         metrics.reviews_in_flight.inc();
         let answered = AssertUnwindSafe(self.webhook.review(hook, request)).catch_unwind().await;
         metrics.reviews_in_flight.dec();
