@@ -68,6 +68,7 @@ impl Certificate {
             }
         };
         tokio::select! {
+            biased; // who registers may have gone before us, and that is no failure then
             () = shutdown.requested() => Ok(()),
             ended = kept => ended,
         }

@@ -31,6 +31,7 @@ mod rewriter;
 mod rules;
 mod stage;
 mod sync;
+mod tampering;
 mod who;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        tampering::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),
