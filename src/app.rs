@@ -123,16 +123,15 @@ impl Parts {
         let (mutating, on_mutating) = watch::channel(None);
         let (trusting, trust) = watch::channel(None);
         let registered = [on_validating, on_mutating];
-        let certificate =
-            Certificate::new(server.serving.clone(), trusting, registered, self.metrics.clone(), serving);
+        let certificate = Certificate::new(server.serving.clone(), trusting, registered, self.metrics.clone(), serving);
         let (files, names) = (self.config.webhook.certificate.clone(), self.config.webhook.names(bound));
         let secret = Shared::new(cluster.clone(), &self.config.namespace, names, self.evidence.clone());
         ends.spawn(certificate.keep(files, secret, self.shutdown.clone()));
 
         let shutdown = self.shutdown.clone();
-        ends.spawn(async move {
-            server.run(listener, router(webhook), shutdown).await.context("the webhook server broke")
-        });
+        ends.spawn(
+            async move { server.run(listener, router(webhook), shutdown).await.context("the webhook server broke") },
+        );
         let (evidence, events) = (self.evidence.clone(), Events::new(&cluster));
         let voice = Voice { evidence, events, metrics: self.metrics.clone() };
         let wish = Wish { registration: certificate::registration(&self.config, bound), desired, trust };
@@ -200,11 +199,7 @@ impl Parts {
     }
 
     /// Waits for the request to stop, or for the first part that ends without one; then for everybody to finish.
-    async fn wait(
-        &self,
-        mut ends: Ends,
-        stop: CancellationToken,
-    ) -> anyhow::Result<()> {
+    async fn wait(&self, mut ends: Ends, stop: CancellationToken) -> anyhow::Result<()> {
         let unasked = tokio::select! {
             biased; // whoever was asked to stop may have done so before this is looked at
             () = self.shutdown.requested() => None,

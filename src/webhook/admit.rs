@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -55,8 +55,9 @@ const LARGEST: usize = 7 * 1024 * 1024;
 /// would hand each of them to `failurePolicy`.
 const AT_ONCE: usize = 512;
 
-/// Whoever has not got its turn by then is sent away: an API server waits 30 s at most, and by default 1 s.
-const TURN: Duration = Duration::from_secs(10);
+/// Whoever has not got its turn by then is sent away: a queue that long is not a burst, and by default the API server has given
+/// up after 1 s.
+const TURN: Duration = Duration::from_secs(3);
 
 /// The routes of the webhook.
 pub fn router(webhook: Webhook) -> Router {
@@ -98,9 +99,16 @@ struct Decision {
 // === impl Desk ===
 
 impl Desk {
+    async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        match self.places.try_acquire() {
+            Ok(place) => Some(place),
+            Err(_) => timeout(TURN, self.places.acquire()).await.ok()?.ok(),
+        }
+    }
+
     async fn serve(&self, hook: Hook, request: Request) -> Response {
         let metrics = &self.webhook.metrics;
-        let Ok(_place) = timeout(TURN, self.places.acquire()).await else {
+        let Some(_place) = self.place().await else {
             metrics.review_failed(NoDecision::Busy.kind());
             return NoDecision::Busy.into_response();
         };

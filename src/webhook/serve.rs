@@ -9,6 +9,7 @@
 //! `failurePolicy` decides, as it does whenever there is no decision.
 
 mod door;
+mod prompt;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -32,6 +33,7 @@ use super::tls::Serving;
 use crate::evidence::Metrics;
 use crate::shutdown::Shutdown;
 use door::Door;
+use prompt::Prompt;
 
 /// How the webhook is served.
 pub struct Server {
@@ -52,7 +54,7 @@ pub struct Server {
 pub struct Limits {
     /// Connections that may be open.
     pub connections: usize,
-    /// A client that does not finish its handshake by then never will.
+    /// A client that does not finish its handshake by then never will; likewise one that says nothing for so long after it.
     pub handshake: Duration,
     /// How long a connection may idle. To hyper, waiting for the next request's head and waiting for the rest of it is one time.
     pub idle: Duration,
@@ -68,6 +70,9 @@ pub struct Leave {
     /// How long those that have begun may take after that.
     pub drain: Duration,
 }
+
+/// What a connection has to pass, inside out.
+type Acceptor = Prompt<RustlsAcceptor<Door>>;
 
 /// How often a silent HTTP/2 connection is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);
@@ -118,12 +123,13 @@ impl Server {
         }
     }
 
-    fn on(self, listener: TcpListener) -> io::Result<axum_server::Server<SocketAddr, RustlsAcceptor<Door>>> {
+    fn on(self, listener: TcpListener) -> io::Result<axum_server::Server<SocketAddr, Acceptor>> {
         let Self { serving, clients, limits, leave: _, metrics } = self;
         let config = serving.config(clients).map_err(io::Error::other)?;
         let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config))).handshake_timeout(limits.handshake);
         let door = Door::new(limits.connections, metrics);
-        let mut server = axum_server::from_tcp(listener)?.acceptor(tls.acceptor(door));
+        let acceptor = Prompt::new(tls.acceptor(door), limits.handshake);
+        let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor);
         let http = server.http_builder();
         http.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle);
         http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);

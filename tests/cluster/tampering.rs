@@ -91,7 +91,8 @@ async fn every_change_is_undone_and_on_record_once() -> Result<()> {
 
 async fn a_deletion_is_undone_and_on_record_once() -> Result<()> {
     let stage = fragile().await?;
-    let place = Place::at(&stage, "tampering-deleted", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)], |_| {}).await?;
+    let place =
+        Place::at(&stage, "tampering-deleted", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)], |_| {}).await?;
     for which in [VALIDATING, MUTATING] {
         undone(&stage, &place, which, &["delete", which, "holdfast"], "").await.context(which)?;
         let record = restored(&stage)?.pop().unwrap_or_default();
@@ -104,17 +105,21 @@ async fn a_deletion_is_undone_and_on_record_once() -> Result<()> {
 async fn undone(stage: &Stage, place: &Place<'_>, which: &str, tamper: &[&str], told: &str) -> Result<()> {
     let (before, known) = (entries(stage, which).await?, restored(stage)?.len());
     stage.world.kubectl(Person::Administrator, tamper).await?.success()?;
-    let record = wait_until("it is on record", PATIENCE, || async {
-        restored(stage)?.get(known).cloned().context("it is not")
-    })
-    .await?;
-    let paths: Vec<_> = record["fields"].as_array().into_iter().flatten().filter_map(|field| field["path"].as_str()).collect();
+    let record =
+        wait_until("it is on record", PATIENCE, || async { restored(stage)?.get(known).cloned().context("it is not") })
+            .await?;
+    let paths: Vec<_> =
+        record["fields"].as_array().into_iter().flatten().filter_map(|field| field["path"].as_str()).collect();
     ensure!(paths.iter().any(|path| path.contains(told)), "it tells of {paths:?}");
     ensure!(record["object"]["kind"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case(which)), "{record}");
     ensure!(record["remediationMs"].as_u64().is_some_and(|took| took < 10_000), "{record}");
     ensure!(entries(stage, which).await? == before, "it is not what it was");
-    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "scale deployment/web --replicas=9 --dry-run=server")).await?;
-    wait_until("it is guarded", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server")).await?;
+    wait_until("the guard is up", PATIENCE, || {
+        place.refuses(Who::Alice, "scale deployment/web --replicas=9 --dry-run=server")
+    })
+    .await?;
+    wait_until("it is guarded", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+        .await?;
     ensure!(restored(stage)?.len() == known + 1, "it is on record {} times", restored(stage)?.len() - known);
     ensure!(stage.metric("holdfast_webhooks_registered").await? == 2, "it does not know itself to be registered");
     Ok(())
@@ -122,12 +127,13 @@ async fn undone(stage: &Stage, place: &Place<'_>, which: &str, tamper: &[&str], 
 
 async fn what_others_add_beside_stays() -> Result<()> {
     let stage = fragile().await?;
-    let place = Place::at(&stage, "tampering-not", &[("settings.yaml", SETTINGS)], |_| {}).await?;
+    let place = Place::at(&stage, "tampering-not", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)], |_| {}).await?;
     let known = restored(&stage)?.len();
     let label = ["label", VALIDATING, "holdfast", "team=platform"];
     stage.world.kubectl(Person::Administrator, &label).await?.success()?;
     // A change that is noticed, so that the label before it has been, too.
-    let change = ["patch", VALIDATING, "holdfast", "--type=json", &format!("--patch={}", set("timeoutSeconds", &json!(29)))];
+    let change =
+        ["patch", VALIDATING, "holdfast", "--type=json", &format!("--patch={}", set("timeoutSeconds", &json!(29)))];
     undone(&stage, &place, VALIDATING, &change, ".timeoutSeconds").await?;
     ensure!(restored(&stage)?.len() == known + 1, "a label is no tampering");
     let labels = ["get", VALIDATING, "holdfast", "--output=jsonpath={.metadata.labels.team}"];
@@ -148,7 +154,9 @@ async fn the_certificate_survives_its_secret() -> Result<()> {
     let (secret, trusted) = (secret(&stage).await?, entries(&stage, VALIDATING).await?);
     ensure!(trusted[0]["clientConfig"]["caBundle"] == secret["data"]["ca.crt"], "{trusted:#}");
     let nonsense = r#"--patch={"data":{"tls.crt":"bm9uc2Vuc2U=","tls.key":null}}"#;
-    for tamper in [&[&["delete"], &SECRET[..]].concat()[..], &[&["patch"], &SECRET[..], &["--type=merge", nonsense]].concat()] {
+    for tamper in
+        [&[&["delete"], &SECRET[..]].concat()[..], &[&["patch"], &SECRET[..], &["--type=merge", nonsense]].concat()]
+    {
         stage.world.kubectl(Person::Administrator, tamper).await?.success()?;
         wait_until("it is written back", PATIENCE, || async {
             let found = self::secret(&stage).await?;
@@ -163,7 +171,8 @@ async fn the_certificate_survives_its_secret() -> Result<()> {
     ensure!(records.len() >= 3 && records.iter().all(|record| !record.to_string().contains("BEGIN")), "{records:?}");
     stage.world.stop_holdfast().await?;
     stage.world.start_holdfast().await?;
-    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server")).await?;
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+        .await?;
     ensure!(self::secret(&stage).await?["data"] == secret["data"], "a start made another certificate");
     ensure!(entries(&stage, VALIDATING).await? == trusted, "a start registered something else");
     Ok(())
@@ -184,16 +193,22 @@ async fn dead_replicas_leave_what_is_vital_alone() -> Result<()> {
     .await?;
     stage.world.stop_holdfast().await?;
     wait_until("what is managed is locked", PATIENCE, || async {
-        for line in ["scale deployment/web --replicas=9 --dry-run=server", "delete configmap/settings --dry-run=server"] {
+        for line in ["scale deployment/web --replicas=9 --dry-run=server", "delete configmap/settings --dry-run=server"]
+        {
             let output = place.run(Who::Alice, &line.split_whitespace().collect::<Vec<_>>(), "").await?;
-            ensure!(!output.status.success() && output.stderr.contains("failed calling webhook"), "{line}: {}", output.stderr);
+            ensure!(
+                !output.status.success() && output.stderr.contains("failed calling webhook"),
+                "{line}: {}",
+                output.stderr
+            );
         }
         Ok(())
     })
     .await?;
     vital_writes(&stage).await?;
     stage.world.start_holdfast_with(&["--webhook-failure-policy=Fail"]).await?;
-    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server")).await?;
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+        .await?;
     place.commits(&[("settings.yaml", &SETTINGS.replace("fast", "slow"))]).await?;
     place.is("ConfigMap/settings", "/data/mode", json!("slow")).await?;
     stage.world.stop_holdfast().await?;
@@ -202,9 +217,7 @@ async fn dead_replicas_leave_what_is_vital_alone() -> Result<()> {
 
 /// Leases, nodes, Events, kube-system, and all that upgrading Holdfast takes: none of it may wait for Holdfast.
 async fn vital_writes(stage: &Stage) -> Result<()> {
-    let named = |kind: &str, api: &str, namespace: &str| {
-        json!({"apiVersion": api, "kind": kind, "metadata": {"name": "vital", "namespace": namespace, "labels": {"holdfast.dev/managed": "true"}}})
-    };
+    let named = |kind: &str, api: &str, namespace: &str| json!({"apiVersion": api, "kind": kind, "metadata": {"name": "vital", "namespace": namespace, "labels": {"holdfast.dev/managed": "true"}}});
     let with = |mut object: Value, fields: Value| {
         for (name, value) in fields.as_object().cloned().unwrap_or_default() {
             object[name] = value;
@@ -233,7 +246,8 @@ async fn vital_writes(stage: &Stage) -> Result<()> {
         kubectl(scale.map(str::to_owned).to_vec()).await.context("scaling while dead")?;
     }
     for object in &objects {
-        let (kind, namespace) = (object["kind"].as_str().unwrap_or_default(), object["metadata"]["namespace"].as_str().unwrap_or_default());
+        let (kind, namespace) =
+            (object["kind"].as_str().unwrap_or_default(), object["metadata"]["namespace"].as_str().unwrap_or_default());
         let mut delete = vec!["delete".to_owned(), kind.to_owned(), "vital".to_owned()];
         if !namespace.is_empty() {
             delete.push(format!("--namespace={namespace}"));

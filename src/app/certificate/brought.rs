@@ -18,7 +18,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const HEARD: Duration = Duration::from_secs(5);
 
 /// Serves what the files hold, for as long as the process lives.
-pub(super) async fn keep(mut certificate: Certificate, CertificateFiles { cert, key, ca }: CertificateFiles) -> anyhow::Result<()> {
+pub(super) async fn keep(
+    mut certificate: Certificate,
+    CertificateFiles { cert, key, ca }: CertificateFiles,
+) -> anyhow::Result<()> {
     let files = Files { chain: cert, key, ca };
     let (mut brought, found) = Brought::read(files).await.context("check --cert-file, --key-file and --ca-file")?;
     let (mut authorities, mut validity) = (found.authorities.clone(), found.validity);

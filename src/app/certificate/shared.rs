@@ -112,7 +112,9 @@ impl Keeper {
                     self.tell(&why);
                     Ok(Some(answer))
                 }
-                Err(error) if error.is_conflict() || error.is_not_found() => self.secret.cluster.get(&self.kind, &self.secret.key).await,
+                Err(error) if error.is_conflict() || error.is_not_found() => {
+                    self.secret.cluster.get(&self.kind, &self.secret.key).await
+                }
                 Err(error) => Err(error),
             };
             found = match written {
@@ -137,8 +139,13 @@ impl Keeper {
         Ok(match step {
             Step::Rest(then) => Due::Nothing(Duration::try_from(then.duration_since(now)).unwrap_or_default()),
             Step::Publish => Due::Nothing(HOURLY),
-            Step::Prepare => Due::Write(kept.prepared(&self.secret.names, now)?, "the next one was made, and is served once it is trusted".to_owned()),
-            Step::Promote => Due::Write(kept.promoted(), "two thirds of its life were over; the next one is served".to_owned()),
+            Step::Prepare => Due::Write(
+                kept.prepared(&self.secret.names, now)?,
+                "the next one was made, and is served once it is trusted".to_owned(),
+            ),
+            Step::Promote => {
+                Due::Write(kept.promoted(), "two thirds of its life were over; the next one is served".to_owned())
+            }
         })
     }
 
@@ -168,7 +175,8 @@ impl Keeper {
                 let ObjectKey { name, namespace, .. } = &self.secret.key;
                 let labels = json!({"app.kubernetes.io/name": "holdfast"});
                 let metadata = json!({"name": name, "namespace": namespace, "labels": labels});
-                let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data});
+                let body =
+                    json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data});
                 self.secret.cluster.create(&self.kind, &self.secret.key, &body).await
             }
             Some(found) => {

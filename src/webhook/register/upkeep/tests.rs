@@ -15,7 +15,8 @@ fn wanted() -> Value {
 fn answered(body: &Value, version: u32) -> Value {
     let mut answer = body.clone();
     answer["metadata"]["resourceVersion"] = version.to_string().into();
-    answer["metadata"]["managedFields"] = json!([{"manager": "holdfast", "operation": "Update", "time": "2026-11-21T10:00:00Z"}]);
+    answer["metadata"]["managedFields"] =
+        json!([{"manager": "holdfast", "operation": "Update", "time": "2026-11-21T10:00:00Z"}]);
     for entry in answer["webhooks"].as_array_mut().into_iter().flatten() {
         entry["matchPolicy"] = "Equivalent".into();
     }
@@ -115,7 +116,10 @@ fn a_quarrel_is_slow_and_ends() {
     let (mut upkeep, answer) = registered(start);
     let mut now = start;
     while now < start + Duration::from_hours(1) {
-        upkeep.saw(Some(edited(&answer, "operator", |object| object["webhooks"][0]["failurePolicy"] = "Fail".into())), now);
+        upkeep.saw(
+            Some(edited(&answer, "operator", |object| object["webhooks"][0]["failurePolicy"] = "Fail".into())),
+            now,
+        );
         if let Step::Wait(then) = upkeep.step(now) {
             now = then;
         }
