@@ -15,7 +15,7 @@ use rcgen::{
 };
 
 /// Clocks of two machines may differ by this much before a fresh certificate is "not yet valid".
-const CLOCK_SKEW: Duration = Duration::from_mins(5);
+const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// A CA, and a leaf it signed, as PEM.
 #[derive(Clone)]

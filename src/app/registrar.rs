@@ -83,7 +83,7 @@ impl Wish {
     fn now(&self) -> Option<Registration> {
         let declared = self.desired.borrow().as_ref()?.resources();
         let ca_bundle = self.trust.borrow().clone()?;
-        Some(Registration { declared, ca_bundle, ..self.registration.clone() })
+        Some(Registration { ca_bundle, declared, ..self.registration.clone() })
     }
 
     /// Resolves when it may be another; to `false` when it never will be again.
@@ -188,9 +188,10 @@ impl Registrar {
 
     fn wrote(&mut self, answer: Value) {
         let uid = answer.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
-        match self.upkeep.wrote(answer) {
-            Some(tampering) => self.tell(&tampering, uid.as_deref()),
-            None => tracing::info!(object = %self.key, "registered the webhook"),
+        if let Some(tampering) = self.upkeep.wrote(answer) {
+            self.tell(&tampering, uid.as_deref());
+        } else {
+            tracing::info!(object = %self.key, "registered the webhook");
         }
     }
 

@@ -137,6 +137,7 @@ impl Kept {
     }
 
     /// Serves what was prepared.
+    #[must_use]
     pub fn promoted(&self) -> Self {
         let serving = self.next.clone().unwrap_or_else(|| self.serving.clone());
         Self { serving, next: None, trust: self.trust.clone() }
@@ -157,7 +158,7 @@ const END: &str = "-----END CERTIFICATE-----";
 fn current(trust: &str, now: Timestamp) -> String {
     let certificates = trust.split_inclusive(END).filter(|text| text.contains(END));
     let is_current = |text: &&str| Validity::of_pem(text.as_bytes()).is_ok_and(|validity| now < validity.until);
-    certificates.filter(is_current).map(|text| format!("{}\n", text.trim())).collect()
+    certificates.filter(is_current).flat_map(|text| [text.trim(), "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub struct Metrics {
     fetches: Family<Result, Counter>,
     fetch_success: Gauge,
     certificate_expiry: Gauge,
-    /// Serving certificates that were brought and could not be used; the one before stayed.
+    /// Serving certificates that could not be used, or kept; the one before stayed.
     pub certificate_failures: Counter,
     snapshot_built: Gauge,
     webhook_restores: Family<Result, Counter>,
@@ -257,7 +257,7 @@ impl Metrics {
         add.metric("git_fetches", "Questions to Git servers, by outcome", fetches);
         add.metric("git_last_success_timestamp_seconds", "When a Git server last answered", fetch_success);
         add.metric("certificate_expiry_timestamp_seconds", "When the serving certificate runs out", certificate_expiry);
-        add.metric("certificate_failures", "Serving certificates that could not be used; the one before stayed", certificate_failures);
+        add.metric("certificate_failures", "Serving certificates that could not be used, or kept; the one before stayed", certificate_failures);
         add.metric("snapshot_timestamp_seconds", "When the snapshot in use was built", snapshot_built);
         add.metric("webhook_restores", "Attempts to put back a webhook configuration that somebody changed, by outcome", webhook_restores);
         add.metric("webhooks_registered", "Webhook configurations that are as they should be: 2 when all is well", webhooks_registered);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -47,13 +47,17 @@ pub struct Webhook {
     pub clock: fn() -> Timestamp,
 }
 
-/// Largest body that is read. An API server takes requests of up to 3 MiB; a review holds two such objects, and the rest
-/// (user, groups, options) is well below one more.
-const LARGEST: usize = 7 * 1024 * 1024;
+/// Largest body that is read. A review holds an object twice. What etcd stores is at most 1.5 MiB, and JSON, as the API server
+/// writes it, spells one byte with six at most (`<` is `\u003c`): 9 MiB each, and the rest (user, groups, options) is well below
+/// two more. The API server takes requests of 3 MiB, but what is larger than this could not be stored, whoever decides.
+const LARGEST: usize = 20 * 1024 * 1024;
 
 /// Reviews in work at once. More wait their turn before their body is read: a burst costs them microseconds, while a refusal
 /// would hand each of them to `failurePolicy`.
 const AT_ONCE: usize = 512;
+
+/// So much of a body goes with one place; a larger one takes several, so that all of them together fit into memory (128 MiB).
+const PLACE: usize = 256 * 1024;
 
 /// Whoever has not got its turn by then is sent away: a queue that long is not a burst, and by default the API server has given
 /// up after 1 s.
@@ -99,16 +103,20 @@ struct Decision {
 // === impl Desk ===
 
 impl Desk {
-    async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        match self.places.try_acquire() {
+    /// A body that does not say how long it is counts as the largest; the API server's always do.
+    async fn place(&self, length: Option<u64>) -> Option<SemaphorePermit<'_>> {
+        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(LARGEST);
+        let places = u32::try_from(length.min(LARGEST) / PLACE + 1).unwrap_or(u32::MAX);
+        match self.places.try_acquire_many(places) {
             Ok(place) => Some(place),
-            Err(_) => timeout(TURN, self.places.acquire()).await.ok()?.ok(),
+            Err(_) => timeout(TURN, self.places.acquire_many(places)).await.ok()?.ok(),
         }
     }
 
     async fn serve(&self, hook: Hook, request: Request) -> Response {
         let metrics = &self.webhook.metrics;
-        let Some(_place) = self.place().await else {
+        let length = request.body().size_hint().upper();
+        let Some(_place) = self.place(length).await else {
             metrics.review_failed(NoDecision::Busy.kind());
             return NoDecision::Busy.into_response();
         };

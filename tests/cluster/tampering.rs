@@ -2,6 +2,8 @@
 //! what they guard is guarded again.
 
 use anyhow::{Context, Result, ensure};
+use holdfast::certs::rotation::{Kept, LIFE};
+use jiff::Timestamp;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -75,6 +77,7 @@ pub fn trials() -> Vec<Trial> {
         a_deletion_is_undone_and_on_record_once,
         what_others_add_beside_stays,
         the_certificate_survives_its_secret,
+        a_certificate_past_two_thirds_has_its_successor_trusted,
         dead_replicas_leave_what_is_vital_alone,
     ]
 }
@@ -175,6 +178,36 @@ async fn the_certificate_survives_its_secret() -> Result<()> {
         .await?;
     ensure!(self::secret(&stage).await?["data"] == secret["data"], "a start made another certificate");
     ensure!(entries(&stage, VALIDATING).await? == trusted, "a start registered something else");
+    Ok(())
+}
+
+/// Both authorities are registered long before the new one's certificate is served; nobody notices anything.
+async fn a_certificate_past_two_thirds_has_its_successor_trusted() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "rotation", &[("settings.yaml", SETTINGS)], |_| {}).await?;
+    let old = Kept::fresh(&["127.0.0.1".to_owned()], Timestamp::now() - LIFE * 3 / 4)?;
+    let patch = format!("--patch={}", json!({"data": old.data()}));
+    let patch = [&["patch"], &SECRET[..], &["--type=merge", &patch]].concat();
+    stage.world.kubectl(Person::Administrator, &patch).await?.success()?;
+    let secret = wait_until("its successor is there", PATIENCE, || async {
+        let found = secret(&stage).await?;
+        ensure!(found["data"]["next.key"].is_string(), "it is not");
+        Ok(found)
+    })
+    .await?;
+    let data = serde_json::from_value(secret["data"].clone())?;
+    let kept = Kept::read(&data, &["127.0.0.1".to_owned()], Timestamp::now())?;
+    ensure!(kept.serving == old.serving && kept.trust.matches("BEGIN").count() == 2, "{kept:?}");
+    for which in [VALIDATING, MUTATING] {
+        wait_until("both are registered", PATIENCE, || async {
+            let entries = entries(&stage, which).await?;
+            ensure!(entries[0]["clientConfig"]["caBundle"] == secret["data"]["ca.crt"], "{entries:#}");
+            Ok(())
+        })
+        .await?;
+    }
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+        .await?;
     Ok(())
 }
 

@@ -110,27 +110,47 @@ async fn whoever_does_not_hurry_is_cut() {
     let pooled = 1;
     let gone = async {
         while metrics.connections.get() > pooled {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     timeout(LONG, gone).await.expect("their places are free");
 }
 
-/// Bodies that never come keep places in the queue; whoever waits too long for one is told so, and it counts as an error.
+/// Bodies that never come, and may be of any length, take all places but a few. Whoever waits too long for so many is told, and
+/// it counts as an error; a review of the usual size still has its place.
 #[tokio::test]
 async fn too_many_reviews_at_once_are_no_decision() {
     let desk = Desk::new(Mode::Deny);
     let never = || Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
-    let stuck = join_all((0..512).map(|_| desk.post("/validate", never())));
+    let stuck = join_all((0..6).map(|_| desk.post("/validate", never())));
+    let others = async {
+        let (turned_away, usual) = tokio::join!(desk.post("/validate", never()), desk.post("/validate", EDIT_REPLICAS));
+        assert_eq!((turned_away.status, usual.status), (StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK));
+    };
     tokio::select! {
         biased;
         _ = stuck => panic!("bodies that never come are read"),
-        answered = desk.post("/validate", EDIT_REPLICAS) => {
-            assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);
-        }
+        () = others => {}
     }
     assert!(desk.metrics().contains(r#"holdfast_review_errors_total{kind="busy"} 1"#), "{}", desk.metrics());
-    assert_eq!(desk.post("/validate", EDIT_REPLICAS).await.status, StatusCode::OK, "their places are free again");
+}
+
+/// Both objects as large as etcd stores them, and all of it in the longest spelling there is.
+#[tokio::test]
+async fn the_largest_review_there_can_be_is_read() {
+    let mut review: serde_json::Value = serde_json::from_str(EDIT_REPLICAS).expect("JSON");
+    let longest = "<".repeat(1_500_000);
+    for object in ["object", "oldObject"] {
+        review["request"][object]["metadata"]["annotations"]["padding"] = longest.clone().into();
+    }
+    let spelled = review.to_string().replace('<', r"\u003c");
+    assert!(spelled.len() > 18_000_000);
+    let desk = Desk::new(Mode::Deny);
+    let answered = desk.post("/validate", spelled.clone()).await;
+    assert_eq!(answered.status, StatusCode::OK);
+    assert!(String::from_utf8_lossy(&answered.body).contains(r#""allowed":false"#), "it is judged as any other");
+    let larger = desk.post("/validate", spelled + &" ".repeat(3_000_000)).await;
+    assert_eq!(larger.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 /// A CA for API servers, and what one of them presents.

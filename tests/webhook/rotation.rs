@@ -48,7 +48,7 @@ async fn some_handshakes(registered: &Registered) {
     let enough = registered.done.load(Ordering::SeqCst) + BETWEEN;
     let reached = async {
         while registered.done.load(Ordering::SeqCst) < enough {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     timeout(LONG, reached).await.expect("requests are answered");

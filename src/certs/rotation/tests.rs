@@ -121,7 +121,7 @@ proptest! {
                 prop_assert!(takes(&trusted, leaf, now), "at {now}");
             }
             served = kept.clone();
-            now = now + Duration::from_hours(hours.into());
+            now += Duration::from_hours(hours.into());
             if published.1 + Duration::from_mins(late.into()) <= now {
                 trusted.clone_from(&published.0);
             }

@@ -76,6 +76,6 @@ fn told(value: &Value) -> Value {
         return value.clone();
     }
     let digest = Sha256::digest(text.as_bytes());
-    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{} bytes, sha256:{digest}…", text.len()).into()
+    let digest = digest.iter().take(8).fold(0_u64, |digest, byte| digest << 8 | u64::from(*byte));
+    format!("{} bytes, sha256:{digest:016x}…", text.len()).into()
 }

@@ -19,7 +19,7 @@ pub struct Upkeep {
     wanted: Option<Value>,
     /// What was last sent, and what was answered.
     registered: Option<Registered>,
-    seen: Option<Option<Value>>,
+    seen: Seen,
     tampering: Option<Tampering>,
     quarrel: Quarrel,
     not_before: Option<Instant>,
@@ -51,6 +51,16 @@ pub struct Tampering {
     pub seen: Instant,
     /// How often in a row this very thing was done; 1 the first time.
     pub times: u32,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+enum Seen {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    Absent,
+    Present(Value),
 }
 
 #[derive(Debug)]
@@ -92,27 +102,28 @@ impl Upkeep {
         } else {
             self.tampered(changes, found.as_ref(), now);
         }
-        self.seen = Some(found);
+        self.seen = found.map_or(Seen::Absent, Seen::Present);
     }
 
     /// What to do at `now`.
     pub fn step(&self, now: Instant) -> Step {
-        let (Some(wanted), Some(seen)) = (&self.wanted, &self.seen) else { return Step::Rest };
+        let Some(wanted) = &self.wanted else { return Step::Rest };
         let is_registered = self.registered.as_ref().is_some_and(|ours| ours.sent == *wanted);
         if is_registered && self.tampering.is_none() {
             return Step::Rest;
         }
-        match (self.not_before, seen) {
+        match (self.not_before, &self.seen) {
+            (_, Seen::Unknown) => Step::Rest,
             (Some(then), _) if now < then => Step::Wait(then),
-            (_, Some(found)) => Step::Replace(over(found, wanted)),
-            (_, None) => Step::Create(wanted.clone()),
+            (_, Seen::Present(found)) => Step::Replace(over(found, wanted)),
+            (_, Seen::Absent) => Step::Create(wanted.clone()),
         }
     }
 
-    /// The write succeeded; answers with what it has undone.
+    /// The write of what is wanted succeeded; answers with what it has undone.
     pub fn wrote(&mut self, answer: Value) -> Option<Tampering> {
-        let sent = self.wanted.clone().expect("only what is wanted is written");
-        self.seen = Some(Some(answer.clone()));
+        let sent = self.wanted.clone().unwrap_or_default();
+        self.seen = Seen::Present(answer.clone());
         self.registered = Some(Registered { sent, answered: answer });
         self.not_before = None;
         self.tampering.take()
