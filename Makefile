@@ -48,7 +48,7 @@ check: test ## Everything a change must pass: format, clippy, tests, docs, licen
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "skipped: licences and advisories (cargo-deny is not installed: cargo install cargo-deny)"; fi
 
 # Built as it is shipped; the world that `heal` needs finds Holdfast beside the program that measures.
-bench: tools ## Measure compare, review, heal and scale beside goals and peers (ONLY= one of them)
+bench: tools ## Measure compare, review, rules, heal and scale beside goals and peers (ONLY= one of them)
 	@case "$(ONLY)" in ""|heal|scale) tests/control-plane/build.sh >/dev/null;; esac
 	@cargo build --release --bin holdfast --example dev
 	@cargo bench --bench allocations --bench bench -- $(ONLY)

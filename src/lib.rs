@@ -40,6 +40,8 @@
 //!
 //! - An edit of a guarded user is denied exactly when the reconciler would undo some of it:
 //!   `agree::denied_exactly_when_it_would_be_undone`.
+//! - Drift is what a forced apply of the manifest would change, on a real API server, for every kind and thousands of edits; where
+//!   it is not, that is a named exception with an example: the tests of `oracle`.
 //! - Healing ends: after one heal there is no drift, and in sync means that nothing is written: `agree::healing_ends`,
 //!   `agree::in_sync_means_nothing_to_write`.
 //! - A heal touches nothing excluded, and excluding more never adds drift: `agree::a_heal_touches_nothing_excluded`,

@@ -204,6 +204,24 @@ async fn a_folder_that_is_not_committed_can_be_judged() -> Result<()> {
     only_the_question_passes(&folder.join("app.yaml")).await
 }
 
+#[tokio::test]
+async fn an_autoscaler_only_git_has_counts_and_what_may_not_be_listed_is_said() -> Result<()> {
+    synced("scaled", &[("app.yaml", APP)], |_| ()).await?;
+    edit("scaled").await?;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("inspect-scaled");
+    let scaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: api}\nspec:\n  \
+                  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}\n  minReplicas: 2\n  maxReplicas: 9\n";
+    write(&folder, &[("app.yaml", APP), ("scaler.yaml", scaler)])?;
+    let path = folder.to_string_lossy().into_owned();
+    let said = run(&["diff", "scaled", "--path", &path]).await?.ends(1)?;
+    ensure!(!said.out.contains(".spec.replicas"), "replicas are the autoscaler's: {}", said.out);
+    said.shows(&["HorizontalPodAutoscaler.autoscaling scaled/api", "DEBUG"])?;
+    let alice = kubeconfig(world().await, "ALICE_KUBECONFIG")?;
+    let said = run_with(&alice, &["diff", "scaled", "--path", &path]).await?;
+    ensure!(said.err.contains("judged as if there were none"), "{}", said.err);
+    Ok(())
+}
+
 /// Doing it, and trying out anything else, get the verdict they always get.
 async fn only_the_question_passes(changed: &Path) -> Result<()> {
     let (alice, file) = (Person::Alice, changed.to_string_lossy());

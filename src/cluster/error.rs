@@ -78,6 +78,8 @@ impl Cause {
             404 => Self::NotFound(message),
             // A failed `test` of a JSON patch: the object is no longer what was judged.
             422 if message.contains("testing") && message.contains("failed") => Self::Conflict(message),
+            // Some of them are told with no words of their own. What is invalid always has some.
+            422 if message == UNSAID => Self::Conflict(message),
             409 => Self::Conflict(message),
             _ if manifest_at_fault => Self::Invalid(message),
             400 | 422 => Self::Invalid(message),
@@ -87,6 +89,9 @@ impl Cause {
         }
     }
 }
+
+/// What is said of a JSON patch that does not fit the object, when nothing more is said.
+const UNSAID: &str = "the server rejected our request due to an error in our request";
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +151,7 @@ mod tests {
     fn a_failed_test_of_a_patch_is_a_conflict() {
         let message = "the server rejected our request due to an error in our request: testing value /metadata/resourceVersion failed: test failed";
         assert!(matches!(cause(422, message), Cause::Conflict(_)));
+        assert!(matches!(cause(422, UNSAID), Cause::Conflict(_)));
         assert!(matches!(cause(409, "the object has been modified"), Cause::Conflict(_)));
     }
 

@@ -1,6 +1,6 @@
-//! Answers what an admission verdict may hang on: who may break glass, and whether a scaled object has one open.
+//! Answers what an admission verdict may hang on: who may break glass, whether a scaled object has one open, and what else it is.
 //!
-//! Neither answer is kept. A right that was taken away a second ago must be gone, and both questions are rare.
+//! No answer is kept. A right that was taken away a second ago must be gone, and all questions are rare.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::core::breakglass::{Glass, stamped};
 use crate::core::names::GROUP;
@@ -52,6 +52,12 @@ impl Rights {
         Ok(stamped(&State::whole(&object)))
     }
 
+    async fn object_at(&self, place: &Place) -> Result<Option<Value>, kube::Error> {
+        self.metrics.called(Ask::Get);
+        let Some(object) = self.api(place).get_opt(&place.name).await? else { return Ok(None) };
+        Ok(Some(serde_json::to_value(object).map_err(kube::Error::SerdeError)?))
+    }
+
     fn api(&self, place: &Place) -> Api<DynamicObject> {
         let resource = api_resource(place);
         match &place.namespace {
@@ -72,12 +78,17 @@ impl Upstream for Rights {
     }
 
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
-        let unanswered = |source: kube::Error| {
-            let Place { resource, name, .. } = place.clone();
-            Unanswered::Parent { resource, name, source: source.into() }
-        };
-        async move { self.glass_at(place).await.map_err(unanswered) }.boxed()
+        async move { self.glass_at(place).await.map_err(|error| unread(place, error)) }.boxed()
     }
+
+    fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        async move { self.object_at(place).await.map_err(|error| unread(place, error)) }.boxed()
+    }
+}
+
+fn unread(place: &Place, source: kube::Error) -> Unanswered {
+    let Place { resource, name, .. } = place.clone();
+    Unanswered::Parent { resource, name, source: source.into() }
 }
 
 /// May this user break glass on this sync? Asked with everything the authenticator said, because authorizers may use it.

@@ -82,8 +82,17 @@ impl<'a> Fields<'a> {
     pub fn child(self, wanted: &Step) -> Option<Self> {
         match wanted {
             Step::Field(name) => self.field(name),
-            other => self.children().find(|(step, _)| step == other).map(|(_, below)| below),
+            Step::Key(key) => match key.spelled() {
+                Some(spelled) => self.0.get(format!("k:{spelled}")).map(Self),
+                None => self.scan(wanted),
+            },
+            Step::Value(_) => self.scan(wanted),
         }
+    }
+
+    /// The slow way, for what may be spelled in more than one way.
+    fn scan(self, wanted: &Step) -> Option<Self> {
+        self.children().find(|(step, _)| step == wanted).map(|(_, below)| below)
     }
 
     /// The node at `path`, if anything is owned at or below it.

@@ -7,13 +7,14 @@
 //!
 //! # Exclusions hold when healing too: strip or adopt
 //! Leaving an excluded field out of the apply *resets* it if we alone own it (`replicas` falls to 1). So a field that has
-//! another owner is left out, and one that has none is sent as it is live.
+//! another owner is left out, and one that has none is sent as it is live. Replicas outside of an autoscaler's range are set to
+//! its nearest bound: Git's number would be a jump that neither Git nor the autoscaler asked for.
 
 use json_patch::Patch;
 use serde_json::{Map, Value, json};
 
 use super::compare::{Deviation, Kind, Scope};
-use super::declaration::{Node, Shape};
+use super::declaration::{Declaration, Node, Shape};
 use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
 use super::names::{FIELD_MANAGER, TRACKING_ID};
@@ -35,12 +36,22 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
     body
 }
 
-/// The patch to send before the apply: takes over what people added in `drift`, and removes these annotations. `None` when
-/// there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails instead of overwriting.
-pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, remove: &[&str]) -> Option<Patch> {
+/// The patch to send before the apply: takes over what people added in `drift`, empties what an apply could not empty, and removes
+/// these annotations. `None` when there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails
+/// instead of overwriting.
+pub fn before_apply(
+    declaration: &Declaration,
+    live: &State<'_>,
+    drift: &[Deviation],
+    is_person: IsPerson<'_>,
+    remove: &[&str],
+) -> Option<Patch> {
     let mut operations = Vec::new();
     if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person)) {
         operations.push(json!({"op": "add", "path": "/metadata/managedFields", "value": owners}));
+    }
+    for (path, empty) in to_be_emptied(declaration, live, drift) {
+        operations.push(json!({"op": "replace", "path": path.pointer_in(live.object)?, "value": empty}));
     }
     for name in remove.iter().filter(|name| live.annotation(name).is_some()) {
         let pointer = Path::of_fields(&["metadata", "annotations", name]).pointer_in(live.object)?;
@@ -140,7 +151,13 @@ impl Excluded<'_> {
 
     fn leaf(&mut self, in_sync: bool, value: Option<&Value>) {
         let path = Path::new(self.steps.clone());
-        if in_sync || !self.exclusions.cover(&path) {
+        if in_sync {
+            return;
+        }
+        if !self.exclusions.cover(&path) {
+            if let Some(value) = self.exclusions.instead_of_git(&path) {
+                put(self.body, path.steps(), value.clone(), path.steps().len());
+            }
             return;
         }
         match value {
@@ -180,6 +197,26 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
     live.owners()
         .filter(|entry| !entry.is_ours() && entry.manager != FIELD_MANAGER)
         .any(|entry| entry.fields.at(path).is_some())
+}
+
+/// What Git declares empty and nothing but drift fills. An apply that says `{}` and removes the last field leaves `null` there: a
+/// CRD's schema refuses that, and where there is no schema it stays.
+fn to_be_emptied(declaration: &Declaration, live: &State<'_>, drift: &[Deviation]) -> Vec<(Path, Value)> {
+    let undeclared = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover));
+    let mut parents: Vec<Path> = Vec::new();
+    for (_, above) in undeclared.clone().filter_map(|found| found.path.steps().split_last()) {
+        let parent = Path::new(above.to_vec());
+        if !parents.contains(&parent) && declaration.find(&parent).is_some_and(Node::is_empty) {
+            parents.push(parent);
+        }
+    }
+    let goes = |parent: &Path| undeclared.clone().filter(|found| found.path.is_child_of(parent)).count();
+    let emptied = parents.into_iter().filter_map(|parent| match parent.find(live.object)? {
+        Value::Object(fields) if fields.len() == goes(&parent) => Some((parent, json!({}))),
+        Value::Array(elements) if elements.len() == goes(&parent) => Some((parent, json!([]))),
+        _ => None,
+    });
+    emptied.collect()
 }
 
 /// `managedFields` for an object that has none: somebody wiped them. On an apply to such an object the API server makes up an

@@ -4,6 +4,7 @@
 //! The edges only translate (`webhook::review` in, HTTP out).
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
@@ -41,7 +42,7 @@ pub enum Action<'a> {
     /// Changes it, within these sections. Labels, annotations and owner references are always there, in scope or not:
     /// marks and break-glass are read off them.
     Update(State<'a>, State<'a>, Scope<'a>),
-    /// Changes `spec.replicas` through the scale subresource; what break-glass the parent carries is known from elsewhere.
+    /// Changes `spec.replicas` through the scale subresource: the `Scale`s, or the objects they scale. What break-glass the parent carries is known from elsewhere.
     Scale(State<'a>, State<'a>, Option<Glass>),
     /// Deletes it.
     Delete(State<'a>),
@@ -214,9 +215,19 @@ impl Case<'_> {
             Action::Update(old, new, scope) => self.update(old, new, *scope),
             Action::Scale(old, new, glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
-                self.weigh(self.introduced(old, new, Scope::Only(&["spec"])), emergency, Why::Drift)
+                let owned = self.owned_by_scaler(new);
+                self.weigh(self.introduced(old, &State::whole(&owned), Scope::Only(&["spec"])), emergency, Why::Drift)
             }
         }
+    }
+
+    /// A `Scale` does not show who owns what; afterwards, whoever scales owns the replicas. Those who do not say by which
+    /// manager go by a name that only the API server knows (`kubectl scale` is `kubectl`): rules by manager do not know them.
+    fn owned_by_scaler(&self, new: &State<'_>) -> Value {
+        let entry = |manager: &str| json!({"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+        let mut object = new.object.clone();
+        object["metadata"]["managedFields"] = self.edit.manager.map(entry).into_iter().collect();
+        object
     }
 
     /// Only what is brought in could have been excluded.
@@ -249,7 +260,8 @@ impl Case<'_> {
         }
         exclusions.subtract_from(&mut found);
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
-        match self.emergency(None, new) {
+        let exempts = self.class != Class::Controller && self.exempts_itself(None, new);
+        match if exempts { Err(Why::Marks) } else { self.emergency(None, new) } {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
             Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
         }
@@ -280,7 +292,7 @@ impl Case<'_> {
         if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
             return Some(Why::Marks);
         }
-        if self.exempts_itself(old, new) {
+        if self.exempts_itself(Some(old), new) {
             return Some(Why::Marks);
         }
         let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
@@ -293,10 +305,11 @@ impl Case<'_> {
     }
 
     /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
-    fn exempts_itself(&self, old: &State<'_>, new: &State<'_>) -> bool {
+    fn exempts_itself(&self, old: Option<&State<'_>>, new: &State<'_>) -> bool {
         let rule = new.annotation(IGNORE);
         let git = State::whole(&self.managed.manifest.value);
-        rule.is_some() && rule != old.annotation(IGNORE) && rule != git.annotation(IGNORE)
+        let before = old.and_then(|old| old.annotation(IGNORE));
+        rule.is_some() && rule != before && rule != git.annotation(IGNORE)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.

@@ -11,6 +11,7 @@ pub mod exclude;
 pub mod fields;
 pub mod heal;
 pub mod judge;
+pub mod lookup;
 pub mod manifest;
 pub mod mask;
 pub mod names;

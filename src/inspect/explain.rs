@@ -47,8 +47,7 @@ impl Explaining<'_> {
     pub async fn explain(&self) -> Result<(Explanation, Vec<String>), Error> {
         let (kind, key) = self.addressed().await?;
         let live = self.cluster.get(&kind, &key).await?;
-        let ClusterWide { identities, around, note } = cluster_wide(self.cluster).await?;
-        let mut notes: Vec<_> = note.into_iter().collect();
+        let ClusterWide { identities, around, mut notes } = cluster_wide(self.cluster).await?;
         let syncs = self.syncs(live.as_ref()).await?;
         let judging = Judging { identities: &identities, around: &around, now: Timestamp::now() };
         let mut revisions = Vec::new();
@@ -112,8 +111,10 @@ impl Explaining<'_> {
 
     async fn declared(&self, found: Found, live: Option<Value>, judging: Judging<'_>) -> Result<Explanation, Error> {
         let Found { plan, mut said, at } = found;
-        let manifest = said.manifests.swap_remove(at);
         let Judging { identities, around, .. } = judging;
+        let mut around = around.clone();
+        around.add_declared(&said.manifests);
+        let (around, manifest) = (&around, said.manifests.swap_remove(at));
         let declaring = Declaring { cluster: self.cluster, sync: &said.sync, rules: &plan.ignore, around, identities };
         // Read again rather than handed over: Git may declare it in another version than kubectl prefers.
         drop(live);

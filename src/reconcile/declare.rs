@@ -11,8 +11,10 @@ use crate::core::compare::Scope;
 use crate::core::declaration::Declaration;
 use crate::core::exclude::{Exclusions, Rule, Surroundings, annotation};
 use crate::core::fields::Entry;
+use crate::core::heal::to_apply;
 use crate::core::manifest::Manifest;
 use crate::core::mask::scrub;
+use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Sync};
 use crate::core::state::State;
 use crate::core::undeclared::{Look, undeclared};
@@ -69,7 +71,13 @@ impl Declaring<'_> {
         };
         let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
             Some(declaration) => declaration,
-            None => self.ask(&kind, &manifest).await?,
+            None => match self.ask(&kind, &manifest, live.as_ref()).await {
+                Err(Undeclared::Invalid(problem)) => self
+                    .ask_elsewhere(&kind, &manifest, &rules, live.as_ref())
+                    .await
+                    .ok_or(Undeclared::Invalid(problem))?,
+                answer => answer?,
+            },
         };
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
@@ -92,11 +100,32 @@ impl Declaring<'_> {
         found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
     }
 
-    async fn ask(&self, kind: &Kind, manifest: &Manifest) -> Result<Declaration, Undeclared> {
+    async fn ask(&self, kind: &Kind, manifest: &Manifest, live: Option<&Value>) -> Result<Declaration, Undeclared> {
         let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
         let answer = answer.map_err(|error| sort(manifest, error))?;
-        let declaration = Declaration::read(manifest, &answer);
+        let declaration = Declaration::read_over(manifest, &answer, live);
         declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+    }
+
+    /// What an existing object may not become (another selector, another `clusterIP`) may be excluded, and is not sent then. So
+    /// the API server is asked what the manifest means where no such object is; and once more whether this one may become what
+    /// would be sent. `None`: it may not, or nothing is excluded.
+    async fn ask_elsewhere(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        rules: &Arc<[Rule]>,
+        live: Option<&Value>,
+    ) -> Option<Declaration> {
+        let name = format!("holdfast-{:016x}", fingerprint(manifest));
+        let mut elsewhere = Manifest { key: ObjectKey { name, ..manifest.key.clone() }, ..manifest.clone() };
+        elsewhere.value["metadata"]["name"] = elsewhere.key.name.clone().into();
+        let declaration = self.ask(kind, &elsewhere, None).await.ok()?;
+        let managed = self.managed(manifest.clone(), declaration, rules.clone(), kind);
+        let state = State::whole(live?);
+        let body = to_apply(&managed, Some(&state));
+        self.cluster.apply(kind, &manifest.key, &body, Write::DryRun).await.ok()?;
+        (body != manifest.value).then_some(managed.declaration)
     }
 
     /// Whoever made the object with kubectl owns every default in it, and a default is no drift. Where such ownership is met,

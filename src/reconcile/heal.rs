@@ -86,7 +86,7 @@ impl Writing<'_> {
             Some(_) => Vec::new(),
             None => outdated(&state).collect(),
         };
-        before_apply(&state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
+        before_apply(&self.managed.declaration, &state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
     }
 
     fn is_settled(&self, live: &Value) -> bool {

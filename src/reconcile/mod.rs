@@ -13,7 +13,7 @@
 mod around;
 pub mod declare;
 mod entry;
-mod heal;
+pub mod heal;
 mod keeper;
 mod look;
 pub mod pass;

@@ -316,7 +316,8 @@ pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
     }
 }
 
-fn is_established(crd: &Value) -> bool {
+/// Is this CRD served?
+pub(super) fn is_established(crd: &Value) -> bool {
     let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| {
         condition.get("type").is_some_and(|kind| kind == "Established")

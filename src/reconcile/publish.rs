@@ -149,22 +149,21 @@ impl State {
         match seen {
             Seen::Scaler(key, Some(scaler)) => self.scalers.insert(key, scaler.clone()) != Some(scaler),
             Seen::Scaler(key, None) => self.scalers.remove(&key).is_some(),
-            Seen::Namespace(name, Some(labels)) => {
-                self.namespaces.insert(name, labels.clone()).as_ref() != Some(&labels) && self.asks_for_namespaces()
-            }
-            Seen::Namespace(name, None) => self.namespaces.remove(&name).is_some() && self.asks_for_namespaces(),
+            Seen::Namespace(name, Some(labels)) => self.namespaces.insert(name, labels.clone()) != Some(labels),
+            Seen::Namespace(name, None) => self.namespaces.remove(&name).is_some(),
         }
     }
 
-    /// What exclusions depend on. Autoscalers count from when Git declares them, and as long: one that is gone for a moment
-    /// must not let its object be scaled back.
+    /// What exclusions depend on.
     fn surroundings(&self) -> Surroundings {
-        let namespaces = if self.asks_for_namespaces() { self.namespaces.clone() } else { BTreeMap::new() };
-        let Exempt { rules, presets } = self.exempt.clone();
-        let mut around = Surroundings { rules, presets, namespaces, scalers: BTreeMap::new() };
-        let declared = self.declared.values().flatten().map(|managed| &managed.manifest);
-        let declared = declared.filter_map(|manifest| Scaler::read(&manifest.key, &manifest.value));
-        for (target, scaler) in self.scalers.values().cloned().chain(declared) {
+        let Exempt { rules, presets, unreadable } = self.exempt.clone();
+        let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
+        self.namespaces.iter().for_each(|(name, labels)| around.add_namespace(name, labels));
+        if !self.asks_for_namespaces() {
+            around.namespaces.clear();
+        }
+        around.add_declared(self.declared.values().flatten().map(|managed| &*managed.manifest));
+        for (target, scaler) in self.scalers.values().cloned() {
             around.add(target, scaler);
         }
         around

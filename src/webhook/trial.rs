@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::object::Object;
-use super::parts::{Look, Parts, Sides};
+use super::parts::{Look, Parts, Side, Sides};
 use super::review::{Review, Unreadable};
 use super::subject::{Subject, place};
 use super::upstream::{Place, Requester, Unanswered, Upstream};
@@ -20,6 +21,7 @@ use crate::core::names::BREAK_GLASS;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Mode, Snapshot};
 use crate::core::stamp::{self, Stamps, Write};
+use crate::core::state::State;
 use crate::core::who::Class;
 
 /// An edit ready to be judged.
@@ -76,10 +78,12 @@ impl<'a> Trial<'a> {
 
     /// The verdict, after asking whatever it hangs on.
     pub(super) async fn verdict(&self, upstream: &dyn Upstream) -> Result<Judgement, Unanswered> {
-        let judgement = self.judge(Emergency::default());
+        let scaled = self.scaled_whole(upstream).await?;
+        let judge = |emergency| self.judge(emergency, scaled.as_ref());
+        let judgement = judge(Emergency::default());
         match &self.managed {
             Some(managed) if !passes(judgement.verdict) => match self.emergency(managed, upstream).await? {
-                Some(emergency) => Ok(self.judge(emergency)),
+                Some(emergency) => Ok(judge(emergency)),
                 None => Ok(judgement),
             },
             _ => Ok(judgement),
@@ -132,13 +136,13 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn judge(&self, emergency: Emergency) -> Judgement {
+    fn judge(&self, emergency: Emergency, scaled: Option<&[Value; 2]>) -> Judgement {
         let scope = self.parts.scope();
         let edit = Edit {
             key: &self.key,
             user: &self.requester.user,
             may_break_glass: emergency.may_break_glass,
-            action: self.action(&scope, emergency.of_parent),
+            action: self.action(&scope, emergency.of_parent, scaled),
             manager: self.manager.as_deref(),
             now: self.now,
         };
@@ -146,13 +150,40 @@ impl<'a> Trial<'a> {
         judge(&edit, &Court { snapshot: &self.snapshot, identities, limits })
     }
 
-    fn action<'s>(&'s self, scope: &'s [&'s str], of_parent: Option<Glass>) -> Action<'s> {
+    fn action<'s>(
+        &'s self,
+        scope: &'s [&'s str],
+        of_parent: Option<Glass>,
+        scaled: Option<&'s [Value; 2]>,
+    ) -> Action<'s> {
         match &self.parts.sides {
+            Sides::Update(..) if let Some([old, new]) = scaled => {
+                Action::Scale(State::whole(old), State::whole(new), of_parent)
+            }
             Sides::Update(old, new) if self.scaled.is_some() => Action::Scale(old.state(), new.state(), of_parent),
             Sides::Update(old, new) => Action::Update(old.state(), new.state(), Scope::Only(scope)),
             Sides::Create(new) => Action::Create(new.state()),
             Sides::Delete(old) => Action::Delete(old.state()),
         }
+    }
+
+    /// A `Scale` shows replicas and nothing else. Rules that look at the whole object are shown the object it scales, with the
+    /// replicas of before and after.
+    async fn scaled_whole(&self, upstream: &dyn Upstream) -> Result<Option<[Value; 2]>, Unanswered> {
+        let (Some(parent), Some(managed), Sides::Update(old, new)) = (&self.scaled, &self.managed, &self.parts.sides)
+        else {
+            return Ok(None);
+        };
+        if !managed.exclusions.need_whole_object() {
+            return Ok(None);
+        }
+        let Some(object) = upstream.object(parent).await? else { return Ok(None) };
+        let with = |side: &Side<'_>| {
+            let mut object = object.clone();
+            object["spec"]["replicas"] = side.state().object.pointer("/spec/replicas").cloned().unwrap_or_default();
+            object
+        };
+        Ok(Some([with(old), with(new)]))
     }
 
     /// Asks about the emergency, if one is in play and may be used.

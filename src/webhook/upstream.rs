@@ -1,11 +1,12 @@
 //! What a verdict may have to ask the API server. `crate::cluster::rights` asks a real one.
 //!
-//! Both questions cost a round trip, so they are asked only when the verdict hangs on the answer. No answer is no verdict.
+//! Each question costs a round trip, so it is asked only when the verdict hangs on the answer. No answer is no verdict.
 
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::core::breakglass::Glass;
 use crate::core::who::User;
@@ -17,6 +18,9 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// The break-glass stamped on this object, expired or not. A review of `scale` does not show the object it scales.
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>>;
+
+    /// The object itself, for rules that look at all of it; `None` if there is none.
+    fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>>;
 }
 
 /// Who asks, as the API server authenticated them; all of it, because RBAC may be asked about them.
@@ -60,7 +64,7 @@ pub enum Unanswered {
         source: BoxError,
     },
     /// About the parent of a scale.
-    #[error("failed to read the metadata of {resource} {name}")]
+    #[error("failed to read {resource} {name}")]
     Parent {
         /// Plural resource name.
         resource: String,

@@ -25,6 +25,7 @@ mod marks;
 mod modes;
 mod own;
 mod place;
+mod presets;
 mod refused;
 mod restarts;
 mod rewriter;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         tampering::trials(),
+        presets::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),

@@ -278,7 +278,7 @@ impl<'s> Place<'s> {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         match kind {
-            "Namespace" | "ClusterRole" | "CustomResourceDefinition" => {
+            "Namespace" | "ClusterRole" | "CustomResourceDefinition" | "PersistentVolume" => {
                 Api::all_with(self.stage.client.clone(), &resource)
             }
             _ => Api::namespaced_with(self.stage.client.clone(), namespace, &resource),
@@ -333,10 +333,11 @@ fn written(object: &Value) -> Value {
 
 fn version_of(kind: &str) -> Result<&'static str> {
     Ok(match kind {
-        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" => "v1",
+        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" | "PersistentVolume" => "v1",
         "Deployment" | "ReplicaSet" => "apps/v1",
         "HorizontalPodAutoscaler" => "autoscaling/v2",
         "PodDisruptionBudget" => "policy/v1",
+        "NetworkPolicy" => "networking.k8s.io/v1",
         "Role" | "ClusterRole" => "rbac.authorization.k8s.io/v1",
         "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
         "Gadget" | "Gizmo" => "example.com/v1",

@@ -75,6 +75,11 @@ pub fn inject(live: &Value, added: &Value) -> Value {
     finish(live, &merge("", added, live), &owners(live))
 }
 
+/// The same by a webhook that also changes what is there: who owned it still does.
+pub fn rewrite(live: &Value, wanted: &Value) -> Value {
+    finish(live, wanted, &owners(live))
+}
+
 /// Every leaf of an object by its place: what an edit or a heal may change. Empty maps are leaves, empty lists and nulls are
 /// nothing.
 pub fn leaves(object: &Value) -> BTreeMap<Place, Value> {

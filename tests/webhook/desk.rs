@@ -277,6 +277,10 @@ impl Upstream for Cluster {
         let glass = self.glass.lock().expect("no panic").clone();
         async { Ok(glass) }.boxed()
     }
+
+    fn object<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        async { Ok(None) }.boxed()
+    }
 }
 
 // === impl Written ===

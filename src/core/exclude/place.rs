@@ -3,13 +3,17 @@
 //! Both become segments, and segments become patterns against what Git declares: a position means Git's element there, so
 //! that `containers/0` keeps meaning it after a sidecar was put before it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::pattern::{Any, Pattern};
 use crate::core::declaration::{Declaration, Shape};
+use crate::core::fields::Fields;
 use crate::core::path::{MergeKey, Path, Step};
 
 /// A JSON pointer (RFC 6901) in which a segment `*` stands for any element.
@@ -192,8 +196,8 @@ fn step_to(path: &[Step], node: &Value, name: &str, child: &Value, declaration: 
 pub(super) fn live_step(path: &Path, list: &[Value], index: usize, around: &Around<'_>) -> Option<Step> {
     let element = list.get(index)?;
     let keyed = |names: &[String]| MergeKey::of(element, names).map(Step::Key);
-    Some(match around.list(path) {
-        List::Keyed(names) => keyed(&names)?,
+    Some(match &*around.known(path, list) {
+        List::Keyed(names) => keyed(names)?,
         List::Set => Step::Value(element.clone()),
         List::Whole => Step::Field(index.to_string().into()),
     })
@@ -208,13 +212,23 @@ pub(super) enum List {
 
 /// What tells how lists merge.
 pub(super) struct Around<'a> {
-    pub declaration: &'a Declaration,
-    pub owners: Vec<crate::core::fields::Fields<'a>>,
+    declaration: &'a Declaration,
+    owners: Vec<Fields<'a>>,
+    /// Lists that were asked for already, by where they lie: expressions find many elements of one list.
+    known: RefCell<HashMap<*const Value, Rc<List>>>,
 }
 
 // === impl Around ===
 
-impl Around<'_> {
+impl<'a> Around<'a> {
+    pub fn new(declaration: &'a Declaration, owners: Vec<Fields<'a>>) -> Self {
+        Self { declaration, owners, known: RefCell::default() }
+    }
+
+    fn known(&self, path: &Path, list: &[Value]) -> Rc<List> {
+        self.known.borrow_mut().entry(list.as_ptr()).or_insert_with(|| Rc::new(self.list(path))).clone()
+    }
+
     fn list(&self, path: &Path) -> List {
         let names = |key: &MergeKey| key.fields().map(|(name, _)| name.to_owned()).collect();
         match self.declaration.find(path).map(|node| &node.shape) {

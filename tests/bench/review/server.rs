@@ -169,4 +169,8 @@ impl Upstream for Nobody {
     fn glass<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
         Box::pin(async { Ok(None) })
     }
+
+    fn object<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        Box::pin(async { Ok(None) })
+    }
 }

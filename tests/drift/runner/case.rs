@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::merge_patch;
-use crate::common::api_server::{apply, inject, update};
+use crate::common::api_server::{apply, inject, rewrite, update};
 
 /// The files a case may have.
 const FILES: [&str; 10] = [
@@ -109,6 +109,8 @@ pub enum How {
     Apply,
     /// By a mutating webhook: nobody owns it.
     Inject,
+    /// By a mutating webhook that changes what is there: who owned it still does.
+    Rewrite,
 }
 
 /// A JSON merge patch, a JSON patch, or all of it.
@@ -260,7 +262,7 @@ fn surroundings(objects: &[Value]) -> Surroundings {
             around.add(target, scaler);
         } else if key.kind == "Namespace" {
             let labels = serde_json::from_value(object["metadata"]["labels"].clone()).expect("labels are text");
-            around.namespaces.insert(key.name, labels);
+            around.add_namespace(&key.name, &labels);
         }
     }
     around
@@ -318,6 +320,7 @@ impl Event {
             How::Update => update(live, &what.wanted(live)?, by, subresource),
             How::Apply => apply(Some(live), what.object.ok_or("how: Apply needs `object`")?, by),
             How::Inject => inject(live, &what.wanted(live)?),
+            How::Rewrite => rewrite(live, &what.wanted(live)?),
         })
     }
 }

@@ -12,7 +12,7 @@ use holdfast::core::snapshot::Managed;
 use serde_json::{Map, Value};
 
 use crate::common::api_server::apply;
-use crate::common::desired::{heal, managed_around, manifest, seen};
+use crate::common::desired::{heal, managed_over, manifest, seen};
 use case::{Case, Expect, Found};
 
 /// Every case in a folder, by name.
@@ -73,7 +73,7 @@ impl Scene {
         let Case { manifest: declared, answer, earlier, live, past, rules, around, policy, .. } = case;
         let before = earlier.as_ref().map(|earlier| apply(None, earlier, FIELD_MANAGER));
         let answer = answer.clone().unwrap_or_else(|| apply(before.as_ref(), declared, FIELD_MANAGER));
-        let mut managed = managed_around(manifest(declared), &answer, rules, around);
+        let mut managed = managed_over(manifest(declared), &answer, before.as_ref(), rules, around);
         policy.set(&mut managed);
         let start = live.clone().or(before).unwrap_or(answer);
         let live =
