@@ -56,8 +56,11 @@ const LARGEST: usize = 20 * 1024 * 1024;
 /// would hand each of them to `failurePolicy`.
 const AT_ONCE: usize = 512;
 
-/// So much of a body goes with one place; a larger one takes several, so that all of them together fit into memory (128 MiB).
+/// So much of a body goes with one place, which makes 128 MiB for all of them.
 const PLACE: usize = 256 * 1024;
+
+/// Places for larger bodies, which take several each: 64 MiB. Theirs are others, so that the usual review never waits for them.
+const WIDE: usize = 256;
 
 /// Whoever has not got its turn by then is sent away: a queue that long is not a burst, and by default the API server has given
 /// up after 1 s.
@@ -73,7 +76,7 @@ pub fn router(webhook: Webhook) -> Router {
         .route(register::MUTATE_PATH, at(Hook::Mutate))
         .route(register::VALIDATE_OWN_PATH, at(Hook::Own))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE) }))
+        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE), wide: Semaphore::new(WIDE) }))
 }
 
 /// What is asked for.
@@ -91,6 +94,7 @@ enum Hook {
 struct Desk {
     webhook: Webhook,
     places: Semaphore,
+    wide: Semaphore,
 }
 
 /// What was decided.
@@ -107,9 +111,10 @@ impl Desk {
     async fn place(&self, length: Option<u64>) -> Option<SemaphorePermit<'_>> {
         let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(LARGEST);
         let places = u32::try_from(length.min(LARGEST) / PLACE + 1).unwrap_or(u32::MAX);
-        match self.places.try_acquire_many(places) {
+        let room = if places == 1 { &self.places } else { &self.wide };
+        match room.try_acquire_many(places) {
             Ok(place) => Some(place),
-            Err(_) => timeout(TURN, self.places.acquire_many(places)).await.ok()?.ok(),
+            Err(_) => timeout(TURN, room.acquire_many(places)).await.ok()?.ok(),
         }
     }
 
