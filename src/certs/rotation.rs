@@ -82,6 +82,8 @@ pub enum Garbage {
 impl Kept {
     /// A first certificate for `names`.
     pub fn fresh(names: &[String], now: Timestamp) -> Result<Self, Error> {
+        // Certificates know no fractions of a second: what is made here and what is read again are one and the same.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let made = issue(names, LIFE, now)?;
         let validity = Validity { from: now - CLOCK_SKEW, until: made.expires };
         Ok(Self { serving: Pair { chain: made.chain, key: made.key, validity }, next: None, trust: made.ca })

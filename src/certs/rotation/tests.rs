@@ -36,6 +36,13 @@ fn what_is_written_can_be_read() {
 }
 
 #[test]
+fn what_is_made_is_what_is_read() {
+    let now = start() + Duration::from_millis(456);
+    let kept = Kept::fresh(&names(), now).expect("made");
+    assert!(Kept::read(&kept.data(), &names(), now).expect("usable") == kept);
+}
+
+#[test]
 fn the_order_is_prepare_publish_settle_promote() {
     let kept = fresh();
     let renewal = start() - CLOCK_SKEW + (LIFE + CLOCK_SKEW) / 3 * 2;
