@@ -55,6 +55,11 @@
 //! - A dry run gets the same verdict and leaves no record: `webhook::a_dry_run_gets_the_same_verdict_and_leaves_no_record`.
 //! - Nobody grants themselves an emergency: stamps are Holdfast's, the right is RBAC's:
 //!   `webhook::typed_stamps_are_refused_where_they_would_be_written`, `cluster::it_opens_for_oncall_alone_and_ends_when_taken_back`.
+//! - An object is adopted once, and never made anew: `cluster::a_deployment_is_adopted_without_a_rollout`,
+//!   `cluster::a_tool_that_is_still_at_work_is_adopted_from_once`.
+//! - Of two syncs that declare one object the first keeps it, and hands it over without deleting it:
+//!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`.
+//! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
 //!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
@@ -62,7 +67,7 @@
 //! - The webhook never waits for whoever reads the records, and no record is lost:
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
-//!   `cluster::a_secret_is_not_told`.
+//!   `cluster::no_value_is_told_anywhere`.
 //! - Leaving loses no request, and renewing the certificate loses no handshake: `webhook::leaving_under_load_loses_no_request`,
 //!   `webhook::no_handshake_fails_across_rotations`, `rotation::no_client_ever_meets_a_stranger`.
 //! - Whoever changes the webhook configurations is undone, and on record once: `cluster::every_change_is_undone_and_on_record_once`,

@@ -1,8 +1,12 @@
-//! What can go wrong with a request, sorted by what to do about it.
+//! What can go wrong with a request, sorted by what to do about it; and what may be told of it.
 
 use std::fmt;
 
 use kube::core::Status;
+use serde_json::Value;
+
+use crate::core::mask::scrub;
+use crate::core::object::ObjectKey;
 
 /// A request to the API server failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,12 @@ impl Error {
         Self { doing: doing.into(), cause: Cause::of(error) }
     }
 
+    /// The same, without repeating values of this object, if those must not be shown. `sent` is the object, if it was sent.
+    #[must_use]
+    pub fn about(self, object: &ObjectKey, sent: Option<&Value>) -> Self {
+        Self { cause: self.cause.map(|message| scrub(object, sent, &message)), ..self }
+    }
+
     /// Is it only that there is no such object?
     pub fn is_not_found(&self) -> bool {
         matches!(self.cause, Cause::NotFound(_))
@@ -51,16 +61,21 @@ impl Error {
     pub fn is_refused(&self) -> bool {
         matches!(self.cause, Cause::Refused(_))
     }
-
-    /// Is the manifest itself at fault?
-    pub fn is_invalid(&self) -> bool {
-        matches!(self.cause, Cause::Invalid(_))
-    }
 }
 
 // === impl Cause ===
 
 impl Cause {
+    fn map(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::NotFound(message) => Self::NotFound(change(message)),
+            Self::Conflict(message) => Self::Conflict(change(message)),
+            Self::Invalid(message) => Self::Invalid(change(message)),
+            Self::Refused(message) => Self::Refused(change(message)),
+            Self::Unavailable(message) => Self::Unavailable(change(message)),
+        }
+    }
+
     fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status),

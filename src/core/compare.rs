@@ -36,7 +36,7 @@ pub enum Kind {
     Removed,
     /// Undeclared, and put there by a person.
     Added,
-    /// Git used to declare it, no longer does, and it is still there.
+    /// Git, or the tool that kept the object before us, used to declare it, and it is still there.
     Leftover,
     /// The whole object is not there.
     Missing,

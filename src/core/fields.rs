@@ -21,6 +21,8 @@ pub struct Entry<'a> {
     pub applied: bool,
     /// The subresource it was written through (`scale`, `status`); empty for the object itself.
     pub subresource: &'a str,
+    /// The API version it was written through (`apps/v1`), whose shape its paths have; empty if the entry does not say.
+    pub version: &'a str,
     /// When that manager last changed what it owns (RFC 3339, seconds).
     pub time: Option<&'a str>,
     /// What it owns.
@@ -37,6 +39,7 @@ impl<'a> Entry<'a> {
             manager: text("manager")?,
             applied: text("operation") == Some("Apply"),
             subresource: text("subresource").unwrap_or_default(),
+            version: text("apiVersion").unwrap_or_default(),
             time: text("time"),
             fields: Fields(entry.get("fieldsV1")?),
         })
@@ -118,7 +121,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads one member name of a `fieldsV1` node; `None` for `.` and for what is not a step down.
-fn step(name: &str) -> Option<Step> {
+pub(super) fn step(name: &str) -> Option<Step> {
     let (kind, rest) = name.split_once(':')?;
     match kind {
         "f" => Some(Step::Field(rest.into())),

@@ -13,6 +13,7 @@
 use json_patch::Patch;
 use serde_json::{Map, Value, json};
 
+use super::adoption::{Adoption, COPIES, Share, is_foreign, is_former};
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Declaration, Node, Shape};
 use super::exclude::Exclusions;
@@ -36,24 +37,32 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
     body
 }
 
-/// The patch to send before the apply: takes over what people added in `drift`, empties what an apply could not empty, and removes
-/// these annotations. `None` when there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails
-/// instead of overwriting.
+/// The patch to send before the apply: takes over what people added in `drift`, adopts what another tool kept before us, empties
+/// what an apply could not empty, and removes these annotations. `None` when there is nothing to do. Conditional on the judged
+/// `resourceVersion`, so a stale patch fails instead of overwriting.
 pub fn before_apply(
-    declaration: &Declaration,
+    managed: &Managed,
     live: &State<'_>,
     drift: &[Deviation],
     is_person: IsPerson<'_>,
-    remove: &[&str],
+    remove: &[&'static str],
 ) -> Option<Patch> {
     let mut operations = Vec::new();
-    if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person)) {
+    let adopting = is_foreign(live);
+    let share = |entry: &Entry<'_>, fields: &Value| {
+        let exclusions = &*managed.excluded(live);
+        let adoption = Adoption { declaration: &managed.declaration, exclusions, live: live.object };
+        (adopting && is_former(entry)).then(|| adoption.share(fields))
+    };
+    if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person, &share)) {
         operations.push(json!({"op": "add", "path": "/metadata/managedFields", "value": owners}));
     }
-    for (path, empty) in to_be_emptied(declaration, live, drift) {
+    for (path, empty) in to_be_emptied(&managed.declaration, live, drift) {
         operations.push(json!({"op": "replace", "path": path.pointer_in(live.object)?, "value": empty}));
     }
-    for name in remove.iter().filter(|name| live.annotation(name).is_some()) {
+    let stays = |name: &str| managed.declaration.find(&Path::of_fields(&["metadata", "annotations", name])).is_some();
+    let copies = COPIES.into_iter().filter(|name| adopting && !stays(name));
+    for name in remove.iter().copied().chain(copies).filter(|name| live.annotation(name).is_some()) {
         let pointer = Path::of_fields(&["metadata", "annotations", name]).pointer_in(live.object)?;
         operations.push(json!({"op": "remove", "path": pointer}));
     }
@@ -234,16 +243,24 @@ fn our_entry(live: &State<'_>, fields: &Value) -> Value {
     })
 }
 
-/// `managedFields` with everything people added in `drift` moved from their entries to ours.
-fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) -> Option<Value> {
+/// How a former tool's entry is taken apart; `None` for everybody else's.
+type Shares<'a> = &'a dyn Fn(&Entry<'_>, &Value) -> Option<Share>;
+
+/// `managedFields` with everything people added in `drift` moved from their entries to ours, and former tools' entries taken
+/// apart.
+fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, share: Shares<'_>) -> Option<Value> {
     let added: Vec<_> = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover)).collect();
     let mut entries = live.object.pointer("/metadata/managedFields")?.as_array()?.clone();
     let mut taken = Value::Object(Map::new());
-    for entry in entries.iter_mut().filter(|entry| Entry::read(entry).is_some_and(|entry| is_person(&entry))) {
-        if let Some(fields) = entry.get_mut("fieldsV1") {
-            for found in &added {
-                move_owned(fields, &mut taken, found.path.steps());
-            }
+    for raw in &mut entries {
+        let Some(entry) = Entry::read(raw) else { continue };
+        let (share, is_person) = (share(&entry, &raw["fieldsV1"]), is_person(&entry));
+        let fields = &mut raw["fieldsV1"];
+        if let Some(Share { ours, theirs }) = share {
+            unite(&mut taken, Value::Object(ours));
+            *fields = Value::Object(theirs);
+        } else if is_person {
+            added.iter().for_each(|found| move_owned(fields, &mut taken, found.path.steps()));
         }
     }
     if taken.as_object().is_none_or(Map::is_empty) {

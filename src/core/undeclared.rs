@@ -2,10 +2,17 @@
 //!
 //! Undeclared fields are usually nobody's fault: defaults, sidecars, status, addresses. Only two kinds are drift. A field a
 //! *person* put there (recognised in the cluster by an interactive field manager, at admission by being the one who asks),
-//! and a field that is still ours from an earlier commit. What any other manager co-owns is that manager's business.
+//! and a field that is still ours from an earlier commit. What any other manager co-owns is that manager's business. On an object
+//! that is yet to be adopted, what its former tool owns counts as ours (see [`adoption`](super::adoption)).
+//!
+//! # Entries in another version
+//! A manager that writes through another API version owns paths of that version's shape. Most versions agree on most paths, so
+//! entries are compared by path whatever their version; a path that the object does not have in the version Git declares counts
+//! for nothing, neither as an addition nor as co-ownership.
 
 use serde_json::Value;
 
+use super::adoption::{is_foreign, is_former};
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Declaration, Node, Shape};
 use super::exclude::Exclusions;
@@ -37,7 +44,9 @@ pub struct Look<'a> {
 pub fn undeclared(declaration: &Declaration, state: &State<'_>, look: &Look<'_>) -> Vec<Deviation> {
     let entries: Vec<_> = state.owners().filter(|entry| entry.subresource != "status").collect();
     let everyone: Vec<_> = entries.iter().map(|entry| entry.fields).collect();
-    let (ours, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_ours);
+    let adopting = look.before.is_none() && is_foreign(state);
+    let is_ours = |entry: &Entry<'_>| entry.is_ours() || (adopting && is_former(entry));
+    let (ours, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_ours);
     let (people, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| (look.is_person)(entry));
     let others: Vec<_> = others.iter().filter(|entry| !is_our_update(entry)).map(|entry| entry.fields).collect();
     let mut found = Vec::new();
@@ -45,7 +54,8 @@ pub fn undeclared(declaration: &Declaration, state: &State<'_>, look: &Look<'_>)
         for entry in owners {
             let known = Known::new(look.before, declaration.pristine.as_deref());
             let object = Place { owned: entry.fields, others: &others, live: Children::of(state.object), known };
-            Search { kind, look, everyone: &everyone, path: Vec::new(), found: &mut found }
+            let metadata = entry.is_ours() || kind == Kind::Added;
+            Search { kind, look, metadata, everyone: &everyone, path: Vec::new(), found: &mut found }
                 .sections(declaration, &object);
         }
     }
@@ -138,6 +148,8 @@ impl<'a> Known<'a> {
 struct Search<'s> {
     kind: Kind,
     look: &'s Look<'s>,
+    /// Is object metadata looked at? What a former tool wrote there stays.
+    metadata: bool,
     everyone: &'s [Fields<'s>],
     path: Vec<Step>,
     found: &'s mut Vec<Deviation>,
@@ -149,7 +161,7 @@ impl Search<'_> {
     fn sections(&mut self, declaration: &Declaration, object: &Place<'_, '_>) {
         for (step, below) in object.owned.children() {
             let Step::Field(name) = &step else { continue };
-            if self.look.scope.contains(name) && is_content(name) {
+            if self.look.scope.contains(name) && is_content(name) && (self.metadata || **name != *"metadata") {
                 let declared = declaration.sections.iter().find(|(section, _)| section == name).map(|(_, node)| node);
                 self.down(step, declared, below, object);
             }
@@ -185,9 +197,12 @@ impl Search<'_> {
     }
 
     /// Owned as a whole, and by nobody else: this is the place. Otherwise look further down. A place that is co-owned is
-    /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar.
+    /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar. A list
+    /// element belongs to those who own the element itself, as it does to the API server: who only changed a part of it loses it.
     fn at_undeclared(&mut self, place: &Place<'_, '_>) {
-        if place.others.is_empty() && place.owned.owns_itself() && !self.has_to_be_split(place) {
+        let is_element = matches!(self.path.last(), Some(Step::Key(_)));
+        let is_co_owned = place.others.iter().any(|fields| !is_element || fields.owns_itself());
+        if !is_co_owned && place.owned.owns_itself() && !self.has_to_be_split(place) {
             self.report(place.live.value());
             return;
         }

@@ -168,7 +168,10 @@ impl Comparison<'_> {
     async fn undeclared(&mut self, manifest: &Manifest, why: Undeclared, sync: &Sync) -> Result<(), Error> {
         let problem = match why {
             Undeclared::Unavailable(error) => return Err(error.into()),
-            Undeclared::Premature(problem) | Undeclared::Invalid(problem) | Undeclared::Refused(problem) => problem,
+            Undeclared::Premature(problem)
+            | Undeclared::Stuck(problem)
+            | Undeclared::Invalid(problem)
+            | Undeclared::Refused(problem) => problem,
         };
         let trouble = Trouble::of(&sync.name, problem);
         self.report.problems.push(self.asking.with_remedy(trouble, manifest).await);

@@ -72,6 +72,11 @@ impl Entry {
         }
     }
 
+    /// Does a break-glass keep out what a commit says of it?
+    pub fn is_held(&self) -> bool {
+        self.pending && self.glass.is_some() && self.drifted.is_some()
+    }
+
     /// When this object wants to be looked at without being seen: a retry, or the end of a break-glass.
     pub fn due(&self, now: Instant, wall: Timestamp) -> Option<Instant> {
         let retry = self.drifted.as_ref().and_then(|drifted| drifted.retry);

@@ -11,6 +11,7 @@
 //! ```
 
 mod around;
+pub mod claims;
 pub mod declare;
 mod entry;
 pub mod heal;

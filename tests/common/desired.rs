@@ -86,7 +86,7 @@ pub fn seen(managed: &Managed, live: &Value) -> Vec<Deviation> {
 
 /// The object after the reconciler healed it.
 pub fn heal(managed: &Managed, live: &Value) -> Value {
-    let patch = before_apply(&managed.declaration, &State::whole(live), &seen(managed, live), &is_interactive, &[]);
+    let patch = before_apply(managed, &State::whole(live), &seen(managed, live), &is_interactive, &[]);
     let mut prepared = live.clone();
     if let Some(patch) = patch {
         json_patch::patch(&mut prepared, &patch).expect("the patch was made for this object");

@@ -46,6 +46,7 @@ use super::compare::{Deviation, Kind};
 use super::declaration::Declaration;
 use super::fields::Fields;
 use super::manifest::Manifest;
+use super::mask::is_secret;
 use super::object::ObjectKey;
 use super::path::Path;
 use super::state::State;
@@ -75,6 +76,9 @@ pub struct RuleError {
     /// What went wrong.
     pub reason: String,
 }
+
+/// Of a Secret it is not told: a jq error repeats the value it stumbled over.
+const UNTOLD: &str = "why is not told, for it may repeat a value of the Secret";
 
 /// A place that is excluded, and the rule it is excluded by, in words.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,9 +175,7 @@ impl Exclusions {
                 Ok(places) => now.places.extend(places),
                 Err(reason) => {
                     let rule = dependent.by().to_string();
-                    // What jq says quotes the value it met.
-                    let reason =
-                        if key.kind == "Secret" { "what jq says may quote the Secret".to_owned() } else { reason };
+                    let reason = if is_secret(key) { UNTOLD.to_owned() } else { reason };
                     now.failed.push(RuleError { rule, object: key.to_string(), reason });
                 }
             }

@@ -29,7 +29,13 @@ pub enum BadPointer {
     /// `~` only ever stands before `0` or `1`.
     #[error("\"{0}\" is not a JSON pointer: \"~\" must be written \"~0\", and \"/\" inside a name \"~1\" (RFC 6901)")]
     BadEscape(String),
+    /// It leads deeper than any object goes.
+    #[error("a JSON pointer has at most {DEEPEST} segments; this one leads deeper than any object goes")]
+    TooDeep,
 }
+
+/// Steps in a place: no object is nested deeper, or the API server's JSON could not be read.
+pub(super) const DEEPEST: usize = 128;
 
 /// One step of a place as it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +73,9 @@ impl FromStr for Pointer {
     fn from_str(text: &str) -> Result<Self, BadPointer> {
         let rest = text.strip_prefix('/').ok_or_else(|| BadPointer::NoSlash(text.to_owned()))?;
         let segment = |segment: &str| unescape(segment).ok_or_else(|| BadPointer::BadEscape(text.to_owned()));
+        if rest.split('/').count() > DEEPEST {
+            return Err(BadPointer::TooDeep);
+        }
         rest.split('/').map(segment).collect::<Result<_, _>>().map(Self)
     }
 }
