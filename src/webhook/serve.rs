@@ -4,7 +4,7 @@
 //! connections later than it does, and leave in three steps: keep serving while endpoints forget us, telling each HTTP/1
 //! connection that is used to close afterwards (lame duck); stop accepting and finish what has begun (drain); end.
 //!
-//! Whoever else can reach the port must not be able to take it from the API server: connections are counted ([`door`]), and a
+//! Whoever else can reach the port must not be able to take it from the API server: connections are counted (`door`), and a
 //! handshake, a head and a body each have their time. To the API server a connection that is closed on it is a failed call, so
 //! `failurePolicy` decides, as it does whenever there is no decision.
 
