@@ -68,7 +68,13 @@
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
 //!   `cluster::no_value_is_told_anywhere`.
-//! - Leaving loses no request: `webhook::leaving_under_load_loses_no_request`.
+//! - Leaving loses no request, and renewing the certificate loses no handshake: `webhook::leaving_under_load_loses_no_request`,
+//!   `webhook::no_handshake_fails_across_rotations`, `rotation::no_client_ever_meets_a_stranger`.
+//! - Whoever changes the webhook configurations is undone, and on record once: `cluster::every_change_is_undone_and_on_record_once`,
+//!   `upkeep::a_quarrel_is_slow_and_ends`.
+//! - Nobody but the API server can use a server up: `webhook::whoever_does_not_hurry_is_cut`,
+//!   `webhook::connections_beyond_the_limit_are_closed_at_once`, `webhook::the_largest_review_there_can_be_is_read`.
+//! - With every replica dead and `failurePolicy: Fail` the cluster lives: `cluster::dead_replicas_leave_what_is_vital_alone`.
 //! - What is committed under `deploy/` is what the program prints, and the README lists what there is:
 //!   `deploy::committed_files_are_up_to_date`, `docs::metric_names`.
 //!

@@ -55,6 +55,10 @@ pub enum Kind {
     Resumed,
     /// A commit could not be read or applied.
     SyncFailed,
+    /// Somebody changed or deleted a webhook configuration of Holdfast's, and it was put back.
+    WebhookRestored,
+    /// A serving certificate was made, rotated, or put back; `reason` says why.
+    CertificateRenewed,
 }
 
 /// One event. Build it from [`Record::new`] with struct update: `Record { object: Some(key), ..Record::new(kind, now) }`.
@@ -119,7 +123,7 @@ pub struct Actor {
 pub struct Field {
     /// Path inside the object.
     pub path: String,
-    /// What Git says.
+    /// What Git says; of a webhook configuration, what Holdfast had registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<Value>,
     /// What the cluster has, or what the edit would have put there.

@@ -5,17 +5,18 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::answer::{Answer, Refusal};
@@ -46,13 +47,24 @@ pub struct Webhook {
     pub clock: fn() -> Timestamp,
 }
 
-/// Largest body that is read. An API server takes requests of up to 3 MiB; a review holds two such objects, and the rest
-/// (user, groups, options) is well below one more.
-const LARGEST: usize = 7 * 1024 * 1024;
+/// Largest body that is read. A review holds an object twice. What etcd stores is at most 1.5 MiB, and JSON, as the API server
+/// writes it, spells one byte with six at most (`<` is `\u003c`): 9 MiB each, and the rest (user, groups, options) is well below
+/// two more. The API server takes requests of 3 MiB, but what is larger than this could not be stored, whoever decides.
+const LARGEST: usize = 20 * 1024 * 1024;
 
 /// Reviews in work at once. More wait their turn before their body is read: a burst costs them microseconds, while a refusal
 /// would hand each of them to `failurePolicy`.
 const AT_ONCE: usize = 512;
+
+/// So much of a body goes with one place, which makes 128 MiB for all of them.
+const PLACE: usize = 256 * 1024;
+
+/// Places for larger bodies, which take several each: 64 MiB. Theirs are others, so that the usual review never waits for them.
+const WIDE: usize = 256;
+
+/// Whoever has not got its turn by then is sent away: a queue that long is not a burst, and by default the API server has given
+/// up after 1 s.
+const TURN: Duration = Duration::from_secs(3);
 
 /// The routes of the webhook.
 pub fn router(webhook: Webhook) -> Router {
@@ -64,7 +76,7 @@ pub fn router(webhook: Webhook) -> Router {
         .route(register::MUTATE_PATH, at(Hook::Mutate))
         .route(register::VALIDATE_OWN_PATH, at(Hook::Own))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE) }))
+        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE), wide: Semaphore::new(WIDE) }))
 }
 
 /// What is asked for.
@@ -82,6 +94,7 @@ enum Hook {
 struct Desk {
     webhook: Webhook,
     places: Semaphore,
+    wide: Semaphore,
 }
 
 /// What was decided.
@@ -94,9 +107,24 @@ struct Decision {
 // === impl Desk ===
 
 impl Desk {
+    /// A body that does not say how long it is counts as the largest; the API server's always do.
+    async fn place(&self, length: Option<u64>) -> Option<SemaphorePermit<'_>> {
+        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(LARGEST);
+        let places = u32::try_from(length.min(LARGEST) / PLACE + 1).unwrap_or(u32::MAX);
+        let room = if places == 1 { &self.places } else { &self.wide };
+        match room.try_acquire_many(places) {
+            Ok(place) => Some(place),
+            Err(_) => timeout(TURN, room.acquire_many(places)).await.ok()?.ok(),
+        }
+    }
+
     async fn serve(&self, hook: Hook, request: Request) -> Response {
-        let _place = self.places.acquire().await;
         let metrics = &self.webhook.metrics;
+        let length = request.body().size_hint().upper();
+        let Some(_place) = self.place(length).await else {
+            metrics.review_failed(NoDecision::Busy.kind());
+            return NoDecision::Busy.into_response();
+        };
         metrics.reviews_in_flight.inc();
         let answered = AssertUnwindSafe(self.webhook.review(hook, request)).catch_unwind().await;
         metrics.reviews_in_flight.dec();

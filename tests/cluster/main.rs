@@ -39,6 +39,7 @@ mod rules;
 mod secrets;
 mod stage;
 mod sync;
+mod tampering;
 mod who;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        tampering::trials(),
         presets::trials(),
         heal::trials(),
         commits::trials(),

@@ -3,5 +3,7 @@
 mod desk;
 mod garbage;
 mod leave;
+mod limits;
+mod rotation;
 mod tls;
 mod verdicts;
