@@ -11,7 +11,8 @@ use k8s_openapi::api::{
 };
 
 use super::{Document, metadata};
-use crate::{cluster::rights::VERB, core::names::GROUP, webhook::register::SERVICE_ACCOUNT};
+use crate::core::names::GROUP;
+use crate::webhook::{register::SERVICE_ACCOUNT, upstream::BREAK_GLASS_VERB};
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -79,7 +80,7 @@ fn binding(namespace: &str) -> ClusterRoleBinding {
 }
 
 fn break_glass() -> ClusterRole {
-    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[VERB])];
+    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[BREAK_GLASS_VERB])];
     ClusterRole { metadata: metadata("holdfast-break-glass", None), rules: Some(rules), ..ClusterRole::default() }
 }
 

@@ -133,7 +133,9 @@ impl Webhook {
         let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
         let rules = self.rules.borrow().clone();
         let is_dry_run = review.is_dry_run();
-        let Some(trial) = Trial::open(review, snapshot, rules, (self.clock)())? else { return Ok(Decision::pass()) };
+        let trial = Trial::open(review, snapshot, rules, (self.clock)())?;
+        let Some(mut trial) = trial else { return Ok(Decision::pass()) };
+        trial.locate_replicas(&*self.upstream).await?;
         match hook {
             Hook::Mutate => self.mutate(&trial, is_dry_run).await,
             Hook::Validate | Hook::Own => self.validate(&trial, is_dry_run).await,

@@ -134,6 +134,7 @@ fn word(why: &Why) -> &'static str {
         Why::Forged => "forged",
         Why::Ownership => "ownership",
         Why::OwnerReferences => "owner-references",
+        Why::Finalizers => "finalizers",
         Why::Refused(_) => "break-glass-refused",
     }
 }

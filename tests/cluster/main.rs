@@ -31,6 +31,7 @@ mod rewriter;
 mod rules;
 mod stage;
 mod sync;
+mod verbs;
 mod who;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         refused::trials(),
         accepted::trials(),
         own::trials(),
+        verbs::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -333,13 +333,13 @@ fn written(object: &Value) -> Value {
 
 fn version_of(kind: &str) -> Result<&'static str> {
     Ok(match kind {
-        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" => "v1",
-        "Deployment" | "ReplicaSet" => "apps/v1",
+        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" | "Pod" => "v1",
+        "Deployment" | "ReplicaSet" | "StatefulSet" => "apps/v1",
         "HorizontalPodAutoscaler" => "autoscaling/v2",
         "PodDisruptionBudget" => "policy/v1",
         "Role" | "ClusterRole" => "rbac.authorization.k8s.io/v1",
         "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
-        "Gadget" | "Gizmo" => "example.com/v1",
+        "Gadget" | "Gizmo" | "Widget" => "example.com/v1",
         _ => bail!("tell version_of about {kind}"),
     })
 }

@@ -22,6 +22,8 @@ pub(super) struct Entry {
     objects: Option<LabelSelector>,
     namespaces: Option<LabelSelector>,
     side_effects: &'static str,
+    /// A further condition: its name, and what must hold.
+    only: Option<(&'static str, String)>,
 }
 
 // === impl Entry ===
@@ -31,8 +33,10 @@ impl Entry {
         let elsewhere = outside(&registration.namespace);
         let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &registration.declared, &elsewhere);
         let unmarked = Self::unmarked(&registration.declared, &elsewhere);
+        let beside =
+            [Self::status(&registration.declared, &elsewhere), Self::eviction(&registration.declared, &elsewhere)];
         let always = [Self::scale(&elsewhere), Self::namespaces(), Self::own()];
-        managed.into_iter().chain(unmarked).chain(always).collect()
+        managed.into_iter().chain(unmarked).chain(beside.into_iter().flatten()).chain(always).collect()
     }
 
     /// Only what can be stamped or marked: a deletion has no object to write on.
@@ -58,6 +62,7 @@ impl Entry {
             objects: Some(LabelSelector { match_labels: Some(managed_label()), ..LabelSelector::default() }),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
+            only: None,
         })
     }
 
@@ -70,7 +75,37 @@ impl Entry {
             objects: None,
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
+            only: None,
         }
+    }
+
+    /// Through `status` one may write metadata of most kinds, and so marks and stamps. Controllers report there all the time, so
+    /// only what moves metadata gets here.
+    fn status(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
+        let status =
+            |resource: &Resource| Resource { plural: format!("{}/status", resource.plural), ..resource.clone() };
+        let managed = Self::managed(VALIDATE_PATH, &["UPDATE"], declared, elsewhere)?;
+        let declared: Vec<_> = declared.iter().map(status).collect();
+        Some(Self {
+            name: "status.holdfast.dev",
+            rules: rules(&["UPDATE"], &declared),
+            only: Some(("moves-metadata", moves_metadata())),
+            ..managed
+        })
+    }
+
+    /// An eviction deletes a Pod without a review of the deletion, and without showing it.
+    fn eviction(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
+        let pods = |resource: &Resource| resource.group.is_empty() && resource.plural == "pods";
+        declared.iter().any(pods).then(|| Self {
+            name: "evictions.holdfast.dev",
+            path: VALIDATE_PATH,
+            rules: vec![rule(&["CREATE"], "", "v1", ["pods/eviction"])],
+            objects: None,
+            namespaces: Some(elsewhere.clone()),
+            side_effects: "NoneOnDryRun",
+            only: None,
+        })
     }
 
     /// Deleting a Namespace deletes everything in it, with or without a label on the Namespace.
@@ -82,6 +117,7 @@ impl Entry {
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
+            only: None,
         }
     }
 
@@ -95,6 +131,7 @@ impl Entry {
             objects: Some(not_in(MANAGED_LABEL, &["true"])),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
+            only: None,
         })
     }
 
@@ -107,17 +144,19 @@ impl Entry {
             objects: None,
             namespaces: None,
             side_effects: "None",
+            only: None,
         }
     }
 
     pub(super) fn into_validating(self, registration: &Registration) -> ValidatingWebhook {
-        let Self { name, path, rules, objects, namespaces, side_effects } = self;
+        let Self { name, path, rules, objects, namespaces, side_effects, only } = self;
+        let only = only.map(|(name, expression)| MatchCondition { name: name.to_owned(), expression });
         ValidatingWebhook {
             name: name.to_owned(),
             admission_review_versions: vec!["v1".to_owned()],
             client_config: registration.client.config(path, &registration.ca_bundle),
             failure_policy: Some(registration.failure_policy.as_str().to_owned()),
-            match_conditions: Some(conditions(&registration.namespace)),
+            match_conditions: Some(conditions(&registration.namespace).into_iter().chain(only).collect()),
             match_policy: Some("Equivalent".to_owned()),
             namespace_selector: namespaces,
             object_selector: objects,
@@ -165,15 +204,30 @@ impl Entry {
 /// Requests that must never reach us: by who asks, and by what is asked. An absent `groups` would be an error in CEL, and an error skips the webhook.
 fn conditions(namespace: &str) -> Vec<MatchCondition> {
     let carries = |group: &str| format!("has(request.userInfo.groups) && '{group}' in request.userInfo.groups");
+    let called =
+        |start: &str, group: &str| format!("request.userInfo.username.startsWith('{start}') && {}", carries(group));
     let name = format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}'");
     let ourselves = format!("{name} && {}", carries(&format!("system:serviceaccounts:{namespace}")));
     let never = [
         ("not-holdfast", ourselves),
-        ("not-a-node", carries("system:nodes")),
-        ("not-a-cluster-controller", carries("system:serviceaccounts:kube-system")),
+        ("not-a-node", called("system:node:", "system:nodes")),
+        (
+            "not-a-cluster-controller",
+            called("system:serviceaccount:kube-system:", "system:serviceaccounts:kube-system"),
+        ),
         ("not-a-question", question()),
     ];
     never.map(|(name, who)| MatchCondition { name: name.to_owned(), expression: format!("!({who})") }).into()
+}
+
+/// Is anything in the metadata moved that is ours, or that others rely on? Owners the API server itself leaves as they were.
+fn moves_metadata() -> String {
+    let moved = |name: &str, none: &str| {
+        let part = |side: &str| format!("{side}.metadata.?{name}.orValue({none})");
+        format!("{} != {}", part("object"), part("oldObject"))
+    };
+    let fields = [("labels", "{}"), ("annotations", "{}"), ("ownerReferences", "[]"), ("finalizers", "[]")];
+    fields.map(|(name, none)| moved(name, none)).join(" || ")
 }
 
 /// A dry run of the very apply the reconciler would send: `holdfast diff` asks what a manifest means to the API server, also of
