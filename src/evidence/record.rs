@@ -53,6 +53,8 @@ pub enum Kind {
     Suspended,
     /// A pause ended.
     Resumed,
+    /// A `GitSync` or the `DriftPolicy` was made to guard less, or deleted; `reason` says what, from and to.
+    Loosened,
     /// A commit could not be read or applied.
     SyncFailed,
 }

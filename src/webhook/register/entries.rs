@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
 
-use super::{MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
+use super::{MUTATE_OWN_PATH, MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
 use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL};
 
 /// One entry, before it is said whether it validates or mutates.
@@ -31,18 +31,23 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn validating(registration: &Registration) -> Vec<Self> {
         let elsewhere = outside(&registration.namespace);
-        let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &registration.declared, &elsewhere);
-        let unmarked = Self::unmarked(&registration.declared, &elsewhere);
-        let beside =
-            [Self::status(&registration.declared, &elsewhere), Self::eviction(&registration.declared, &elsewhere)];
-        let always = [Self::scale(&elsewhere), Self::namespaces(), Self::own()];
+        let declared = others(&registration.declared);
+        let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &declared, &elsewhere);
+        let unmarked = Self::unmarked(&declared, &elsewhere);
+        let beside = [Self::status(&declared, &elsewhere), Self::eviction(&declared, &elsewhere)];
+        let always = [
+            Self::scale(&elsewhere),
+            Self::namespaces(),
+            Self::own(VALIDATE_OWN_PATH, &["CREATE", "UPDATE", "DELETE"]),
+        ];
         managed.into_iter().chain(unmarked).chain(beside.into_iter().flatten()).chain(always).collect()
     }
 
     /// Only what can be stamped or marked: a deletion has no object to write on.
     pub(super) fn mutating(registration: &Registration) -> Vec<Self> {
         let elsewhere = outside(&registration.namespace);
-        Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &registration.declared, &elsewhere).into_iter().collect()
+        let managed = Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &others(&registration.declared), &elsewhere);
+        managed.into_iter().chain([Self::own(MUTATE_OWN_PATH, &["CREATE", "UPDATE"])]).collect()
     }
 
     /// Everything with our label. The selector matches if the old *or* the new object has it, so taking it off does not escape.
@@ -135,15 +140,15 @@ impl Entry {
         })
     }
 
-    /// Our own kinds, read by the parser that will run them. Nothing is recorded, so it has no side effects at all.
-    fn own() -> Self {
+    /// Our own kinds, wherever they are: read by the parser that will run them, and loosened only by right.
+    fn own(path: &'static str, operations: &[&str]) -> Self {
         Self {
             name: "gitsyncs.holdfast.dev",
-            path: VALIDATE_OWN_PATH,
-            rules: vec![rule(&["CREATE", "UPDATE"], GROUP, "*", ["gitsyncs", "driftpolicies"])],
+            path,
+            rules: vec![rule(operations, GROUP, "*", ["gitsyncs", "driftpolicies"])],
             objects: None,
             namespaces: None,
-            side_effects: "None",
+            side_effects: "NoneOnDryRun",
             only: None,
         }
     }
@@ -200,6 +205,11 @@ impl Entry {
 }
 
 // === selection ===
+
+/// What Git declares besides our own kinds, which have an entry of theirs.
+fn others(declared: &[Resource]) -> Vec<Resource> {
+    declared.iter().filter(|resource| resource.group != GROUP).cloned().collect()
+}
 
 /// Requests that must never reach us: by who asks, and by what is asked. An absent `groups` would be an error in CEL, and an error skips the webhook.
 fn conditions(namespace: &str) -> Vec<MatchCondition> {

@@ -6,11 +6,12 @@
 
 mod door;
 mod harmless;
+mod loosened;
 mod spoofed;
 mod table;
 
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
-    table::trials().into_iter().chain(harmless::trials()).chain(spoofed::trials()).collect()
+    table::trials().into_iter().chain(harmless::trials()).chain(spoofed::trials()).chain(loosened::trials()).collect()
 }
