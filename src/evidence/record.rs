@@ -45,6 +45,8 @@ pub enum Kind {
     PruneWithheld,
     /// An emergency was opened on an object.
     BreakGlassOpened,
+    /// An emergency ends in a few minutes; said once.
+    BreakGlassEnding,
     /// An emergency ended: taken back, expired, or Git caught up.
     BreakGlassClosed,
     /// An emergency was asked for and not granted.

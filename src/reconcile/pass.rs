@@ -224,7 +224,9 @@ impl Keeper {
         let accident = accident.then(|| too_many(leaving, entries.len()));
         let complete = problems.is_empty() && accident.is_none();
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
-            if self.entries.contains_key(&key) {
+            if let Some(renewed) = self.entries.get_mut(&key) {
+                let says_otherwise = renewed.fingerprint != entry.fingerprint;
+                renewed.held_open = says_otherwise && entry.glass.is_some() && entry.drifted.is_some();
                 continue;
             }
             if complete {
