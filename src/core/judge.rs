@@ -106,6 +106,8 @@ pub enum Verdict {
 pub enum Why {
     /// Our own write.
     Ourselves,
+    /// Written under our account by somebody else.
+    InOurGuise,
     /// Git does not declare this object.
     Unmanaged,
     /// The sync's admission mode is `Off`.
@@ -146,7 +148,7 @@ pub enum Why {
 pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     let class = court.identities.class(edit.user);
     if class == Class::Ourselves {
-        return Judgement::of(Verdict::Allow, Why::Ourselves);
+        return ourselves(edit, court);
     }
     let Some(managed) = court.snapshot.get(edit.key) else { return unmanaged(edit, class, court) };
     if managed.sync.mode == Mode::Off {
@@ -155,6 +157,13 @@ pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     let case = Case { edit, class, managed, court };
     let judgement = case.judge();
     Judgement { failed: case.failed_rules(&judgement), ..judgement }
+}
+
+/// Our own writes carry our field manager, and deletions of ours never get here. So whatever else comes under our account is
+/// somebody else's doing, by impersonation or with a stolen token: nobody refuses it, but it does not go unnoticed.
+fn ourselves(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
+    let is_ours = edit.manager == Some(FIELD_MANAGER) || court.snapshot.get(edit.key).is_none();
+    if is_ours { Judgement::of(Verdict::Allow, Why::Ourselves) } else { Judgement::of(Verdict::Note, Why::InOurGuise) }
 }
 
 /// An edit of an object Git does not declare. Two things are still ours: a namespace that holds managed objects, and marks

@@ -67,6 +67,7 @@ fn headline(key: &ObjectKey, verdict: Verdict, why: &Why) -> String {
             )
         }
         Why::BreakGlassClosed => format!("break-glass on {key} is closed: Git wins again."),
+        Why::InOurGuise => format!("{key} was written under Holdfast's account by somebody else: recorded."),
         Why::Ourselves | Why::Unmanaged | Why::Off | Why::Terminating | Why::Controller | Why::EqualsGit => {
             format!("{key}: nothing to object to.")
         }

@@ -119,6 +119,7 @@ fn audit(trial: &Trial<'_>, judgement: &Judgement) -> BTreeMap<&'static str, Str
 fn word(why: &Why) -> &'static str {
     match why {
         Why::Ourselves => "ourselves",
+        Why::InOurGuise => "written under Holdfast's account by somebody else",
         Why::Unmanaged => "unmanaged",
         Why::Off => "off",
         Why::Terminating => "terminating",

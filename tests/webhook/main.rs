@@ -3,5 +3,6 @@
 mod desk;
 mod garbage;
 mod leave;
+mod odd;
 mod tls;
 mod verdicts;

@@ -217,7 +217,8 @@ fn conditions(namespace: &str) -> Vec<MatchCondition> {
     let called =
         |start: &str, group: &str| format!("request.userInfo.username.startsWith('{start}') && {}", carries(group));
     let name = format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}'");
-    let ourselves = format!("{name} && {}", carries(&format!("system:serviceaccounts:{namespace}")));
+    let ourselves =
+        format!("{name} && {} && ({})", carries(&format!("system:serviceaccounts:{namespace}")), by_our_hand());
     let never = [
         ("not-holdfast", ourselves),
         ("not-a-node", called("system:node:", "system:nodes")),
@@ -238,6 +239,15 @@ fn moves_metadata() -> String {
     };
     let fields = [("labels", "{}"), ("annotations", "{}"), ("ownerReferences", "[]"), ("finalizers", "[]")];
     fields.map(|(name, none)| moved(name, none)).join(" || ")
+}
+
+/// Whoever may impersonate our account could write as us, but does so with other tools: our writes all carry our field manager, and
+/// our deletions name the very object that was judged. What comes otherwise is let pass, and recorded.
+fn by_our_hand() -> String {
+    let manager = format!("has(request.options.fieldManager) && request.options.fieldManager == '{FIELD_MANAGER}'");
+    let judged =
+        "request.operation == 'DELETE' && has(request.options.preconditions) && has(request.options.preconditions.uid)";
+    format!("has(request.options) && ({manager} || {judged})")
 }
 
 /// A dry run of the very apply the reconciler would send: `holdfast diff` asks what a manifest means to the API server, also of

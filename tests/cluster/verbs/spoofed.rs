@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use super::door::{Ask, Caller, Came};
 use crate::manifests::SETTINGS;
 use crate::place::Place;
-use crate::stage::test;
+use crate::stage::{test, tests};
 
 const HOLDFAST: &str = "system:serviceaccount:holdfast-system:holdfast";
 const CONTROLLER: &str = "system:serviceaccount:kube-system:deployment-controller";
@@ -82,7 +82,8 @@ const ROWS: &[Row] = &[
 ];
 
 pub fn trials() -> Vec<Trial> {
-    ROWS.iter().map(|row| test(format!("verbs::spoofed_{}", row.0), move || check(row))).collect()
+    let rows = ROWS.iter().map(|row| test(format!("verbs::spoofed_{}", row.0), move || check(row)));
+    rows.chain(tests![whoever_writes_in_our_guise_is_noticed_and_healed]).collect()
 }
 
 async fn check((_, user, groups, passes): &'static Row) -> Result<()> {
@@ -93,4 +94,31 @@ async fn check((_, user, groups, passes): &'static Row) -> Result<()> {
     let came = ask.by(place.stage, &place.name, &Caller::named(user, groups)).await?;
     ensure!((came == Came::Through) == *passes, "{came:?}");
     Ok(())
+}
+
+/// Nobody can tell who it was from what the API server says of an impersonated request; but that it was not us.
+async fn whoever_writes_in_our_guise_is_noticed_and_healed() -> Result<()> {
+    let place = Place::new("guise", &[("settings.yaml", SETTINGS)]).await?;
+    let us = Caller::account("holdfast-system", "holdfast");
+    let body = json!({"data": {"mode": "slow"}});
+    let edit = Ask {
+        verb: "merge".to_owned(),
+        at: "v1/configmaps/settings?fieldManager=kubectl".to_owned(),
+        body,
+        dry_run: false,
+    };
+    ensure!(edit.by(place.stage, &place.name, &us).await? == Came::Through, "it was refused");
+    place.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    let edited = place.record("Edited", "ConfigMap/settings").await?;
+    ensure!(edited["by"]["user"] == HOLDFAST && edited["by"]["manager"] == "kubectl", "{edited}");
+    ensure!(edited["reason"].as_str().is_some_and(|reason| reason.contains("by somebody else")), "{edited}");
+
+    // Our own writes, the heal among them, are not taken for somebody else's.
+    ensure!(place.records("Edited", "ConfigMap/settings")?.len() == 1, "we suspect ourselves");
+    let delete = Ask { verb: "delete".to_owned(), at: "v1/configmaps/settings".to_owned(), ..Ask::default() };
+    delete.by(place.stage, &place.name, &us).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    let deleted = place.record("Edited", "ConfigMap/settings").await?;
+    ensure!(deleted["verb"] == "DELETE" && deleted["by"]["user"] == HOLDFAST, "{deleted}");
+    place.remove(&["settings.yaml"]).await.map(drop)
 }
