@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::manifests::{SETTINGS, WEB};
 use crate::place::{Place, patch};
-use crate::stage::{test, tests};
+use crate::stage::{PATIENCE, test, tests};
 use crate::who::Who;
+use crate::world::wait_until;
 
 const SETTINGS_OBJECT: &str = "ConfigMap/settings";
 const OPEN: &str = "annotate configmap/settings holdfast.dev/break-glass=INC-4211";
@@ -61,6 +62,7 @@ pub fn trials() -> Vec<Trial> {
         stamps_cannot_be_moved_while_it_is_open,
         everybody_who_uses_it_is_named,
         git_catching_up_closes_it,
+        people_are_reminded_once,
         what_is_open_can_be_listed,
     ])
     .collect()
@@ -270,4 +272,34 @@ async fn what_is_open_can_be_listed() -> Result<()> {
     let broken = list(&["--context=none"]).await?;
     ensure!(broken.status.code() == Some(2), "{broken:?}");
     Ok(())
+}
+
+/// Five minutes before the end; so of this one after four seconds.
+async fn people_are_reminded_once() -> Result<()> {
+    let place = Place::new("glass-ends", &[("settings.yaml", SETTINGS)]).await?;
+    place.accepts(Who::Oncall, &format!("{OPEN} holdfast.dev/break-glass-for=5m4s")).await?;
+    place.accepts(Who::Oncall, SLOW).await?;
+    let ending = place.record("BreakGlassEnding", SETTINGS_OBJECT).await?;
+    let reason = ending["reason"].as_str().unwrap_or_default();
+    ensure!(
+        ending["by"]["user"] == "oncall" && reason.contains("INC-4211") && reason.contains("undone then"),
+        "{ending}"
+    );
+    let event = ["get", "events", "--field-selector=reason=BreakGlassEnding", "--output=jsonpath={.items[*].message}"];
+    wait_until("there is an Event", PATIENCE, || async {
+        let told = place.run(Who::Administrator, &event, "").await?.success()?;
+        ensure!(told.contains("INC-4211"), "{told}");
+        Ok(())
+    })
+    .await?;
+    place.rests(SETTINGS_OBJECT).await?;
+    ensure!(place.records("BreakGlassEnding", SETTINGS_OBJECT)?.len() == 1, "it was said twice");
+
+    // Prolonged, it has another end.
+    place.accepts(Who::Oncall, "annotate configmap/settings holdfast.dev/break-glass-for=5m2s --overwrite").await?;
+    wait_until("people are reminded again", PATIENCE, || async {
+        ensure!(place.records("BreakGlassEnding", SETTINGS_OBJECT)?.len() == 2, "they are not");
+        Ok(())
+    })
+    .await
 }
