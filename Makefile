@@ -5,7 +5,7 @@ DIR ?= target/dev
 DEV  = $(or $(CARGO_TARGET_DIR),target)/debug/examples/dev
 
 .DEFAULT_GOAL := help
-.PHONY: help tools control-plane ground build up down demo test check bench
+.PHONY: help tools control-plane ground build up down demo test check bench fuzz
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +47,11 @@ check: test ## Everything a change must pass: format, clippy, tests, docs, licen
 	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "skipped: licences and advisories (cargo-deny is not installed: cargo install cargo-deny)"; fi
 
+fuzz: tools ## Give the parsers nonsense, each or ONLY= one of tests/fuzz, for SECONDS=60
+	@FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --test fuzz -- $(ONLY) --skip what_breaks --nocapture
+
 # Built as it is shipped; the world that `heal` needs finds Holdfast beside the program that measures.
-bench: tools ## Measure compare, review, heal and scale beside goals and peers (ONLY= one of them)
+bench: tools ## Measure compare, review, rules, heal and scale beside goals and peers (ONLY= one of them)
 	@case "$(ONLY)" in ""|heal|scale) tests/control-plane/build.sh >/dev/null;; esac
 	@cargo build --release --bin holdfast --example dev
 	@cargo bench --bench allocations --bench bench -- $(ONLY)

@@ -79,7 +79,8 @@ impl Parts {
         let cluster = Arc::new(cluster);
         connected.ready();
 
-        let policy::Followed { rules, exempt } = policy::follow(client.clone(), ourselves, &self.shutdown);
+        let policy::Followed { rules, exempt } =
+            policy::follow(client.clone(), ourselves, self.metrics.clone(), &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;

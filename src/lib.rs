@@ -40,6 +40,8 @@
 //!
 //! - An edit of a guarded user is denied exactly when the reconciler would undo some of it:
 //!   `agree::denied_exactly_when_it_would_be_undone`.
+//! - Drift is what a forced apply of the manifest would change, on a real API server, for every kind and thousands of edits; where
+//!   it is not, that is a named exception with an example: the tests of `oracle`.
 //! - Healing ends: after one heal there is no drift, and in sync means that nothing is written: `agree::healing_ends`,
 //!   `agree::in_sync_means_nothing_to_write`.
 //! - A heal touches nothing excluded, and excluding more never adds drift: `agree::a_heal_touches_nothing_excluded`,
@@ -53,6 +55,15 @@
 //! - A dry run gets the same verdict and leaves no record: `webhook::a_dry_run_gets_the_same_verdict_and_leaves_no_record`.
 //! - Nobody grants themselves an emergency: stamps are Holdfast's, the right is RBAC's:
 //!   `webhook::typed_stamps_are_refused_where_they_would_be_written`, `cluster::it_opens_for_oncall_alone_and_ends_when_taken_back`.
+//! - An object is adopted once, and never made anew: `cluster::a_deployment_is_adopted_without_a_rollout`,
+//!   `cluster::a_tool_that_is_still_at_work_is_adopted_from_once`.
+//! - Of two syncs that declare one object the first keeps it, and hands it over without deleting it:
+//!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`.
+//! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
+//! - Every way to change an object gets the verdict the table says, from everybody: `cluster::verbs`, row by row; and what an edit
+//!   does to our entry by itself is told from what a hand does: `ownership::nothing_else_takes_gives_or_makes`.
+//! - Nobody makes us guard less without a right and a record: `loosening::a_sync_is_loosened_one_way_and_tightened_the_other`,
+//!   `cluster::a_loosening_is_recorded`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
 //!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
@@ -60,7 +71,7 @@
 //! - The webhook never waits for whoever reads the records, and no record is lost:
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
-//!   `cluster::a_secret_is_not_told`.
+//!   `cluster::no_value_is_told_anywhere`.
 //! - Leaving loses no request: `webhook::leaving_under_load_loses_no_request`.
 //! - What is committed under `deploy/` is what the program prints, and the README lists what there is:
 //!   `deploy::committed_files_are_up_to_date`, `docs::metric_names`.

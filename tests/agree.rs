@@ -57,7 +57,7 @@ proptest! {
     fn in_sync_means_nothing_to_write(scene in scene()) {
         let managed = scene.managed();
         let healed = heal(&managed, &scene.old);
-        prop_assert_eq!(before_apply(&State::whole(&healed), &seen(&managed, &healed), &|_| true, &[]), None);
+        prop_assert_eq!(before_apply(&managed, &State::whole(&healed), &seen(&managed, &healed), &|_| true, &[]), None);
         if seen(&managed, &scene.old).is_empty() {
             let body = to_apply(&managed, Some(&State::whole(&scene.old)));
             prop_assert_eq!(changed(&scene.old, &apply(Some(&scene.old), &body, FIELD_MANAGER)), Vec::<Place>::new());

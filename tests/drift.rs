@@ -9,7 +9,7 @@ mod runner;
 
 use std::path::{Path, PathBuf};
 
-use runner::case::Case;
+use runner::Case;
 
 fn folder() -> PathBuf {
     let ours = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drift");
@@ -45,6 +45,29 @@ fn what_a_case_says_wrongly_is_refused() {
         let said = outcome.expect_err("what a case says wrongly is refused");
         assert!(said.contains(complaint), "{file}: {said}");
     }
+}
+
+/// The table of complaints names cases, and tests elsewhere: all of them are there.
+#[test]
+fn the_readme_names_what_there_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cases = root.join("tests/drift");
+    let readme = std::fs::read_to_string(cases.join("README.md")).expect("there is a README");
+    let table = readme.split("| complaint |").nth(1).expect("it has a table of complaints");
+    let sources: Vec<_> =
+        ["tests/agree.rs", "tests/cluster"].iter().flat_map(|place| texts(&root.join(place))).collect();
+    let names = table.split('`').skip(1).step_by(2).filter(|name| !name.contains([' ', ':']) && name.contains('-'));
+    let lost: Vec<_> = names.filter(|name| !cases.join(name).is_dir()).collect();
+    assert!(lost.is_empty(), "there are no cases {lost:?}");
+    for name in table.split('`').filter_map(|name| name.strip_prefix("cluster::").or(name.strip_prefix("agree::"))) {
+        let is_there = sources.iter().any(|text| text.contains(&format!("fn {name}")));
+        assert!(is_there, "there is no test {name}");
+    }
+}
+
+fn texts(place: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(place) else { return std::fs::read_to_string(place).into_iter().collect() };
+    entries.flatten().flat_map(|entry| texts(&entry.path())).collect()
 }
 
 #[test]

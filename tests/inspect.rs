@@ -76,9 +76,15 @@ impl Said {
 
 /// `holdfast` with this kubeconfig.
 async fn run_with(kubeconfig: &Path, arguments: &[&str]) -> Result<Said> {
+    run_in(kubeconfig, arguments, &[]).await
+}
+
+/// Likewise, in this environment.
+async fn run_in(kubeconfig: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Said> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("inspect-cache");
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.env("KUBECONFIG", kubeconfig).env("HOLDFAST_CACHE_DIR", cache).env("NO_PROXY", "127.0.0.1");
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").envs(variables.iter().copied());
     let output = command.args(arguments).output().await.context("failed to start holdfast")?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
@@ -202,6 +208,24 @@ async fn a_folder_that_is_not_committed_can_be_judged() -> Result<()> {
     }
     run(&["diff", "folder"]).await?.ends(0)?;
     only_the_question_passes(&folder.join("app.yaml")).await
+}
+
+#[tokio::test]
+async fn an_autoscaler_only_git_has_counts_and_what_may_not_be_listed_is_said() -> Result<()> {
+    synced("scaled", &[("app.yaml", APP)], |_| ()).await?;
+    edit("scaled").await?;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("inspect-scaled");
+    let scaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: api}\nspec:\n  \
+                  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}\n  minReplicas: 2\n  maxReplicas: 9\n";
+    write(&folder, &[("app.yaml", APP), ("scaler.yaml", scaler)])?;
+    let path = folder.to_string_lossy().into_owned();
+    let said = run(&["diff", "scaled", "--path", &path]).await?.ends(1)?;
+    ensure!(!said.out.contains(".spec.replicas"), "replicas are the autoscaler's: {}", said.out);
+    said.shows(&["HorizontalPodAutoscaler.autoscaling scaled/api", "DEBUG"])?;
+    let alice = kubeconfig(world().await, "ALICE_KUBECONFIG")?;
+    let said = run_with(&alice, &["diff", "scaled", "--path", &path]).await?;
+    ensure!(said.err.contains("judged as if there were none"), "{}", said.err);
+    Ok(())
 }
 
 /// Doing it, and trying out anything else, get the verdict they always get.
@@ -344,4 +368,139 @@ async fn missing_rights_are_named_with_what_to_grant() -> Result<()> {
         "which writes nothing",
         "kubectl create role holdfast-diff -n rights --verb=get,list,create,patch --resource=deployments.apps",
     ])
+}
+
+#[tokio::test]
+async fn both_formats_for_programs_say_the_same() -> Result<()> {
+    synced("formats", &[("app.yaml", APP)], |_| ()).await?;
+    edit("formats").await?;
+    for question in [&["diff", "formats"][..], &["explain", "deploy/api", "-n", "formats"]] {
+        let json = run(&[question, &["-o", "json"]].concat()).await?;
+        let yaml = run(&[question, &["-o", "yaml"]].concat()).await?;
+        ensure!(json.code == yaml.code, "{:?} and {:?}", json.code, yaml.code);
+        let read: Value = serde_saphyr::from_str(&yaml.out).with_context(|| yaml.out.clone())?;
+        ensure!(read == json.json()?, "{read:#} is not {:#}", json.json()?);
+        ensure!(json.out.ends_with("}\n") && !json.out.contains('\x1b'), "{}", json.out);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn colours_are_for_those_who_want_them() -> Result<()> {
+    synced("colours", &[("app.yaml", APP)], |_| ()).await?;
+    edit("colours").await?;
+    let kubeconfig = kubeconfig(world().await, "KUBECONFIG")?;
+    for question in [&["diff", "colours"][..], &["explain", "deploy/api", "-n", "colours"]] {
+        for (arguments, variables, coloured) in [
+            (&[][..], &[][..], false),
+            (&["--color", "always"], &[], true),
+            (&["--color", "never"], &[("CLICOLOR_FORCE", "1")], false),
+            (&[], &[("CLICOLOR_FORCE", "1")], true),
+            (&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+            (&["--color", "always", "-o", "json"], &[], false),
+        ] {
+            let said = run_in(&kubeconfig, &[question, arguments].concat(), variables).await?;
+            ensure!(said.out.contains('\x1b') == coloured, "{arguments:?} {variables:?}: {}", said.out);
+            ensure!(said.out.contains("replicas"), "{}", said.err);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_missing_and_what_left_git_is_explained() -> Result<()> {
+    synced("comings", &[("app.yaml", APP)], |_| ()).await?;
+    kubectl(&["-n", "comings", "delete", "configmap", "settings"]).await?;
+    let said = run(&["explain", "cm/settings", "-n", "comings"]).await?.ends(0)?;
+    said.shows(&["not in the cluster", "comings/app.yaml:19", "selfHeal is off"])?;
+    let said = run(&["explain", "cm/settings", "-n", "comings", "-o", "json"]).await?.ends(0)?.json()?;
+    ensure!(said["fields"][0]["git"] == "info" && said["fields"][0]["live"].is_null(), "{said:#}");
+
+    let without = APP.split_once("---").context("two documents")?.1;
+    commit("comings", &[("app.yaml", without)]).await?;
+    let said = run(&["explain", "deploy/api", "-n", "comings"]).await?.ends(0)?;
+    said.shows(&["holdfast-system/comings", "declare"])?;
+    let said = run(&["diff", "comings"]).await?.ends(1)?;
+    said.shows(&["not in Git any more", "comings/app.yaml:2, not in the cluster", "2 objects differ from Git"])
+}
+
+#[tokio::test]
+async fn a_kind_two_groups_have_is_asked_for_by_group() -> Result<()> {
+    synced("groups", &[("app.yaml", APP)], |_| ()).await?;
+    for group in ["one.example.com", "two.example.com"] {
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("twins.{group}")},
+            "spec": {
+                "group": group, "scope": "Namespaced", "names": {"plural": "twins", "singular": "twin", "kind": "Twin"},
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+            },
+        });
+        world().await.apply(&definition).await?;
+        kubectl(&["wait", &format!("crd/twins.{group}"), "--for=condition=Established", "--timeout=30s"]).await?;
+    }
+    let twin =
+        json!({"apiVersion": "two.example.com/v1", "kind": "Twin", "metadata": {"name": "x", "namespace": "groups"}});
+    wait_until("twins can be made", Duration::from_secs(30), async || world().await.apply(&twin).await).await?;
+    let said = run(&["explain", "twin/x", "-n", "groups"]).await?.ends(1)?;
+    said.shows(&["no Twin.one.example.com groups/x", "other kinds go by that name: Twin.two.example.com"])?;
+    run(&["explain", "twin.two.example.com/x", "-n", "groups"]).await?.ends(0)?.shows(&["no GitSync declares it"])
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_there_is_no_drift() -> Result<()> {
+    let nowhere = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "nowhere",
+        "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
+        "users": [{"name": "nobody", "user": {"token": "secret-token"}}],
+    });
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("kubeconfig");
+    fs::write(&file, nowhere.to_string())?;
+    for (question, code) in [(&["diff"][..], 2), (&["explain", "cm/a"], 1)] {
+        let said = run_with(&file, question).await?.ends(code)?;
+        said.shows(&["failed to", "127.0.0.1:1"])?;
+        ensure!(said.out.is_empty() && !said.err.contains("secret-token"), "{}\n{}", said.out, said.err);
+    }
+    let missing = folder.path().join("none").to_string_lossy().into_owned();
+    run(&["diff", "--kubeconfig", &missing])
+        .await?
+        .ends(2)?
+        .shows(&["failed to read the kubeconfig", "check --kubeconfig"])?;
+    run(&["explain", "cm/a", "--kubeconfig", &missing]).await?.ends(1)?.shows(&["failed to read the kubeconfig"])
+}
+
+#[tokio::test]
+async fn one_state_of_git_is_that_of_one_sync() -> Result<()> {
+    synced("one", &[("app.yaml", APP)], |_| ()).await?;
+    synced("another", &[("app.yaml", APP)], |_| ()).await?;
+    run(&["diff", "--revision", "main"])
+        .await?
+        .ends(2)?
+        .shows(&["needs one GitSync; name it:", "holdfast-system/one"])?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().to_string_lossy().into_owned();
+    run(&["diff", "--path", &path]).await?.ends(2)?.shows(&["needs one GitSync; name it:"])?;
+    // A folder with nothing in it declares nothing: all of it would go.
+    let said = run(&["diff", "one", "--path", &path]).await?.ends(1)?;
+    said.shows(&["2 objects differ from Git", "not in Git any more"])?;
+    fs::write(folder.path().join("not.yaml"), "{")?;
+    let said = run(&["diff", "one", "--path", &path]).await?.ends(2)?;
+    ensure!(!said.out.contains("not in Git any more"), "half a reading prunes nothing: {}", said.out);
+    // One file is as good as a folder with one file.
+    let file = folder.path().join("app.yaml");
+    fs::write(&file, APP)?;
+    run(&["diff", "one", "--path", &file.to_string_lossy()]).await?.ends(0).map(drop)
+}
+
+#[tokio::test]
+async fn every_shell_is_completed() -> Result<()> {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let said = run(&["completions", shell]).await?.ends(0)?;
+        for word in ["diff", "explain", "revision"] {
+            ensure!(said.out.contains(word), "{shell} does not know {word}");
+        }
+    }
+    run(&["completions", "dos"]).await?.ends(2)?.shows(&["bash"])
 }

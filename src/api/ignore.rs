@@ -136,6 +136,9 @@ fn pointer_fault(pointer: &str, error: &BadPointer) -> (String, String) {
             let remedy = "in a JSON Pointer '~' is written ~0 and '/' inside a key is written ~1";
             (format!("{pointer:?} has a '~' that is neither ~0 nor ~1"), remedy.to_owned())
         }
+        BadPointer::TooDeep => {
+            (error.to_string(), "point at a field that Git declares, or leave the rule out".to_owned())
+        }
     }
 }
 

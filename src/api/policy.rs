@@ -75,6 +75,8 @@ pub struct Switches {
     pub restarts: bool,
     /// Data of Secrets that External Secrets, Sealed Secrets or cert-manager fill.
     pub external_secrets: bool,
+    /// Probes, lifecycle hooks and scrape annotations that Istio's injector leads through its agent, where injection is asked for.
+    pub injection: bool,
 }
 
 /// Limits of emergency edits.
@@ -208,6 +210,7 @@ impl Default for Switches {
             services: true,
             restarts: true,
             external_secrets: true,
+            injection: true,
         }
     }
 }
@@ -215,7 +218,7 @@ impl Default for Switches {
 impl From<Switches> for Presets {
     fn from(typed: Switches) -> Self {
         let Switches { hpa, vpa, ca_bundle, aggregated_cluster_roles, service_accounts, .. } = typed;
-        let Switches { volumes, services, restarts, external_secrets, .. } = typed;
+        let Switches { volumes, services, restarts, external_secrets, injection, .. } = typed;
         Self {
             hpa,
             vpa,
@@ -226,6 +229,7 @@ impl From<Switches> for Presets {
             services,
             restarts,
             external_secrets,
+            injection,
         }
     }
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 use jiff::SignedDuration;
 use kube::Client;
-use kube::api::Api;
+use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
 
-use crate::api::{DriftPolicy, Policy, policy::POLICY_NAME};
+use crate::api::{DriftPolicy, FieldError, Policy, policy::POLICY_NAME};
 use crate::core::breakglass::Limits;
 use crate::core::judge::Rules;
 use crate::core::who::Identities;
+use crate::evidence::Metrics;
 use crate::reconcile::Exempt;
 use crate::shutdown::Shutdown;
 use crate::webhook::register::SERVICE_ACCOUNT;
@@ -33,15 +34,19 @@ pub(super) struct Followed {
 
 /// The rules in force, kept up to date. A policy that cannot be understood (it was stored while the webhook was down) changes
 /// nothing, loudly: the last good one holds.
-pub(super) fn follow(client: Client, ourselves: (String, String), shutdown: &Shutdown) -> Followed {
+///
+/// If there was none since the start, nobody knows what is excluded, and every object has a rule that fails: edits are judged
+/// without the rules, and nothing that differs is healed until the policy is repaired. Healing by no rules at all would undo
+/// what they protect, and not guarding at all would let everything through because of a slip in one rule.
+pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metrics, shutdown: &Shutdown) -> Followed {
     let (sender, receiver) = watch::channel(Arc::new(rules(&Policy::default(), ourselves.clone())));
     let (exempt_sender, exempt) = watch::channel(None);
-    let api: Api<DriftPolicy> = Api::all(client);
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<DriftPolicy>(&()));
     shutdown.spawn_watcher(async move {
         let mut states = watcher::watch_object(api, POLICY_NAME).default_backoff().boxed();
         loop {
             let policy = match states.try_next().await {
-                Ok(Some(Some(typed))) => Policy::try_from(&typed),
+                Ok(Some(Some(object))) => read(object),
                 Ok(Some(None)) => Ok(Policy::default()),
                 Ok(None) => return,
                 Err(error) => {
@@ -53,22 +58,37 @@ pub(super) fn follow(client: Client, ourselves: (String, String), shutdown: &Shu
                 Ok(policy) => {
                     sender.send_replace(Arc::new(rules(&policy, ourselves.clone())));
                     let Policy { ignore, presets, .. } = policy;
-                    exempt_sender.send_replace(Some(Exempt { rules: ignore, presets }));
+                    exempt_sender.send_replace(Some(Exempt { rules: ignore, presets, unreadable: None }));
+                    metrics.policy_readable.set(1);
                 }
                 Err(faults) => {
-                    exempt_sender.send_if_modified(|exempt| {
-                        exempt.is_none().then(|| exempt.insert(Exempt::default())).is_some()
-                    });
-                    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                    metrics.policy_readable.set(0);
                     tracing::error!(
-                        faults = faults.join("; "),
-                        "the DriftPolicy makes no sense; the last good one holds"
+                        faults,
+                        "the DriftPolicy makes no sense; the last good one holds, if there was one"
                     );
+                    exempt_sender.send_if_modified(|exempt| hold(exempt, &faults));
                 }
             }
         }
     });
     Followed { rules: receiver, exempt }
+}
+
+fn read(object: DynamicObject) -> Result<Policy, String> {
+    let typed: DriftPolicy = object.try_parse().map_err(|error| error.to_string())?;
+    let said = |faults: Vec<FieldError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Policy::try_from(&typed).map_err(said)
+}
+
+/// Without a good one from before, nothing is known; `true` if that is news.
+fn hold(exempt: &mut Option<Exempt>, faults: &str) -> bool {
+    if exempt.as_ref().is_some_and(|exempt| exempt.unreadable.is_none()) {
+        return false;
+    }
+    let reason = format!("it cannot be read, so nobody knows what it excludes: {faults}");
+    *exempt = Some(Exempt { unreadable: Some(reason.into()), ..Exempt::default() });
+    true
 }
 
 fn rules(policy: &Policy, ourselves: (String, String)) -> Rules {

@@ -66,11 +66,12 @@ impl Access {
     /// Connects; also says which namespace the context is about.
     pub(super) async fn cluster(&self) -> anyhow::Result<(Cluster, String)> {
         let config = self.config().await?;
-        let namespace = config.default_namespace.clone();
+        let (namespace, url) = (config.default_namespace.clone(), config.cluster_url.clone());
         let client = Client::try_from(config).context("failed to make a client from the kubeconfig")?;
         // Nobody scrapes a command; the cluster counts its requests regardless.
         let (metrics, _) = Metrics::new();
-        Ok((Cluster::connect(client, metrics).await?, namespace))
+        let cluster = Cluster::connect(client, metrics).await;
+        Ok((cluster.with_context(|| format!("failed to look into the cluster at {url}"))?, namespace))
     }
 
     async fn config(&self) -> anyhow::Result<Config> {

@@ -1,8 +1,12 @@
-//! What can go wrong with a request, sorted by what to do about it.
+//! What can go wrong with a request, sorted by what to do about it; and what may be told of it.
 
 use std::fmt;
 
 use kube::core::Status;
+use serde_json::Value;
+
+use crate::core::mask::scrub;
+use crate::core::object::ObjectKey;
 
 /// A request to the API server failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,12 @@ impl Error {
         Self { doing: doing.into(), cause: Cause::of(error) }
     }
 
+    /// The same, without repeating values of this object, if those must not be shown. `sent` is the object, if it was sent.
+    #[must_use]
+    pub fn about(self, object: &ObjectKey, sent: Option<&Value>) -> Self {
+        Self { cause: self.cause.map(|message| scrub(object, sent, &message)), ..self }
+    }
+
     /// Is it only that there is no such object?
     pub fn is_not_found(&self) -> bool {
         matches!(self.cause, Cause::NotFound(_))
@@ -51,16 +61,21 @@ impl Error {
     pub fn is_refused(&self) -> bool {
         matches!(self.cause, Cause::Refused(_))
     }
-
-    /// Is the manifest itself at fault?
-    pub fn is_invalid(&self) -> bool {
-        matches!(self.cause, Cause::Invalid(_))
-    }
 }
 
 // === impl Cause ===
 
 impl Cause {
+    fn map(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::NotFound(message) => Self::NotFound(change(message)),
+            Self::Conflict(message) => Self::Conflict(change(message)),
+            Self::Invalid(message) => Self::Invalid(change(message)),
+            Self::Refused(message) => Self::Refused(change(message)),
+            Self::Unavailable(message) => Self::Unavailable(change(message)),
+        }
+    }
+
     fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status),
@@ -78,6 +93,8 @@ impl Cause {
             404 => Self::NotFound(message),
             // A failed `test` of a JSON patch: the object is no longer what was judged.
             422 if message.contains("testing") && message.contains("failed") => Self::Conflict(message),
+            // Some of them are told with no words of their own. What is invalid always has some.
+            422 if message == UNSAID => Self::Conflict(message),
             409 => Self::Conflict(message),
             _ if manifest_at_fault => Self::Invalid(message),
             400 | 422 => Self::Invalid(message),
@@ -87,6 +104,9 @@ impl Cause {
         }
     }
 }
+
+/// What is said of a JSON patch that does not fit the object, when nothing more is said.
+const UNSAID: &str = "the server rejected our request due to an error in our request";
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +166,7 @@ mod tests {
     fn a_failed_test_of_a_patch_is_a_conflict() {
         let message = "the server rejected our request due to an error in our request: testing value /metadata/resourceVersion failed: test failed";
         assert!(matches!(cause(422, message), Cause::Conflict(_)));
+        assert!(matches!(cause(422, UNSAID), Cause::Conflict(_)));
         assert!(matches!(cause(409, "the object has been modified"), Cause::Conflict(_)));
     }
 

@@ -26,10 +26,11 @@ impl TypedKind {
         }
     }
 
-    /// The first kind that goes by this name, in the order the cluster prefers: its own kinds come before added ones.
-    pub fn find(&self, groups: &[APIGroupDiscovery]) -> Option<Kind> {
+    /// The kinds that go by this name, in the order the cluster prefers: its own kinds come before added ones. Of each group
+    /// the preferred version.
+    pub fn find(&self, groups: &[APIGroupDiscovery]) -> Vec<Kind> {
         let named = |group: &APIGroupDiscovery| group.metadata.as_ref().and_then(|metadata| metadata.name.clone());
-        groups.iter().find_map(|group| {
+        let found = groups.iter().filter_map(|group| {
             let name = named(group).unwrap_or_default();
             let wanted = self.group.as_ref().is_none_or(|wanted| *wanted == name);
             let mut versions = group.versions.iter().filter(|_| wanted);
@@ -37,7 +38,8 @@ impl TypedKind {
                 let resource = version.resources.iter().find(|resource| self.is_name_of(resource))?;
                 kind(&name, version.version.as_deref()?, resource)
             })
-        })
+        });
+        found.collect()
     }
 
     fn is_name_of(&self, resource: &APIResourceDiscovery) -> bool {
@@ -61,8 +63,8 @@ impl fmt::Display for TypedKind {
 // === impl Cluster ===
 
 impl Cluster {
-    /// The kind a person means, or `None` when the cluster serves none by that name.
-    pub async fn kind_named(&self, typed: &TypedKind) -> Result<Option<Kind>, Error> {
+    /// The kinds a person may mean, the likeliest first; none, when the cluster serves none by that name.
+    pub async fn kinds_named(&self, typed: &TypedKind) -> Result<Vec<Kind>, Error> {
         let failed = |error| Error::new("ask which kinds the cluster serves", &error);
         let (core, others) =
             tokio::try_join!(self.client.list_core_api_versions_aggregated(), self.client.list_api_groups_aggregated())
@@ -104,12 +106,13 @@ mod tests {
             group("apps", &resource("deployments", "deployment", "Deployment", &["deploy"])),
             group("serving.knative.dev", &resource("services", "service", "Service", &["kservice"])),
         ];
-        let found = |typed| TypedKind::new(typed).find(&groups).map(|kind| kind.name());
+        let found = |typed| TypedKind::new(typed).find(&groups).first().map(Kind::name);
         for typed in ["deploy", "deployment", "Deployments", "deployments.apps", "Deployment.apps"] {
             assert_eq!(found(typed).as_deref(), Some("apps/v1/Deployment"), "{typed}");
         }
         assert_eq!(found("service").as_deref(), Some("v1/Service"), "the cluster's own kinds come first");
         assert_eq!(found("service.serving.knative.dev").as_deref(), Some("serving.knative.dev/v1/Service"));
         assert_eq!(found("deployment.extensions"), None);
+        assert_eq!(TypedKind::new("services").find(&groups).len(), 2, "who asks may mean the other one");
     }
 }

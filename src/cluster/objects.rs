@@ -5,6 +5,8 @@ use kube::api::{
     ValidationDirective,
 };
 use kube::core::Request;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde_json::Value;
 
 use super::{Cluster, Error, Kind};
@@ -74,7 +76,8 @@ impl Cluster {
         };
         let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Apply(body));
         let (ask, doing) = if dry_run { (Ask::DryRun, "dry-run the apply of") } else { (Ask::Apply, "apply") };
-        self.send(ask, format!("{doing} {key}"), request).await
+        let answer = self.send(ask, format!("{doing} {key}"), request).await;
+        answer.map_err(|error| error.about(key, Some(body)))
     }
 
     /// What the API server would make of this body if it were the first of its name: a dry-run create under a made-up name.
@@ -86,14 +89,28 @@ impl Cluster {
         }
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
         let request = Request::new(kind.path(key)).create(&params, body.to_string().into_bytes());
-        self.send(Ask::DryRun, format!("dry-run the creation of {key}"), request).await
+        let answer = self.send(Ask::DryRun, format!("dry-run the creation of {key}"), request).await;
+        answer.map_err(|error| error.about(key, Some(&body)))
+    }
+
+    /// What the API server would answer to the apply of this body if there were no such object: a dry-run apply under a made-up
+    /// name.
+    pub async fn make_believe_apply(&self, kind: &Kind, key: &ObjectKey, body: &Value) -> Result<Value, Error> {
+        // As short as the shortest names there are: a Service has at most 63 characters.
+        let mut hasher = DefaultHasher::new();
+        key.name.hash(&mut hasher);
+        let beside = ObjectKey { name: format!("holdfast-{:016x}", hasher.finish()), ..key.clone() };
+        let mut body = body.clone();
+        body["metadata"]["name"] = beside.name.clone().into();
+        self.apply(kind, &beside, &body, Write::DryRun).await
     }
 
     /// A JSON patch as our field manager.
     pub async fn patch(&self, kind: &Kind, key: &ObjectKey, patch: json_patch::Patch) -> Result<Value, Error> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Json::<()>(patch));
-        self.send(Ask::Patch, format!("patch {key}"), request).await
+        let answer = self.send(Ask::Patch, format!("patch {key}"), request).await;
+        answer.map_err(|error| error.about(key, None))
     }
 
     /// A merge patch of the status subresource.
@@ -115,7 +132,7 @@ impl Cluster {
         match self.send(Ask::Delete, format!("delete {key}"), request).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(error.about(key, None)),
         }
     }
 

@@ -1,7 +1,7 @@
-//! Answers what an admission verdict may hang on: who may break glass, whether a scaled object has one open, and where it keeps
-//! its replicas.
+//! Answers what an admission verdict may hang on: who may break glass, whether a scaled object has one open, what else it is and
+//! where it keeps its replicas.
 //!
-//! No answer is kept. A right that was taken away a second ago must be gone, and the questions are rare.
+//! No answer is kept. A right that was taken away a second ago must be gone, and all questions are rare.
 
 use std::collections::BTreeMap;
 
@@ -78,6 +78,12 @@ impl Rights {
         Ok(scale.map(|scale| steps(scale.spec_replicas_path)))
     }
 
+    async fn object_at(&self, place: &Place) -> Result<Option<Value>, kube::Error> {
+        self.metrics.called(Ask::Get);
+        let Some(object) = self.api(place).get_opt(&place.name).await? else { return Ok(None) };
+        Ok(Some(serde_json::to_value(object).map_err(kube::Error::SerdeError)?))
+    }
+
     fn api(&self, place: &Place) -> Api<DynamicObject> {
         let resource = api_resource(place);
         match &place.namespace {
@@ -98,11 +104,7 @@ impl Upstream for Rights {
     }
 
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
-        let unanswered = |source: kube::Error| {
-            let Place { resource, name, .. } = place.clone();
-            Unanswered::Parent { resource, name, source: source.into() }
-        };
-        async move { self.glass_at(place).await.map_err(unanswered) }.boxed()
+        async move { self.glass_at(place).await.map_err(|error| unread(place, error)) }.boxed()
     }
 
     fn pristine<'a>(
@@ -122,6 +124,15 @@ impl Upstream for Rights {
             move |source: kube::Error| Unanswered::Definition { resource: resource(), source: source.into() };
         async move { self.replicas_path_of(place).await.map_err(unanswered) }.boxed()
     }
+
+    fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        async move { self.object_at(place).await.map_err(|error| unread(place, error)) }.boxed()
+    }
+}
+
+fn unread(place: &Place, source: kube::Error) -> Unanswered {
+    let Place { resource, name, .. } = place.clone();
+    Unanswered::Parent { resource, name, source: source.into() }
 }
 
 /// Has this user this right? Asked with everything the authenticator said, because authorizers may use it.

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::declaration::{Declaration, Node, Shape};
+use super::lookup::{Found, Lookup};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
@@ -35,7 +36,7 @@ pub enum Kind {
     Removed,
     /// Undeclared, and put there by a person.
     Added,
-    /// Git used to declare it, no longer does, and it is still there.
+    /// Git, or the tool that kept the object before us, used to declare it, and it is still there.
     Leftover,
     /// The whole object is not there.
     Missing,
@@ -108,9 +109,10 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node, live: Option<&Value>, trail: &Trail<'_>) {
         match (&node.shape, live) {
             (Shape::Nothing, live) if is_nothing(live) => {}
-            (Shape::Nothing, live) if self.is_open(live, trail) => {}
+            (Shape::Nothing, live) if !node.empties && self.is_open(live, trail) => {}
             (Shape::Nothing, live) => self.deviates(node, Some(Value::Null), live, trail),
             (Shape::Open(_), Some(live)) if !live.is_null() => {}
+            (Shape::Open(_), _) if self.is_ours(trail) => {}
             (Shape::Leaf(declared) | Shape::Open(declared), live) => self.leaf(node, declared, live, trail),
             (Shape::Fields(fields), live) => self.fields(fields, live, trail),
             (Shape::Elements(elements), live) => self.elements(elements, list(live), trail),
@@ -120,7 +122,7 @@ impl Walk<'_> {
 
     fn leaf(&mut self, node: &Node, declared: &Value, live: Option<&Value>, trail: &Trail<'_>) {
         let agrees = same(declared, live.unwrap_or(&Value::Null));
-        let is_open = || is_nothing(Some(declared)) && self.is_open(live, trail);
+        let is_open = || is_nothing(Some(declared)) && !node.empties && self.is_open(live, trail);
         if !agrees && !is_open() {
             self.deviates(node, Some(declared.clone()), live, trail);
         }
@@ -135,28 +137,28 @@ impl Walk<'_> {
         }
     }
 
-    /// Elements usually stand in Git's order, so the search for each starts where the last one was found. A key that is
-    /// there twice is a change: of two `env` entries with one name the last one counts, and it need not be Git's.
+    /// A key that is there twice is a change: of two `env` entries with one name the last one counts, and it need not be Git's.
     fn elements(&mut self, elements: &[(MergeKey, Node)], live: &[Value], trail: &Trail<'_>) {
-        let mut next = 0;
-        for (key, node) in elements {
+        let in_step =
+            live.len() == elements.len() && elements.iter().zip(live).all(|((key, _), live)| key.matches(live));
+        let lookup = Lookup::new(live);
+        for (position, (key, node)) in elements.iter().enumerate() {
             let trail = Trail { up: Some(trail), step: Borrowed::Key(key) };
-            match position_from(live, next, |element| key.matches(element)) {
-                Some(position) if live.iter().skip(position + 1).any(|element| key.matches(element)) => {
-                    let twice = live.iter().filter(|element| key.matches(element)).cloned().collect();
-                    self.deviates(node, Some(node.element(key)), Some(&twice), &trail);
+            let found = if in_step { Found::Once(&live[position]) } else { lookup.find_all(key) };
+            match found {
+                Found::Once(live) => self.node(node, Some(live), &trail),
+                Found::Nowhere => self.deviates(node, Some(node.element(key)), None, &trail),
+                Found::Often(all) => {
+                    let all = all.into_iter().cloned().collect();
+                    self.deviates(node, Some(node.element(key)), Some(&all), &trail);
                 }
-                Some(position) => {
-                    self.node(node, live.get(position), &trail);
-                    next = position + 1;
-                }
-                None => self.deviates(node, Some(node.element(key)), None, &trail),
             }
         }
     }
 
     fn members(&mut self, git: &Node, members: &[Value], live: &[Value], trail: &Trail<'_>) {
-        for member in members.iter().filter(|member| !live.contains(member)) {
+        let lookup = Lookup::new(live);
+        for member in members.iter().filter(|member| !lookup.contains(member)) {
             let trail = Trail { up: Some(trail), step: Borrowed::Member(member) };
             self.deviates(git, Some(member.clone()), None, &trail);
         }
@@ -165,7 +167,7 @@ impl Walk<'_> {
     /// `resources: {}` or `initContainers: []` in Git leaves the place open: what others put into it is undeclared, not
     /// changed. An *atomic* empty (a selector, `ingress: []`) is a value, and filling it is a change. Only ownership tells them
     /// apart: nobody can own a part of something atomic, and who fills it takes it from us. (What a mutating webhook fills in,
-    /// nobody owns at all.)
+    /// nobody owns at all. What we filled ourselves at an earlier commit looks the same: [`Node::empties`] tells.)
     fn is_open(&self, live: Option<&Value>, trail: &Trail<'_>) -> bool {
         live.is_some_and(|live| live.is_object() || live.is_array()) && {
             let path = trail.path();
@@ -174,6 +176,12 @@ impl Walk<'_> {
                 owned.is_some_and(|fields| fields.children().next().is_some() || (entry.is_ours() && fields.is_leaf()))
             })
         }
+    }
+
+    /// What we own and is not there is an empty that the API server drops when the last of what others put into it goes.
+    fn is_ours(&self, trail: &Trail<'_>) -> bool {
+        let path = trail.path();
+        self.state.owners().any(|entry| entry.is_ours() && entry.fields.at(&path).is_some())
     }
 
     fn deviates(&mut self, node: &Node, git: Option<Value>, live: Option<&Value>, trail: &Trail<'_>) {
@@ -212,10 +220,4 @@ impl Borrowed<'_> {
 /// A live list, with everything that is not a list counting as an empty one.
 fn list(live: Option<&Value>) -> &[Value] {
     live.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// The position of the first match at or after `start`, or else before it.
-fn position_from(elements: &[Value], start: usize, is_it: impl Fn(&Value) -> bool) -> Option<usize> {
-    let (before, after) = elements.split_at_checked(start).unwrap_or((elements, &[]));
-    after.iter().position(&is_it).map(|position| start + position).or_else(|| before.iter().position(&is_it))
 }

@@ -8,12 +8,18 @@
 //! Because any update steals ownership: after a person patches `spec.replicas` our entry no longer lists it. What Git declares
 //! has to be kept, it cannot be looked up.
 
+mod recognise;
+
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
+use self::recognise::{Place, says_the_same};
 use super::fields::{self, Fields};
+use super::lookup::{self, Lookup};
 use super::manifest::{Lines, Manifest};
 use super::path::{MergeKey, Path, Step};
-use super::value::{is_nothing, same};
+use super::value::is_nothing;
 
 /// The declared paths and values of one object, as a tree.
 #[derive(Debug, Clone)]
@@ -31,12 +37,14 @@ pub struct Node {
     pub line: u32,
     /// What is declared there.
     pub shape: Shape,
+    /// An empty that is known to be a value: an apply of it was seen to empty the place. (Others may fill what is not.)
+    pub empties: bool,
 }
 
 /// What is declared at a [`Node`]. A node that only holds others declares nothing by itself.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// A struct or map of which each listed field is declared on its own.
+    /// A struct or map of which each listed field is declared on its own; in the order of their names.
     Fields(Vec<(Box<str>, Node)>),
     /// An associative list: elements by merge key, in the order Git has them.
     Elements(Vec<(MergeKey, Node)>),
@@ -44,7 +52,7 @@ pub enum Shape {
     Members(Vec<Value>),
     /// A scalar, an atomic list, an atomic struct, or an empty map: compared whole.
     Leaf(Value),
-    /// An empty map or list that others are known to fill: it only has to be there.
+    /// An empty map or list that others are known to fill: nobody has to have taken it from us.
     Open(Value),
     /// Declared, and absent from the answer: the API server drops this kind of empty (`ingress: []`), and absent is the value.
     Nothing,
@@ -74,11 +82,25 @@ impl Declaration {
         }
     }
 
+    /// The same, for an apply to `live`: what it would empty is known not to be open to others. `ingress: [{}]` that became
+    /// `ingress: []` in Git is still ours, and looks in the cluster like a list somebody else has filled.
+    pub fn read_over(manifest: &Manifest, answer: &Value, live: Option<&Value>) -> Result<Self, Unowned> {
+        let mut declaration = Self::read(manifest, answer)?;
+        let Some(live) = live else { return Ok(declaration) };
+        let root = Place::root(live);
+        for (name, node) in &mut declaration.sections {
+            let step = Step::Field(name.clone());
+            node.learn_what_it_empties(step.find(live), &root.below(&step));
+        }
+        Ok(declaration)
+    }
+
     /// The shortcut that makes a restart cheap: when every leaf of the manifest already equals the live object's value at
     /// the same path of *our* entry, and we own nothing else, the live object is the answer an apply would give.
     pub fn recognise(manifest: &Manifest, live: &Value) -> Option<Self> {
         let entry = fields::ours(live)?;
-        says_the_same(entry.fields, &manifest.value, live, Depth::Root).then(|| Self::read(manifest, live).ok())?
+        says_the_same(entry.fields, &manifest.value, live, &Place::root(live))
+            .then(|| Self::read(manifest, live).ok())?
     }
 
     /// The same declaration with the lines of a manifest that says the same elsewhere in its file.
@@ -151,6 +173,15 @@ impl Node {
         Value::Object(element)
     }
 
+    /// Does Git declare an empty map or list here?
+    pub fn is_empty(&self) -> bool {
+        match &self.shape {
+            Shape::Leaf(value) | Shape::Open(value) => is_nothing(Some(value)),
+            Shape::Nothing => true,
+            Shape::Fields(_) | Shape::Elements(_) | Shape::Members(_) => false,
+        }
+    }
+
     /// Does Git spell out the same fields of the key here as in this element? Ownership lists only those that are written.
     fn writes_key_of(&self, key: &MergeKey, element: &Value) -> bool {
         let declared = |name: &str| self.child(&Step::Field(name.into())).is_some();
@@ -160,7 +191,7 @@ impl Node {
     /// The declared child one step down.
     pub fn child(&self, step: &Step) -> Option<&Self> {
         match (&self.shape, step) {
-            (Shape::Fields(fields), Step::Field(name)) => fields.iter().find(|(n, _)| n == name).map(|(_, node)| node),
+            (Shape::Fields(fields), Step::Field(name)) => field(fields, name),
             (Shape::Elements(elements), Step::Key(key)) => {
                 elements.iter().find(|(k, _)| k == key).map(|(_, node)| node)
             }
@@ -168,14 +199,24 @@ impl Node {
         }
     }
 
+    /// The declared children, for looking up many of them.
+    pub fn children(&self) -> DeclaredChildren<'_> {
+        let by_key = match &self.shape {
+            Shape::Elements(elements) if elements.len() >= lookup::LONG => {
+                Some(elements.iter().map(|(key, node)| (key, node)).collect())
+            }
+            _ => None,
+        };
+        DeclaredChildren { node: self, by_key }
+    }
+
     fn relocate(&mut self, written: Written<'_>) {
         self.line = written.line;
         match &mut self.shape {
             Shape::Fields(fields) => fields.iter_mut().for_each(|(name, node)| node.relocate(written.field(name))),
             Shape::Elements(elements) => {
-                for (key, node) in elements {
-                    node.relocate(written.element(key));
-                }
+                let written = written.elements();
+                elements.iter_mut().for_each(|(key, node)| node.relocate(written.get(key)));
             }
             Shape::Members(_) | Shape::Leaf(_) | Shape::Open(_) | Shape::Nothing => {}
         }
@@ -191,8 +232,53 @@ impl Node {
     }
 
     fn read(owned: Fields<'_>, answered: Option<&Value>, written: Written<'_>) -> Self {
-        Self { line: written.line, shape: Shape::read(owned, answered, written) }
+        Self { line: written.line, shape: Shape::read(owned, answered, written), empties: false }
     }
+
+    fn learn_what_it_empties(&mut self, live: Option<&Value>, place: &Place<'_>) {
+        let is_whole = || !is_nothing(live) && !place.has_parts();
+        match &mut self.shape {
+            Shape::Fields(fields) => {
+                for (name, node) in fields {
+                    let step = Step::Field(name.clone());
+                    node.learn_what_it_empties(live.and_then(|live| step.find(live)), &place.below(&step));
+                }
+            }
+            Shape::Elements(elements) => {
+                let lookup = Lookup::of(live);
+                for (key, node) in elements {
+                    node.learn_what_it_empties(lookup.find(key), &place.below(&Step::Key(key.clone())));
+                }
+            }
+            Shape::Leaf(value) => self.empties = is_nothing(Some(value)) && is_whole(),
+            Shape::Nothing => self.empties = is_whole(),
+            Shape::Members(_) | Shape::Open(_) => {}
+        }
+    }
+}
+
+/// The declared children of a node by step, in one look each: of five thousand elements, too.
+#[derive(Debug)]
+pub struct DeclaredChildren<'n> {
+    node: &'n Node,
+    by_key: Option<HashMap<&'n MergeKey, &'n Node>>,
+}
+
+// === impl DeclaredChildren ===
+
+impl<'n> DeclaredChildren<'n> {
+    /// The declared child one step down.
+    pub fn get(&self, step: &Step) -> Option<&'n Node> {
+        match (&self.by_key, step) {
+            (Some(by_key), Step::Key(key)) => by_key.get(key).copied(),
+            (_, step) => self.node.child(step),
+        }
+    }
+}
+
+/// Fields stand in the order of their names: see [`Shape::Fields`].
+fn field<'n>(fields: &'n [(Box<str>, Node)], name: &str) -> Option<&'n Node> {
+    fields.binary_search_by(|(field, _)| (**field).cmp(name)).ok().map(|found| &fields[found].1)
 }
 
 // === impl Shape ===
@@ -229,23 +315,29 @@ impl Shape {
             }
             Step::Key(_) | Step::Value(_) => None,
         };
-        Self::Fields(children.into_iter().filter_map(read).collect())
+        let mut fields: Vec<_> = children.into_iter().filter_map(read).collect();
+        fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+        fields.shrink_to_fit(); // there are as many declarations as objects, for as long as the process lives
+        Self::Fields(fields)
     }
 
     /// Elements are kept in the answer's order, which is Git's: a comparison then finds each next to the one before.
     fn read_elements(children: Vec<(Step, Fields<'_>)>, answered: Option<&Value>, written: Written<'_>) -> Self {
         let elements = answered.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let (answered, written) = (Lookup::new(elements), written.elements());
         let mut read: Vec<_> = children
             .into_iter()
             .filter_map(|(step, owned)| {
-                let position = step.position(elements)?;
                 let Step::Key(key) = step else { return None };
-                let node = Node::read(owned, elements.get(position), written.element(&key));
+                let position = answered.position(&key)?;
+                let node = Node::read(owned, elements.get(position), written.get(&key));
                 Some((position, (key, node)))
             })
             .collect();
         read.sort_by_key(|(position, _)| *position);
-        Self::Elements(read.into_iter().map(|(_, element)| element).collect())
+        let mut elements: Vec<_> = read.into_iter().map(|(_, element)| element).collect();
+        elements.shrink_to_fit();
+        Self::Elements(elements)
     }
 
     fn read_members(children: Vec<(Step, Fields<'_>)>) -> Self {
@@ -272,11 +364,8 @@ impl<'a> Written<'a> {
         self.below(self.value.and_then(|value| value.get(name)), self.lines.and_then(|lines| lines.field(name)))
     }
 
-    fn element(self, key: &MergeKey) -> Self {
-        let elements = self.value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let position = key.position_as_written(elements);
-        let lines = self.lines.zip(position).and_then(|(lines, position)| lines.element(position));
-        self.below(position.and_then(|position| elements.get(position)), lines)
+    fn elements(self) -> WrittenElements<'a> {
+        WrittenElements { list: self, lookup: Lookup::of(self.value) }
     }
 
     /// Where the two part ways, the last line both knew is still the best answer.
@@ -285,53 +374,18 @@ impl<'a> Written<'a> {
     }
 }
 
-/// How deep a comparison of manifest and ownership stands: identity is written in manifests but never owned.
-#[derive(Clone, Copy)]
-enum Depth {
-    Root,
-    Metadata,
-    Inside,
+/// The elements of a list in Git.
+struct WrittenElements<'a> {
+    list: Written<'a>,
+    lookup: Lookup<'a>,
 }
 
-// === impl Depth ===
+// === impl WrittenElements ===
 
-impl Depth {
-    fn below(self, step: &Step) -> Self {
-        if matches!(self, Self::Root) && step.is_field("metadata") { Self::Metadata } else { Self::Inside }
-    }
-
-    fn is_identity(self, name: &str) -> bool {
-        match self {
-            Self::Root => matches!(name, "apiVersion" | "kind"),
-            Self::Metadata => matches!(name, "name" | "namespace"),
-            Self::Inside => false,
-        }
-    }
-}
-
-/// Do the manifest, our owned paths and the live values agree completely?
-fn says_the_same(owned: Fields<'_>, written: &Value, live: &Value, depth: Depth) -> bool {
-    if owned.is_leaf() {
-        let open = is_nothing(Some(written)) && (live.is_object() || live.is_array());
-        return open || same(written, live);
-    }
-    let mut steps = 0;
-    let owned_agrees = owned.children().all(|(step, below)| {
-        steps += 1;
-        match (step.find_as_written(written), step.find(live)) {
-            (Some(written), Some(live)) => says_the_same(below, written, live, depth.below(&step)),
-            (Some(written), None) => below.is_leaf() && is_nothing(Some(written)),
-            (None, _) => false,
-        }
-    });
-    owned_agrees && steps == claims(written, depth)
-}
-
-/// How many children of a manifest node an apply would claim.
-fn claims(written: &Value, depth: Depth) -> usize {
-    match written {
-        Value::Object(fields) => fields.keys().filter(|name| !depth.is_identity(name)).count(),
-        Value::Array(elements) => elements.len(),
-        _ => 0,
+impl<'a> WrittenElements<'a> {
+    fn get(&self, key: &MergeKey) -> Written<'a> {
+        let found = self.lookup.find_as_written(key);
+        let lines = self.list.lines.zip(found).and_then(|(lines, (position, _))| lines.element(position));
+        self.list.below(found.map(|(_, element)| element), lines)
     }
 }

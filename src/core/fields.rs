@@ -21,6 +21,8 @@ pub struct Entry<'a> {
     pub applied: bool,
     /// The subresource it was written through (`scale`, `status`); empty for the object itself.
     pub subresource: &'a str,
+    /// The API version it was written through (`apps/v1`), whose shape its paths have; empty if the entry does not say.
+    pub version: &'a str,
     /// When that manager last changed what it owns (RFC 3339, seconds).
     pub time: Option<&'a str>,
     /// What it owns.
@@ -37,6 +39,7 @@ impl<'a> Entry<'a> {
             manager: text("manager")?,
             applied: text("operation") == Some("Apply"),
             subresource: text("subresource").unwrap_or_default(),
+            version: text("apiVersion").unwrap_or_default(),
             time: text("time"),
             fields: Fields(entry.get("fieldsV1")?),
         })
@@ -57,6 +60,13 @@ pub fn entries(object: &Value) -> impl Iterator<Item = Entry<'_>> {
 /// Our own entry, if the object has one.
 pub fn ours(object: &Value) -> Option<Entry<'_>> {
     entries(object).find(Entry::is_ours)
+}
+
+/// The fields of a map that differ from those before, as `fieldsV1` spells them.
+pub fn fields_that_differ(old: &Value, new: &Value) -> Value {
+    let fields = new.as_object().into_iter().flatten().filter(|(name, new)| old.get(name) != Some(new));
+    let spelled = fields.map(|(name, new)| (format!("f:{name}"), fields_that_differ(&old[name.as_str()], new)));
+    Value::Object(spelled.collect())
 }
 
 // === impl Fields ===
@@ -82,8 +92,17 @@ impl<'a> Fields<'a> {
     pub fn child(self, wanted: &Step) -> Option<Self> {
         match wanted {
             Step::Field(name) => self.field(name),
-            other => self.children().find(|(step, _)| step == other).map(|(_, below)| below),
+            Step::Key(key) => match key.spelled() {
+                Some(spelled) => self.0.get(format!("k:{spelled}")).map(Self),
+                None => self.scan(wanted),
+            },
+            Step::Value(_) => self.scan(wanted),
         }
+    }
+
+    /// The slow way, for what may be spelled in more than one way.
+    fn scan(self, wanted: &Step) -> Option<Self> {
+        self.children().find(|(step, _)| step == wanted).map(|(_, below)| below)
     }
 
     /// The node at `path`, if anything is owned at or below it.
@@ -109,7 +128,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads one member name of a `fieldsV1` node; `None` for `.` and for what is not a step down.
-fn step(name: &str) -> Option<Step> {
+pub(super) fn step(name: &str) -> Option<Step> {
     let (kind, rest) = name.split_once(':')?;
     match kind {
         "f" => Some(Step::Field(rest.into())),

@@ -7,13 +7,15 @@
 //!
 //! # Exclusions hold when healing too: strip or adopt
 //! Leaving an excluded field out of the apply *resets* it if we alone own it (`replicas` falls to 1). So a field that has
-//! another owner is left out, and one that has none is sent as it is live.
+//! another owner is left out, and one that has none is sent as it is live. Replicas outside of an autoscaler's range are set to
+//! its nearest bound: Git's number would be a jump that neither Git nor the autoscaler asked for.
 
 use json_patch::Patch;
 use serde_json::{Map, Value, json};
 
+use super::adoption::{Adoption, COPIES, Share, is_foreign, is_former};
 use super::compare::{Deviation, Kind, Scope};
-use super::declaration::{Node, Shape};
+use super::declaration::{Declaration, Node, Shape};
 use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
 use super::names::{FIELD_MANAGER, TRACKING_ID};
@@ -35,14 +37,32 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
     body
 }
 
-/// The patch to send before the apply: takes over what people added in `drift`, and removes these annotations. `None` when
-/// there is nothing to do. Conditional on the judged `resourceVersion`, so a stale patch fails instead of overwriting.
-pub fn before_apply(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, remove: &[&str]) -> Option<Patch> {
+/// The patch to send before the apply: takes over what people added in `drift`, adopts what another tool kept before us, empties
+/// what an apply could not empty, and removes these annotations. `None` when there is nothing to do. Conditional on the judged
+/// `resourceVersion`, so a stale patch fails instead of overwriting.
+pub fn before_apply(
+    managed: &Managed,
+    live: &State<'_>,
+    drift: &[Deviation],
+    is_person: IsPerson<'_>,
+    remove: &[&'static str],
+) -> Option<Patch> {
     let mut operations = Vec::new();
-    if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person)) {
+    let adopting = is_foreign(live);
+    let share = |entry: &Entry<'_>, fields: &Value| {
+        let exclusions = &*managed.excluded(live);
+        let adoption = Adoption { declaration: &managed.declaration, exclusions, live: live.object };
+        (adopting && is_former(entry)).then(|| adoption.share(fields))
+    };
+    if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person, &share)) {
         operations.push(json!({"op": "add", "path": "/metadata/managedFields", "value": owners}));
     }
-    for name in remove.iter().filter(|name| live.annotation(name).is_some()) {
+    for (path, empty) in to_be_emptied(&managed.declaration, live, drift) {
+        operations.push(json!({"op": "replace", "path": path.pointer_in(live.object)?, "value": empty}));
+    }
+    let stays = |name: &str| managed.declaration.find(&Path::of_fields(&["metadata", "annotations", name])).is_some();
+    let copies = COPIES.into_iter().filter(|name| adopting && !stays(name));
+    for name in remove.iter().copied().chain(copies).filter(|name| live.annotation(name).is_some()) {
         let pointer = Path::of_fields(&["metadata", "annotations", name]).pointer_in(live.object)?;
         operations.push(json!({"op": "remove", "path": pointer}));
     }
@@ -140,7 +160,13 @@ impl Excluded<'_> {
 
     fn leaf(&mut self, in_sync: bool, value: Option<&Value>) {
         let path = Path::new(self.steps.clone());
-        if in_sync || !self.exclusions.cover(&path) {
+        if in_sync {
+            return;
+        }
+        if !self.exclusions.cover(&path) {
+            if let Some(value) = self.exclusions.instead_of_git(&path) {
+                put(self.body, path.steps(), value.clone(), path.steps().len());
+            }
             return;
         }
         match value {
@@ -182,6 +208,26 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
         .any(|entry| entry.fields.at(path).is_some())
 }
 
+/// What Git declares empty and nothing but drift fills. An apply that says `{}` and removes the last field leaves `null` there: a
+/// CRD's schema refuses that, and where there is no schema it stays.
+fn to_be_emptied(declaration: &Declaration, live: &State<'_>, drift: &[Deviation]) -> Vec<(Path, Value)> {
+    let undeclared = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover));
+    let mut parents: Vec<Path> = Vec::new();
+    for (_, above) in undeclared.clone().filter_map(|found| found.path.steps().split_last()) {
+        let parent = Path::new(above.to_vec());
+        if !parents.contains(&parent) && declaration.find(&parent).is_some_and(Node::is_empty) {
+            parents.push(parent);
+        }
+    }
+    let goes = |parent: &Path| undeclared.clone().filter(|found| found.path.is_child_of(parent)).count();
+    let emptied = parents.into_iter().filter_map(|parent| match parent.find(live.object)? {
+        Value::Object(fields) if fields.len() == goes(&parent) => Some((parent, json!({}))),
+        Value::Array(elements) if elements.len() == goes(&parent) => Some((parent, json!([]))),
+        _ => None,
+    });
+    emptied.collect()
+}
+
 /// `managedFields` for an object that has none: somebody wiped them. On an apply to such an object the API server makes up an
 /// owner of all there is (`before-first-apply`), and what that one co-owns could never leave the object with Git again.
 fn owners_before_us(live: &State<'_>) -> Option<Value> {
@@ -197,16 +243,24 @@ fn our_entry(live: &State<'_>, fields: &Value) -> Value {
     })
 }
 
-/// `managedFields` with everything people added in `drift` moved from their entries to ours.
-fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>) -> Option<Value> {
+/// How a former tool's entry is taken apart; `None` for everybody else's.
+type Shares<'a> = &'a dyn Fn(&Entry<'_>, &Value) -> Option<Share>;
+
+/// `managedFields` with everything people added in `drift` moved from their entries to ours, and former tools' entries taken
+/// apart.
+fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, share: Shares<'_>) -> Option<Value> {
     let added: Vec<_> = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover)).collect();
     let mut entries = live.object.pointer("/metadata/managedFields")?.as_array()?.clone();
     let mut taken = Value::Object(Map::new());
-    for entry in entries.iter_mut().filter(|entry| Entry::read(entry).is_some_and(|entry| is_person(&entry))) {
-        if let Some(fields) = entry.get_mut("fieldsV1") {
-            for found in &added {
-                move_owned(fields, &mut taken, found.path.steps());
-            }
+    for raw in &mut entries {
+        let Some(entry) = Entry::read(raw) else { continue };
+        let (share, is_person) = (share(&entry, &raw["fieldsV1"]), is_person(&entry));
+        let fields = &mut raw["fieldsV1"];
+        if let Some(Share { ours, theirs }) = share {
+            unite(&mut taken, Value::Object(ours));
+            *fields = Value::Object(theirs);
+        } else if is_person {
+            added.iter().for_each(|found| move_owned(fields, &mut taken, found.path.steps()));
         }
     }
     if taken.as_object().is_none_or(Map::is_empty) {

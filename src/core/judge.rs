@@ -6,14 +6,14 @@
 mod marks;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
 use super::drift::{Change, failed_rules, introduced};
 use super::exclude::RuleError;
-use super::fields::Entry;
-use super::names::{FIELD_MANAGER, IGNORE};
+use super::fields::{Entry, fields_that_differ};
+use super::names::FIELD_MANAGER;
 use super::object::ObjectKey;
 use super::ownership::is_forged;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
@@ -21,7 +21,7 @@ use super::state::State;
 use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
 pub use marks::is_mark;
-use marks::{claims_to_be_managed, forges_mark, moves_finalizers};
+use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers};
 
 /// An edit of one object, as an admission review shows it.
 pub struct Edit<'a> {
@@ -46,7 +46,7 @@ pub enum Action<'a> {
     /// Changes it, within these sections. Labels, annotations and owner references are always there, in scope or not:
     /// marks and break-glass are read off them.
     Update(State<'a>, State<'a>, Scope<'a>),
-    /// Changes `spec.replicas` through the scale subresource; what break-glass the parent carries is known from elsewhere.
+    /// Changes `spec.replicas` through the scale subresource: the `Scale`s, or the objects they scale. What break-glass the parent carries is known from elsewhere.
     Scale(State<'a>, State<'a>, Option<Glass>),
     /// Deletes it.
     Delete(State<'a>),
@@ -226,9 +226,20 @@ impl Case<'_> {
             }
             Action::Scale(old, new, glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
-                self.weigh(self.introduced(old, new, Scope::Only(&["spec"])), emergency, Why::Drift)
+                let owned = self.owned_by_scaler(old, new);
+                self.weigh(self.introduced(old, &State::whole(&owned), Scope::Only(&["spec"])), emergency, Why::Drift)
             }
         }
+    }
+
+    /// A `Scale` does not show who owns what; afterwards, whoever scales owns the replicas. Those who do not say by which
+    /// manager go by a name that only the API server knows (`kubectl scale` is `kubectl`): rules by manager do not know them.
+    fn owned_by_scaler(&self, old: &State<'_>, new: &State<'_>) -> Value {
+        let replicas = json!({"f:spec": fields_that_differ(&old.object["spec"], &new.object["spec"])});
+        let entry = |manager: &str| json!({"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": replicas});
+        let mut object = new.object.clone();
+        object["metadata"]["managedFields"] = self.edit.manager.map(entry).into_iter().collect();
+        object
     }
 
     /// Only what is brought in could have been excluded.
@@ -270,7 +281,8 @@ impl Case<'_> {
         }
         exclusions.subtract_from(&mut found);
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
-        match self.emergency(None, new) {
+        let exempts = self.class != Class::Controller && exempts_itself(&self.managed.manifest.value, None, new);
+        match if exempts { Err(Why::Marks) } else { self.emergency(None, new) } {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
             Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
         }
@@ -301,7 +313,7 @@ impl Case<'_> {
         if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
             return Some(Why::Marks);
         }
-        if self.exempts_itself(old, new) {
+        if exempts_itself(&self.managed.manifest.value, Some(old), new) {
             return Some(Why::Marks);
         }
         let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
@@ -317,13 +329,6 @@ impl Case<'_> {
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
         let version = self.managed.manifest.value.get("apiVersion").and_then(Value::as_str);
         (impostor || is_forged(old, new, scope, version)).then_some(Why::Ownership)
-    }
-
-    /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
-    fn exempts_itself(&self, old: &State<'_>, new: &State<'_>) -> bool {
-        let rule = new.annotation(IGNORE);
-        let git = State::whole(&self.managed.manifest.value);
-        rule.is_some() && rule != old.annotation(IGNORE) && rule != git.annotation(IGNORE)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.

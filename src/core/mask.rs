@@ -3,11 +3,16 @@
 //! Values are compared as they are (a masked object could be neither compared nor dry-run); what a person gets to see of a
 //! Secret is whether two values are equal, never what they are.
 
+mod scrub;
+
 use serde_json::Value;
 
 use super::compare::{Deviation, Kind};
+use super::names::LAST_APPLIED;
 use super::object::ObjectKey;
 use super::path::{Path, Step};
+
+pub use scrub::scrub;
 
 /// One deviation as people may see it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -27,8 +32,8 @@ pub struct Shown {
     pub line: Option<u32>,
 }
 
-/// Makes the values of one object fit to be shown, structure and all: in a Secret, equal values get equal stand-ins and different
-/// ones different stand-ins, for as long as the mask lives.
+/// Makes the values of one object fit to be shown, structure and all: what is secret gets a stand-in, equal values equal ones and
+/// different values different ones, for as long as the mask lives.
 #[derive(Debug)]
 pub struct Mask<'a> {
     object: &'a ObjectKey,
@@ -38,21 +43,33 @@ pub struct Mask<'a> {
 /// Longest value shown, in characters: with its label and its place in Git it fits two lines of a terminal.
 const LONGEST: usize = 100;
 
-/// A deviation of this object, fit to be shown, logged or recorded.
-pub fn show(object: &ObjectKey, deviation: &Deviation) -> Shown {
-    let Deviation { path, kind, git, live, line } = deviation;
-    let secret = is_secret(object, path);
-    let text = |value: &Option<Value>, name: &str| {
-        value.as_ref().map(|value| if secret { format!("<hidden {name}>") } else { shorten(&value.to_string()) })
-    };
-    Shown { path: path.to_string(), kind: *kind, git: text(git, "Git's"), live: text(live, "other"), line: *line }
+/// Deviations of this object, fit to be shown, logged or recorded: under one mask, so that they can be compared.
+pub fn show(object: &ObjectKey, deviations: &[Deviation]) -> Vec<Shown> {
+    let mut mask = Mask::new(object);
+    deviations.iter().map(|deviation| mask.show(deviation)).collect()
 }
 
-/// Does this path of this object hold, or contain, secret values? All content of a Secret does, and so do its annotations: a
-/// client-side apply copies the whole object into one of them.
-fn is_secret(object: &ObjectKey, path: &Path) -> bool {
+/// Is this what a Secret is? A custom resource may be called so too; it is not ours to hide.
+pub(super) fn is_secret(object: &ObjectKey) -> bool {
+    object.kind == "Secret" && object.group.is_empty()
+}
+
+/// Does this place of a Secret hold secret values? All content does, and so do annotations: whoever copies Secrets about
+/// writes them there.
+fn is_secret_place(path: &Path) -> bool {
     let open = path.starts_with_fields(&["metadata", "labels"]) || path.starts_with_fields(&["type"]);
-    object.kind == "Secret" && object.group.is_empty() && !open && !super::judge::is_mark(path)
+    !open && !names_the_object(path) && !super::judge::is_mark(path)
+}
+
+/// The copy a client-side apply keeps. Whatever object it is on, nobody has checked of what it is a copy, or that it is one.
+fn is_copy(path: &Path) -> bool {
+    path.steps().last().is_some_and(|step| step.is_field(LAST_APPLIED))
+}
+
+/// Which object it is, and what the API server keeps about it, is no secret; annotations may be.
+fn names_the_object(path: &Path) -> bool {
+    let named = ["apiVersion", "kind", "immutable"].iter().any(|field| path.starts_with_fields(&[field]));
+    named || (path.starts_with_fields(&["metadata"]) && !path.starts_with_fields(&["metadata", "annotations"]))
 }
 
 // === impl Mask ===
@@ -65,10 +82,14 @@ impl<'a> Mask<'a> {
 
     /// The value at `path`, fit to be shown. Names of fields stay, and so does what says which object it is.
     pub fn value(&mut self, path: &Path, value: &Value) -> Value {
-        if self.object.kind != "Secret" || !self.object.group.is_empty() {
-            return value.clone();
-        }
         self.below(&mut path.steps().to_vec(), value)
+    }
+
+    fn show(&mut self, deviation: &Deviation) -> Shown {
+        let Deviation { path, kind, git, live, line } = deviation;
+        let mut text =
+            |value: &Option<Value>| value.as_ref().map(|value| shorten(&self.value(path, value).to_string()));
+        Shown { path: path.to_string(), kind: *kind, git: text(git), live: text(live), line: *line }
     }
 
     fn below(&mut self, steps: &mut Vec<Step>, value: &Value) -> Value {
@@ -89,35 +110,17 @@ impl<'a> Mask<'a> {
     }
 
     fn scalar(&mut self, path: &Path, value: &Value) -> Value {
-        if names_the_object(path) || !is_secret(self.object, path) {
-            return value.clone();
-        }
+        let hidden = is_copy(path) || (is_secret(self.object) && is_secret_place(path));
+        if hidden { self.stand_in(value) } else { value.clone() }
+    }
+
+    fn stand_in(&mut self, value: &Value) -> Value {
         let number = self.hidden.iter().position(|hidden| hidden == value).unwrap_or_else(|| {
             self.hidden.push(value.clone());
             self.hidden.len() - 1
         });
         format!("<hidden {}>", number + 1).into()
     }
-}
-
-/// `text` about `manifest` without what must not be shown of it: API servers repeat in their complaints what was sent to them.
-pub fn scrub(object: &ObjectKey, manifest: &Value, text: &str) -> String {
-    let mut text = text.to_owned();
-    if object.kind == "Secret" && object.group.is_empty() {
-        for field in ["data", "stringData"] {
-            let values = manifest.get(field).and_then(Value::as_object).into_iter().flatten();
-            for value in values.filter_map(|(_, value)| value.as_str()).filter(|value| value.len() > 2) {
-                text = text.replace(value, "<hidden>");
-            }
-        }
-    }
-    text
-}
-
-/// Which object it is, and what the API server keeps about it, is no secret; annotations may be.
-fn names_the_object(path: &Path) -> bool {
-    let named = ["apiVersion", "kind", "immutable"].iter().any(|field| path.starts_with_fields(&[field]));
-    named || (path.starts_with_fields(&["metadata"]) && !path.starts_with_fields(&["metadata", "annotations"]))
 }
 
 fn shorten(text: &str) -> String {

@@ -3,6 +3,7 @@
 //! Values in, values out. No async, no clock, no client, no files, no environment: `tests/tidy.rs` holds that, so that both
 //! edges (the webhook and the reconciler) can only ever ask the same question and get the same answer.
 
+pub mod adoption;
 pub mod breakglass;
 pub mod compare;
 pub mod declaration;
@@ -11,6 +12,7 @@ pub mod exclude;
 pub mod fields;
 pub mod heal;
 pub mod judge;
+pub mod lookup;
 pub mod manifest;
 pub mod mask;
 pub mod names;

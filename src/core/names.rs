@@ -32,6 +32,9 @@ pub const IGNORE: &str = "holdfast.dev/ignore";
 /// Git only: `disabled` keeps an object in the cluster when it leaves Git.
 pub const PRUNE: &str = "holdfast.dev/prune";
 
+/// Not ours: the annotation in which a client-side `kubectl apply` keeps a copy of the object.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Every label and annotation name of ours starts with this.
 pub const PREFIX: &str = "holdfast.dev/";
 /// The four annotations of an open break-glass: what was typed and what was stamped.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::value::same;
 
 /// One step down into an object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A field of a struct or map.
     Field(Box<str>),
@@ -22,11 +22,11 @@ pub enum Step {
 
 /// The identity of an element of an associative list: key field names and their values, as `fieldsV1` spells them
 /// (`{"containerPort":53,"protocol":"TCP"}`: defaults are spelled out there even where the manifest leaves them out).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MergeKey(Vec<(Box<str>, Value)>);
 
 /// A path from the root of an object; empty for the object itself.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Path(Vec<Step>);
 
 // === impl MergeKey ===
@@ -49,6 +49,18 @@ impl MergeKey {
     /// Key fields and their values.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// How the API server spells it, sorted and without spaces; `None` where its spelling of a text is not certain.
+    pub fn spelled(&self) -> Option<String> {
+        let is_certain = |value: &Value| match value {
+            Value::String(text) => text.chars().all(|c| c.is_ascii_graphic() && !"\"\\<>&".contains(c)),
+            Value::Number(number) => !number.is_f64(),
+            Value::Bool(_) => true,
+            Value::Null | Value::Array(_) | Value::Object(_) => false,
+        };
+        let fields = || self.fields().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        self.fields().all(|(_, value)| is_certain(value)).then(|| Value::Object(fields()).to_string())
     }
 
     /// Does this element of a live list have the key?
@@ -96,6 +108,11 @@ impl Path {
     /// Is `other` this place or one below it?
     pub fn covers(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
+    }
+
+    /// Is this place one step below `parent`?
+    pub fn is_child_of(&self, parent: &Self) -> bool {
+        self.0.split_last().is_some_and(|(_, above)| *above == *parent.0)
     }
 
     /// The node this path leads to in a live object.

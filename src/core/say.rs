@@ -17,7 +17,7 @@ pub fn message(key: &ObjectKey, managed: Option<&Managed>, judgement: &Judgement
     let Judgement { verdict, why, introduced, failed } = judgement;
     let mut text = headline(key, *verdict, why);
     if let Some(managed) = managed {
-        let shown: Vec<_> = introduced.iter().map(|deviation| show(key, deviation)).collect();
+        let shown = show(key, introduced);
         if !matches!(why, Why::Delete) {
             fields(&mut text, managed, &shown);
         }

@@ -69,6 +69,12 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Do we own what is ours in the version this state is in? What is written down in another goes when that version does.
+    pub fn is_owned_as_it_is(&self) -> bool {
+        let version = self.object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        self.owners().any(|entry| entry.is_ours() && (entry.version.is_empty() || entry.version == version))
+    }
+
     /// `metadata.annotations[name]`.
     pub fn annotation(&self, name: &str) -> Option<&'a str> {
         self.object.get("metadata")?.get("annotations")?.get(name)?.as_str()

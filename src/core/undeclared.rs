@@ -2,16 +2,24 @@
 //!
 //! Undeclared fields are usually nobody's fault: defaults, sidecars, status, addresses. Only two kinds are drift. A field a
 //! *person* put there (recognised in the cluster by an interactive field manager, at admission by being the one who asks),
-//! and a field that is still ours from an earlier commit. What any other manager co-owns is that manager's business.
+//! and a field that is still ours from an earlier commit. What any other manager co-owns is that manager's business. On an object
+//! that is yet to be adopted, what its former tool owns counts as ours (see [`adoption`](super::adoption)).
+//!
+//! # Entries in another version
+//! A manager that writes through another API version owns paths of that version's shape. Most versions agree on most paths, so
+//! entries are compared by path whatever their version; a path that the object does not have in the version Git declares counts
+//! for nothing, neither as an addition nor as co-ownership.
 
 use serde_json::Value;
 
+use super::adoption::{is_foreign, is_former};
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Declaration, Node, Shape};
 use super::exclude::Exclusions;
 use super::fields::{Entry, Fields};
+use super::lookup::{Children, Lookup};
 use super::names::IGNORE;
-use super::path::{Path, Step};
+use super::path::{MergeKey, Path, Step};
 use super::state::State;
 use super::value::{is_nothing, same};
 
@@ -36,15 +44,18 @@ pub struct Look<'a> {
 pub fn undeclared(declaration: &Declaration, state: &State<'_>, look: &Look<'_>) -> Vec<Deviation> {
     let entries: Vec<_> = state.owners().filter(|entry| entry.subresource != "status").collect();
     let everyone: Vec<_> = entries.iter().map(|entry| entry.fields).collect();
-    let (ours, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(Entry::is_ours);
+    let adopting = look.before.is_none() && is_foreign(state);
+    let is_ours = |entry: &Entry<'_>| entry.is_ours() || (adopting && is_former(entry));
+    let (ours, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_ours);
     let (people, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| (look.is_person)(entry));
     let others: Vec<_> = others.iter().filter(|entry| !is_our_update(entry)).map(|entry| entry.fields).collect();
     let mut found = Vec::new();
     for (kind, owners) in [(Kind::Added, people), (Kind::Leftover, ours)] {
         for entry in owners {
-            let known = Known { before: look.before, default: declaration.pristine.as_deref() };
-            let object = Place { owned: entry.fields, others: &others, live: state.object, known };
-            Search { kind, look, everyone: &everyone, path: Vec::new(), found: &mut found }
+            let known = Known::new(look.before, declaration.pristine.as_deref());
+            let object = Place { owned: entry.fields, others: &others, live: Children::of(state.object), known };
+            let metadata = entry.is_ours() || kind == Kind::Added;
+            Search { kind, look, metadata, everyone: &everyone, path: Vec::new(), found: &mut found }
                 .sections(declaration, &object);
         }
     }
@@ -76,16 +87,10 @@ fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> 
             let declared = node.child(&Step::Field(name.as_str().into()));
             differs_beside(declared, old.and_then(|old| old.get(name)), new)
         }),
-        (Shape::Elements(declared), Value::Array(elements)) => {
-            elements.iter().any(|new| match declared.iter().find(|(key, _)| key.matches(new)) {
-                Some((key, node)) => {
-                    differs_beside(Some(node), old.and_then(|old| Step::Key(key.clone()).find(old)), new)
-                }
-                None => !contains(old, new),
-            })
-        }
+        (Shape::Elements(declared), Value::Array(elements)) => differs_beside_elements(declared, old, elements),
         (Shape::Members(declared), Value::Array(values)) => {
-            values.iter().any(|new| !declared.contains(new) && !contains(old, new))
+            let old = Lookup::of(old);
+            values.iter().any(|new| !declared.contains(new) && !old.contains(new))
         }
         (Shape::Leaf(declared), Value::Object(_) | Value::Array(_)) => is_nothing(Some(declared)),
         (Shape::Nothing | Shape::Open(_), _) => true,
@@ -93,43 +98,58 @@ fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> 
     }
 }
 
-fn contains(list: Option<&Value>, element: &Value) -> bool {
-    list.and_then(Value::as_array).is_some_and(|list| list.contains(element))
+/// Declared elements are looked up among the new ones; what of these is left over is undeclared, and has to be an old one.
+fn differs_beside_elements(declared: &[(MergeKey, Node)], old: Option<&Value>, new: &[Value]) -> bool {
+    let (old, elements) = (Lookup::of(old), Lookup::new(new));
+    let mut is_declared = vec![false; new.len()];
+    let found = |(key, node)| elements.position(key).map(|position| (position, key, node));
+    let among_declared =
+        declared.iter().map(|(key, node)| (key, node)).filter_map(found).any(|(position, key, node)| {
+            is_declared[position] = true;
+            differs_beside(Some(node), old.find(key), &new[position])
+        });
+    let undeclared = new.iter().zip(&is_declared).filter(|(_, declared)| !**declared).map(|(new, _)| new);
+    among_declared || undeclared.into_iter().any(|new| !old.contains(new))
 }
 
 /// One owner's view of a place in an object.
-struct Place<'a> {
+struct Place<'a, 'v> {
     owned: Fields<'a>,
     /// What all others own there.
     others: &'a [Fields<'a>],
-    live: &'a Value,
-    known: Known<'a>,
+    live: Children<'v>,
+    known: Known<'v>,
 }
 
 /// What may stand there without having been added: what was there before, and what the API server puts there by itself
 /// (whoever creates an object owns its defaults, too).
-#[derive(Clone, Copy)]
 struct Known<'a> {
-    before: Option<&'a Value>,
-    default: Option<&'a Value>,
+    before: Option<Children<'a>>,
+    default: Option<Children<'a>>,
 }
 
 // === impl Known ===
 
 impl<'a> Known<'a> {
-    fn values(self) -> impl Iterator<Item = &'a Value> {
-        [self.before, self.default].into_iter().flatten()
+    fn new(before: Option<&'a Value>, default: Option<&'a Value>) -> Self {
+        Self { before: before.map(Children::of), default: default.map(Children::of) }
     }
 
-    fn down(self, step: &Step) -> Self {
-        let down = |value: Option<&'a Value>| value.and_then(|value| step.find(value));
-        Self { before: down(self.before), default: down(self.default) }
+    fn values(&self) -> impl Iterator<Item = &'a Value> {
+        [&self.before, &self.default].into_iter().flatten().map(Children::value)
+    }
+
+    fn down(&self, step: &Step) -> Self {
+        let down = |children: &Option<Children<'a>>| children.as_ref().and_then(|children| children.find(step));
+        Self::new(down(&self.before), down(&self.default))
     }
 }
 
 struct Search<'s> {
     kind: Kind,
     look: &'s Look<'s>,
+    /// Is object metadata looked at? What a former tool wrote there stays.
+    metadata: bool,
     everyone: &'s [Fields<'s>],
     path: Vec<Step>,
     found: &'s mut Vec<Deviation>,
@@ -138,10 +158,10 @@ struct Search<'s> {
 // === impl Search ===
 
 impl Search<'_> {
-    fn sections(&mut self, declaration: &Declaration, object: &Place<'_>) {
+    fn sections(&mut self, declaration: &Declaration, object: &Place<'_, '_>) {
         for (step, below) in object.owned.children() {
             let Step::Field(name) = &step else { continue };
-            if self.look.scope.contains(name) && is_content(name) {
+            if self.look.scope.contains(name) && is_content(name) && (self.metadata || **name != *"metadata") {
                 let declared = declaration.sections.iter().find(|(section, _)| section == name).map(|(_, node)| node);
                 self.down(step, declared, below, object);
             }
@@ -149,14 +169,14 @@ impl Search<'_> {
     }
 
     /// One step down, if something lives there that was not there anyway.
-    fn down(&mut self, step: Step, declared: Option<&Node>, owned: Fields<'_>, above: &Place<'_>) {
-        let Some(live) = step.find(above.live) else { return };
+    fn down(&mut self, step: Step, declared: Option<&Node>, owned: Fields<'_>, above: &Place<'_, '_>) {
+        let Some(live) = above.live.find(&step) else { return };
         let known = above.known.down(&step);
         if holds_nothing(live) || known.values().any(|known| adds_nothing(live, known)) {
             return;
         }
         let others: Vec<_> = above.others.iter().filter_map(|fields| fields.child(&step)).collect();
-        let place = Place { owned, others: &others, live, known };
+        let place = Place { owned, others: &others, live: Children::of(live), known };
         self.path.push(step);
         match declared {
             Some(node) => self.below_declared(node, &place),
@@ -165,22 +185,25 @@ impl Search<'_> {
         self.path.pop();
     }
 
-    fn below_declared(&mut self, node: &Node, place: &Place<'_>) {
+    fn below_declared(&mut self, node: &Node, place: &Place<'_, '_>) {
         let members = if let Shape::Members(members) = &node.shape { members.as_slice() } else { &[] };
+        let declared = node.children();
         for (step, below) in place.owned.children() {
             let is_member = matches!(&step, Step::Value(value) if members.contains(value));
             if !is_member {
-                let declared = node.child(&step);
-                self.down(step, declared, below, place);
+                self.down(step.clone(), declared.get(&step), below, place);
             }
         }
     }
 
     /// Owned as a whole, and by nobody else: this is the place. Otherwise look further down. A place that is co-owned is
-    /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar.
-    fn at_undeclared(&mut self, place: &Place<'_>) {
-        if place.others.is_empty() && place.owned.owns_itself() && !self.has_to_be_split(place) {
-            self.report(place.live);
+    /// never reported, and neither is what surrounds it: a person who edits an injected sidecar did not add the sidecar. A list
+    /// element belongs to those who own the element itself, as it does to the API server: who only changed a part of it loses it.
+    fn at_undeclared(&mut self, place: &Place<'_, '_>) {
+        let is_element = matches!(self.path.last(), Some(Step::Key(_)));
+        let is_co_owned = place.others.iter().any(|fields| !is_element || fields.owns_itself());
+        if !is_co_owned && place.owned.owns_itself() && !self.has_to_be_split(place) {
+            self.report(place.live.value());
             return;
         }
         for (step, below) in place.owned.children() {
@@ -189,7 +212,7 @@ impl Search<'_> {
     }
 
     /// Only a part of it was added, or a part of it is to stay. A list element comes and goes as a whole.
-    fn has_to_be_split(&self, place: &Place<'_>) -> bool {
+    fn has_to_be_split(&self, place: &Place<'_, '_>) -> bool {
         let path = Path::new(self.path.clone());
         let is_element = matches!(self.path.last(), Some(Step::Key(_)));
         let partly_known = if place.owned.is_leaf() {
@@ -197,7 +220,7 @@ impl Search<'_> {
         } else {
             place.known.values().next().is_some()
         };
-        partly_known || (!is_element && self.stays_below(&path, place.live))
+        partly_known || (!is_element && self.stays_below(&path, place.live.value()))
     }
 
     fn stays_below(&self, path: &Path, live: &Value) -> bool {
@@ -243,11 +266,10 @@ fn is_content(section: &str) -> bool {
 /// Undeclared places that are not drift, whatever the policy says.
 ///
 /// Object metadata is the common notice board: people may add to it (what *we* leave behind there is still cleaned up).
-/// `rollout restart` is an operation, not a configuration. And replicas that Git leaves out are left to whoever scales:
-/// undoing them would reset them to 1.
+/// And replicas that Git leaves out are left to whoever scales: undoing them would reset them to 1.
 pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
     (kind == Kind::Added && path.starts_with_fields(&["metadata"]) && !exempts_itself(path))
-        || LEFT_ALONE.iter().any(|place| *path == Path::of_fields(place))
+        || *path == Path::of_fields(&REPLICAS)
 }
 
 /// A rule that an object brings along counts only from Git; one a person wrote on the object is taken away, for it looks as if
@@ -282,11 +304,11 @@ pub fn part_that_stays(exclusions: &Exclusions, path: &Path, live: &Value) -> Op
     }
 }
 
-/// `rollout restart` makes the annotations it writes into, if there are none: they are not reported as a whole.
+/// `replicas` may be all there is to a `spec`: it is not reported as a whole.
 fn leaves_alone_below(path: &Path) -> bool {
-    LEFT_ALONE.iter().map(|place| Path::of_fields(place)).any(|place| path.covers(&place) && *path != place)
+    let replicas = Path::of_fields(&REPLICAS);
+    path.covers(&replicas) && *path != replicas
 }
 
-/// The field that people, autoscalers and Git take turns at, and the trace of a restart.
-const LEFT_ALONE: [&[&str]; 2] =
-    [&["spec", "replicas"], &["spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"]];
+/// The field that people, autoscalers and Git take turns at.
+const REPLICAS: [&str; 2] = ["spec", "replicas"];

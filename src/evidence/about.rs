@@ -25,7 +25,7 @@ impl Record {
         Self {
             sync: managed.map(|managed| managed.sync.name.clone()),
             object: Some(key.clone()),
-            fields: deviations.iter().map(|deviation| show(key, deviation).into()).collect(),
+            fields: show(key, deviations).into_iter().map(Field::from).collect(),
             revision: managed.map(|managed| managed.sync.revision.clone()),
             file: managed.map(|managed| managed.manifest.origin.file.to_string()),
             line: line.or(managed.map(|managed| managed.manifest.origin.lines.line)),

@@ -34,8 +34,10 @@ pub struct Metrics {
     pub drifts: Counter,
     heals: Family<Heal, Counter>,
     remediation_seconds: Histogram,
-    /// Objects that were not healed because an exclusion rule failed on them.
+    /// Times an exclusion rule failed: objects that were not healed, and edits that were judged without it.
     pub rule_errors: Counter,
+    /// 1 while the `DriftPolicy` can be read, or there is none.
+    pub policy_readable: Gauge,
     /// Objects deleted because they left Git.
     pub prunes: Counter,
     applies: Family<Result, Counter>,
@@ -178,6 +180,7 @@ impl Metrics {
             heals: Family::default(),
             remediation_seconds: Histogram::new(REMEDIATION_SECONDS),
             rule_errors: Counter::default(),
+            policy_readable: Gauge::default(),
             prunes: Counter::default(),
             applies: Family::default(),
             break_glass_opened: Counter::default(),
@@ -214,7 +217,7 @@ impl Metrics {
     #[rustfmt::skip] // one metric, one line: a table
     fn register(&self, registry: &mut Registry) {
         let Self {
-            reviews, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, prunes, applies,
+            reviews, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
             break_glass_opened, break_glass_refused, break_glass_open, objects, drifted_objects, syncs, fetches, fetch_success,
             certificate_expiry, certificate_failures, snapshot_built, records, api_calls,
         } = self;
@@ -226,8 +229,9 @@ impl Metrics {
         add.metric("drifts", "Objects seen to differ from Git", drifts);
         add.metric("heals", "Attempts to undo drift, by outcome", heals);
         add.metric("remediation_seconds", "Time from an edit that slipped through to its undoing", remediation_seconds);
-        let said = "Objects that were not healed because an exclusion rule failed on them";
+        let said = "Objects not healed, and edits judged without a rule, because an exclusion rule failed";
         add.metric("rule_errors", said, rule_errors);
+        add.metric("policy_readable", "Whether the DriftPolicy can be read, or there is none", policy_readable);
         add.metric("prunes", "Objects deleted because they left Git", prunes);
         add.metric("applies", "Objects written because of a commit, by outcome", applies);
         add.metric("break_glass_opened", "Emergencies granted", break_glass_opened);

@@ -54,11 +54,11 @@ impl Comparing<'_> {
             let choices: Vec<_> = chosen.iter().map(|sync| sync.name.as_str()).collect();
             return Err(Error::NameOne { what: self.target.to_string(), choices: choices.join(", ") });
         }
-        let ClusterWide { identities, around, note } = cluster_wide(self.cluster).await?;
+        let ClusterWide { identities, around, notes } = cluster_wide(self.cluster).await?;
         let mut comparison = Comparison {
             asking: self,
             judging: Judging { identities: &identities, around: &around, now: Timestamp::now() },
-            report: Report { notes: note.into_iter().collect(), ..Report::default() },
+            report: Report { notes, ..Report::default() },
             claimed: HashMap::new(),
         };
         for sync in &chosen {
@@ -129,6 +129,9 @@ impl Comparison<'_> {
     ) -> Result<(), Error> {
         let coming = Coming::of(plan, &manifests);
         let Judging { identities, around, .. } = self.judging;
+        let mut around = around.clone();
+        around.add_declared(&manifests);
+        let around = &around;
         let declaring = Declaring { cluster: self.asking.cluster, sync, rules: &plan.ignore, around, identities };
         let total = manifests.len();
         let declare = async |manifest: Manifest, known| (manifest.clone(), declaring.declare(manifest, known).await);
@@ -165,7 +168,10 @@ impl Comparison<'_> {
     async fn undeclared(&mut self, manifest: &Manifest, why: Undeclared, sync: &Sync) -> Result<(), Error> {
         let problem = match why {
             Undeclared::Unavailable(error) => return Err(error.into()),
-            Undeclared::Premature(problem) | Undeclared::Invalid(problem) | Undeclared::Refused(problem) => problem,
+            Undeclared::Premature(problem)
+            | Undeclared::Stuck(problem)
+            | Undeclared::Invalid(problem)
+            | Undeclared::Refused(problem) => problem,
         };
         let trouble = Trouble::of(&sync.name, problem);
         self.report.problems.push(self.asking.with_remedy(trouble, manifest).await);

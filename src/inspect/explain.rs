@@ -40,15 +40,22 @@ struct Found {
     at: usize,
 }
 
+/// The object that was typed.
+struct Addressed {
+    kind: Kind,
+    key: ObjectKey,
+    /// Other kinds of that name.
+    others: Vec<Kind>,
+}
+
 // === impl Explaining ===
 
 impl Explaining<'_> {
     /// Explains. The notes say what whoever reads this should know besides.
     pub async fn explain(&self) -> Result<(Explanation, Vec<String>), Error> {
-        let (kind, key) = self.addressed().await?;
+        let Addressed { kind, key, others } = self.addressed().await?;
         let live = self.cluster.get(&kind, &key).await?;
-        let ClusterWide { identities, around, note } = cluster_wide(self.cluster).await?;
-        let mut notes: Vec<_> = note.into_iter().collect();
+        let ClusterWide { identities, around, mut notes } = cluster_wide(self.cluster).await?;
         let syncs = self.syncs(live.as_ref()).await?;
         let judging = Judging { identities: &identities, around: &around, now: Timestamp::now() };
         let mut revisions = Vec::new();
@@ -61,8 +68,8 @@ impl Explaining<'_> {
         }
         let Some(live) = live else {
             let elsewhere = "; name another namespace with -n if it is not this one";
-            let hints =
-                notes.iter().map(|note| format!("; {note}")).chain(kind.namespaced.then(|| elsewhere.to_owned()));
+            let hints = notes.iter().map(|note| format!("; {note}"));
+            let hints = hints.chain(kind.namespaced.then(|| elsewhere.to_owned())).chain(of_other_kinds(&others));
             return Err(Error::NoSuchObject { object: key.to_string(), hint: hints.collect() });
         };
         let prune = |sync: &str| {
@@ -75,19 +82,19 @@ impl Explaining<'_> {
     }
 
     /// The kind and the object that was typed.
-    async fn addressed(&self) -> Result<(Kind, ObjectKey), Error> {
+    async fn addressed(&self) -> Result<Addressed, Error> {
         let typed = &self.object;
         let parts = typed.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty());
         let (kind, name) = parts.ok_or_else(|| Error::NotAnObject { typed: typed.clone() })?;
-        let named = self.cluster.kind_named(&TypedKind::new(kind)).await?;
-        let kind = named.ok_or_else(|| Error::NoSuchKind { typed: kind.to_owned() })?;
+        let mut named = self.cluster.kinds_named(&TypedKind::new(kind)).await?.into_iter();
+        let kind = named.next().ok_or_else(|| Error::NoSuchKind { typed: kind.to_owned() })?;
         let key = ObjectKey {
             group: kind.resource.group.clone(),
             kind: kind.resource.kind.clone(),
             namespace: kind.namespaced.then(|| self.namespace.clone()),
             name: name.to_owned(),
         };
-        Ok((kind, key))
+        Ok(Addressed { kind, key, others: named.collect() })
     }
 
     /// Every GitSync, the one that says it manages the object first: usually it is the only one that has to be read.
@@ -112,8 +119,10 @@ impl Explaining<'_> {
 
     async fn declared(&self, found: Found, live: Option<Value>, judging: Judging<'_>) -> Result<Explanation, Error> {
         let Found { plan, mut said, at } = found;
-        let manifest = said.manifests.swap_remove(at);
         let Judging { identities, around, .. } = judging;
+        let mut around = around.clone();
+        around.add_declared(&said.manifests);
+        let (around, manifest) = (&around, said.manifests.swap_remove(at));
         let declaring = Declaring { cluster: self.cluster, sync: &said.sync, rules: &plan.ignore, around, identities };
         // Read again rather than handed over: Git may declare it in another version than kubectl prefers.
         drop(live);
@@ -129,13 +138,22 @@ impl Explaining<'_> {
     async fn undeclared(&self, why: Undeclared, key: &ObjectKey) -> Error {
         let problem = match why {
             Undeclared::Unavailable(error) => return error.into(),
-            Undeclared::Premature(problem) | Undeclared::Invalid(problem) | Undeclared::Refused(problem) => problem,
+            Undeclared::Premature(problem)
+            | Undeclared::Stuck(problem)
+            | Undeclared::Invalid(problem)
+            | Undeclared::Refused(problem) => problem,
         };
-        let kind = self.cluster.kind_named(&TypedKind::new(&format!("{}.{}", key.kind, key.group))).await;
-        let reason = match kind {
-            Ok(Some(kind)) => with_remedy(&problem.to_string(), &kind, key.namespace.as_deref()),
-            _ => problem.to_string(),
+        let kinds = self.cluster.kinds_named(&TypedKind::new(&format!("{}.{}", key.kind, key.group))).await;
+        let reason = match kinds.unwrap_or_default().first() {
+            Some(kind) => with_remedy(&problem.to_string(), kind, key.namespace.as_deref()),
+            None => problem.to_string(),
         };
         cluster::Error { doing: format!("read what {key} declares"), cause: cluster::Cause::Refused(reason) }.into()
     }
+}
+
+fn of_other_kinds(others: &[Kind]) -> Option<String> {
+    let named = others.iter().map(|kind| format!("{}.{}", kind.resource.kind, kind.resource.group));
+    let named = named.collect::<Vec<_>>().join(", ");
+    (!named.is_empty()).then(|| format!("; other kinds go by that name: {named}"))
 }

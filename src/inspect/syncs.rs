@@ -108,8 +108,8 @@ pub(super) struct ClusterWide {
     pub identities: Identities,
     /// What exclusions depend on besides the objects.
     pub around: Surroundings,
-    /// A word if the policy could not be read and its defaults were taken.
-    pub note: Option<String>,
+    /// What could not be seen, and what was taken instead.
+    pub notes: Vec<String>,
 }
 
 /// Reads the `DriftPolicy`, and who else is at work on objects.
@@ -130,8 +130,8 @@ pub(super) async fn cluster_wide(cluster: &Cluster) -> Result<ClusterWide, Error
     let ourselves = (String::new(), String::new());
     let Policy { controllers, interactive_managers: interactive, ignore: rules, presets, .. } = policy;
     let identities = Identities { ourselves, controllers, interactive };
-    let around = gather(cluster, Exempt { rules, presets }).await;
-    Ok(ClusterWide { identities, around, note })
+    let (around, unseen) = gather(cluster, Exempt { rules, presets, unreadable: None }).await;
+    Ok(ClusterWide { identities, around, notes: note.into_iter().chain(unseen).collect() })
 }
 
 fn there_are(names: &[String]) -> String {

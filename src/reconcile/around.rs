@@ -3,18 +3,21 @@
 //! Nothing is judged before each has been listed once: a Deployment judged without its autoscaler would be scaled back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Context;
+use super::pass::is_established;
 use super::publish::Publisher;
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::{Cluster, Error, Kind};
 use crate::core::exclude::{LabelMap, Presets, Rule, Scaler, Surroundings, Target};
-use crate::core::object::ObjectKey;
+use crate::core::object::{ObjectKey, group_of};
 
 /// Exclusions of the whole cluster, as the `DriftPolicy` says them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +26,8 @@ pub struct Exempt {
     pub rules: Arc<[Rule]>,
     /// Which presets are on.
     pub presets: Presets,
+    /// Why neither is known, if no policy could be read yet.
+    pub unreadable: Option<Arc<str>>,
 }
 
 /// One thing seen around the objects; `None` if it is gone, or does nothing (any more).
@@ -34,50 +39,69 @@ pub enum Seen {
 }
 
 /// Autoscalers that are looked at, by API version and kind.
-const SCALERS: [(&str, &str); 2] =
-    [("autoscaling/v2", "HorizontalPodAutoscaler"), ("autoscaling.k8s.io/v1", "VerticalPodAutoscaler")];
+const SCALERS: [(&str, &str); 2] = [HORIZONTAL, VERTICAL];
+/// Every cluster serves these.
+const HORIZONTAL: (&str, &str) = ("autoscaling/v2", "HorizontalPodAutoscaler");
+/// These come with a CRD, which may be installed, and go, at any time.
+const VERTICAL: (&str, &str) = ("autoscaling.k8s.io/v1", "VerticalPodAutoscaler");
+/// That CRD.
+const VERTICAL_DEFINITION: &str = "verticalpodautoscalers.autoscaling.k8s.io";
+
+/// How long discovery is waited for after a CRD is established, and how often it is asked.
+const LAG: Duration = Duration::from_millis(200);
+const LOOKS: usize = 25;
 
 /// Follows all of it; returns when everything is known once. What follows ends with `tasks`.
 pub async fn follow(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     let mut firsts = Vec::new();
     let namespaces = ApiResource::erase::<k8s_openapi::api::core::v1::Namespace>(&());
-    let mut kinds = vec![Kind { resource: namespaces, namespaced: false }];
-    for (api_version, kind) in SCALERS {
-        match context.cluster.kind(api_version, kind).await {
-            Ok(served) => kinds.extend(served),
-            Err(error) => {
-                tracing::warn!(%error, kind, "cannot tell whether it is served; its autoscalers are not seen");
-            }
-        }
-    }
-    for kind in kinds {
+    let namespaces = Kind { resource: namespaces, namespaced: false };
+    let horizontal = ApiResource::erase::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(&());
+    let horizontal = Kind { resource: horizontal, namespaced: true };
+    let mut first = || {
         let (done, first) = oneshot::channel();
         firsts.push(first);
-        tasks.spawn(follow_kind(context.clone(), kind, done));
-    }
-    let (done, first) = oneshot::channel();
-    tasks.spawn(follow_policy(context.clone(), done));
-    firsts.push(first);
+        done
+    };
+    tasks.spawn(follow_kind(context.clone(), namespaces, first()));
+    tasks.spawn(follow_kind(context.clone(), horizontal, first()));
+    tasks.spawn(follow_definition(context.clone(), first()));
+    tasks.spawn(follow_policy(context.clone(), first()));
     futures::future::join_all(firsts).await;
 }
 
-/// All of it as it is just now, for a question asked once. What may not be listed counts as not there.
-pub async fn gather(cluster: &Cluster, exempt: Exempt) -> Surroundings {
-    let Exempt { rules, presets } = exempt;
-    let mut around = Surroundings { rules, presets, ..Surroundings::default() };
+/// All of it as it is just now, for a question asked once; and, in sentences, what could not be seen and counts as not there.
+pub async fn gather(cluster: &Cluster, exempt: Exempt) -> (Surroundings, Vec<String>) {
+    let mut unseen = Vec::new();
+    let Exempt { rules, presets, unreadable } = exempt;
+    let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
     for (api_version, kind) in SCALERS.into_iter().chain([("v1", "Namespace")]) {
-        let Ok(Some(kind)) = cluster.kind(api_version, kind).await else { continue };
+        let kind = match cluster.kind(api_version, kind).await {
+            Ok(Some(kind)) => kind,
+            Ok(None) => continue,
+            Err(error) => {
+                unseen.push(format!("{error}; judged as if there were no {kind}"));
+                continue;
+            }
+        };
         let api: Api<DynamicObject> = Api::all_with(cluster.client().clone(), &kind.resource);
-        let list = api.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        let list = match api.list(&ListParams::default()).await {
+            Ok(list) => list.items,
+            Err(error) => {
+                let error = Error::new(format!("list {} in all namespaces", kind.resource.plural), &error);
+                unseen.push(format!("{error}; judged as if there were none but those Git declares"));
+                Vec::new()
+            }
+        };
         for seen in list.iter().filter_map(|object| read(object, &kind, true)) {
             match seen {
                 Seen::Scaler(_, Some((target, scaler))) => around.add(target, scaler),
-                Seen::Namespace(name, Some(labels)) => drop(around.namespaces.insert(name, labels)),
+                Seen::Namespace(name, Some(labels)) => around.add_namespace(&name, &labels),
                 Seen::Scaler(_, None) | Seen::Namespace(_, None) => {}
             }
         }
     }
-    around
+    (around, unseen)
 }
 
 async fn follow_policy(context: Arc<Context>, first: oneshot::Sender<()>) {
@@ -90,6 +114,65 @@ async fn follow_policy(context: Arc<Context>, first: oneshot::Sender<()>) {
         if exempt.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// Follows vertical autoscalers from when their CRD is served, and for as long as it is.
+async fn follow_definition(context: Arc<Context>, first: oneshot::Sender<()>) {
+    let definitions = ApiResource::erase::<CustomResourceDefinition>(&());
+    let api: Api<DynamicObject> = Api::all_with(context.cluster.client().clone(), &definitions);
+    let mut states = watcher::watch_object(api, VERTICAL_DEFINITION).default_backoff().boxed();
+    let mut first = Some(first);
+    let mut following = JoinSet::new();
+    loop {
+        match states.try_next().await {
+            Ok(Some(Some(crd))) if following.is_empty() && is_established(&crd.data) => {
+                if let Some(kind) = served(&context.cluster).await {
+                    let done = first.take().unwrap_or_else(|| oneshot::channel().0);
+                    following.spawn(follow_kind(context.clone(), kind, done));
+                }
+            }
+            Ok(Some(Some(_))) => {}
+            Ok(Some(None)) => {
+                following.shutdown().await;
+                context.publisher.seen_all(group_of(VERTICAL.0), VERTICAL.1, Vec::new());
+            }
+            Ok(None) => return,
+            // Without the right to look there will never be an answer, and everybody waits for the first.
+            Err(error) if is_forbidden(&error) => {
+                tracing::warn!(kind = VERTICAL.1, %error, "cannot tell whether it is served; its autoscalers are not seen");
+            }
+            Err(error) => {
+                tracing::warn!(kind = VERTICAL.1, %error, "cannot tell whether it is served; trying again");
+                continue;
+            }
+        }
+        if following.is_empty() {
+            first.take().map(|first| first.send(()).ok());
+        }
+    }
+}
+
+/// Discovery may lag behind the CRD by a moment.
+async fn served(cluster: &Cluster) -> Option<Kind> {
+    let mut pause = tokio::time::interval(LAG);
+    for _ in 0..LOOKS {
+        pause.tick().await;
+        if let Ok(Some(kind)) = cluster.kind(VERTICAL.0, VERTICAL.1).await {
+            return Some(kind);
+        }
+    }
+    tracing::warn!(kind = VERTICAL.1, "its CRD is established, but it is not served; its autoscalers are not seen");
+    None
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status)) => status.code == 403,
+        _ => false,
     }
 }
 

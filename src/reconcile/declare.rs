@@ -11,13 +11,16 @@ use crate::core::compare::Scope;
 use crate::core::declaration::Declaration;
 use crate::core::exclude::{Exclusions, Rule, Surroundings, annotation};
 use crate::core::fields::Entry;
+use crate::core::heal::to_apply;
 use crate::core::manifest::Manifest;
-use crate::core::mask::scrub;
 use crate::core::snapshot::{Managed, Sync};
 use crate::core::state::State;
 use crate::core::undeclared::{Look, undeclared};
 use crate::core::who::Identities;
 use crate::git::Problem;
+
+/// What to do about a field that never changes.
+const STUCK: &str = "an object that exists cannot become this: put the field back in Git, or delete the object once";
 
 /// A manifest the API server has read.
 pub struct Declared {
@@ -34,6 +37,8 @@ pub struct Declared {
 pub enum Undeclared {
     /// Its namespace or its kind is not there yet; this commit may bring it.
     Premature(Problem),
+    /// The object exists, and cannot become this: a field that never changes would have to. The manifest itself is good.
+    Stuck(Problem),
     /// The manifest is wrong.
     Invalid(Problem),
     /// The API server, or somebody's webhook, would not have it.
@@ -69,7 +74,7 @@ impl Declaring<'_> {
         };
         let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
             Some(declaration) => declaration,
-            None => self.ask(&kind, &manifest).await?,
+            None => self.ask(&kind, &manifest, &rules, live.as_ref()).await?,
         };
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
@@ -92,18 +97,62 @@ impl Declaring<'_> {
         found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
     }
 
-    async fn ask(&self, kind: &Kind, manifest: &Manifest) -> Result<Declaration, Undeclared> {
-        let answer = self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await;
-        let answer = answer.map_err(|error| sort(manifest, error))?;
-        let declaration = Declaration::read(manifest, &answer);
-        declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+    async fn ask(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        rules: &Arc<[Rule]>,
+        live: Option<&Value>,
+    ) -> Result<Declaration, Undeclared> {
+        match (self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await, live) {
+            (Ok(answer), live) => {
+                let declaration = Declaration::read_over(manifest, &answer, live);
+                declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
+            }
+            (Err(error), live) => match (sort(manifest, error), live) {
+                (Undeclared::Invalid(problem), Some(live)) => {
+                    self.ask_elsewhere(kind, manifest, rules, live, problem).await
+                }
+                (why, _) => Err(why),
+            },
+        }
+    }
+
+    /// The object that is there may be in the way of what Git says of it. Beside a `hostPath` somebody added our `emptyDir` is
+    /// invalid, and what an object may not become (another selector, another `clusterIP`) may be excluded and is not sent then.
+    /// So the API server is asked what the manifest means where no such object is. That is an answer if there are additions,
+    /// which healing takes away, or if the object may become what would be sent. Otherwise it is stuck: what would be good in an
+    /// empty cluster is no fault of the commit.
+    async fn ask_elsewhere(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        rules: &Arc<[Rule]>,
+        live: &Value,
+        problem: Problem,
+    ) -> Result<Declaration, Undeclared> {
+        let answer = self.cluster.make_believe_apply(kind, &manifest.key, &manifest.value).await;
+        let Some(mut declaration) = answer.ok().and_then(|answer| Declaration::read(manifest, &answer).ok()) else {
+            return Err(Undeclared::Invalid(problem));
+        };
+        self.learn_defaults(kind, manifest, live, &mut declaration).await;
+        if self.holds_additions(live, &declaration) {
+            return Ok(declaration);
+        }
+        let managed = self.managed(manifest.clone(), declaration, rules.clone(), kind);
+        let body = to_apply(&managed, Some(&State::whole(live)));
+        let is_excluded = body != manifest.value;
+        if is_excluded && self.cluster.apply(kind, &manifest.key, &body, Write::DryRun).await.is_ok() {
+            return Ok(managed.declaration);
+        }
+        Err(Undeclared::Stuck(Problem { reason: format!("{}; {STUCK}", problem.reason), ..problem }))
     }
 
     /// Whoever made the object with kubectl owns every default in it, and a default is no drift. Where such ownership is met,
     /// the API server is asked once what it makes of the manifest alone. If it will not say, the defaults count as additions:
     /// harmless, since removing a default brings it back.
     async fn learn_defaults(&self, kind: &Kind, manifest: &Manifest, live: &Value, declaration: &mut Declaration) {
-        if self.holds_additions(live, declaration) {
+        if declaration.pristine.is_none() && self.holds_additions(live, declaration) {
             let pristine = self.cluster.make_believe(kind, &manifest.key, &manifest.value).await;
             declaration.pristine = pristine.ok().map(Box::new);
         }
@@ -150,7 +199,7 @@ pub fn problem(manifest: &Manifest, reason: impl Into<String>) -> Problem {
 }
 
 fn sort(manifest: &Manifest, error: Error) -> Undeclared {
-    let problem = || problem(manifest, scrub(&manifest.key, &manifest.value, &error.to_string()));
+    let problem = || problem(manifest, error.to_string());
     match &error.cause {
         Cause::NotFound(_) => Undeclared::Premature(problem()),
         Cause::Invalid(_) => Undeclared::Invalid(problem()),

@@ -88,12 +88,23 @@ impl Entry {
         }
     }
 
+    /// Does a break-glass keep out what a commit says of it?
+    pub fn is_held(&self) -> bool {
+        self.pending && self.glass.is_some() && self.drifted.is_some()
+    }
+
     /// When this object wants to be looked at without being seen: a retry, or the end of a break-glass.
     pub fn due(&self, now: Instant, wall: Timestamp) -> Option<Instant> {
         let retry = self.drifted.as_ref().and_then(|drifted| drifted.retry);
         let expiry = self.glass.as_ref().map(|glass| now + until(glass.until, wall));
         let reminder = self.reminder.map(|reminder| now + until(reminder, wall));
         retry.into_iter().chain(expiry).chain(reminder).min()
+    }
+
+    /// Remembers of an earlier commit whether the object is held open, and otherwise than Git said then.
+    pub fn replaces(&mut self, before: &Self) {
+        let says_otherwise = self.fingerprint != before.fingerprint;
+        self.held_open = says_otherwise && before.glass.is_some() && before.drifted.is_some();
     }
 
     /// Notes the break-glass the object carries, if it is open. Another end is another one to be reminded of.

@@ -67,18 +67,29 @@ impl Writing<'_> {
         if live.is_some_and(|live| live.pointer("/metadata/deletionTimestamp").is_some()) {
             return Ok(End::Terminating);
         }
-        let prepared = match live.and_then(|live| self.preparation(live)) {
+        let preparation = live.and_then(|live| self.preparation(live));
+        let took_over = preparation.is_some();
+        let prepared = match preparation {
             Some(patch) => Some(cluster.patch(kind, key, patch).await?),
             None => live.cloned(),
         };
-        let state = prepared.as_ref().map(State::whole);
-        let mut body = to_apply(managed, state.as_ref());
-        if let Some(version) = prepared.as_ref().and_then(|object| object.pointer("/metadata/resourceVersion")) {
-            body["metadata"]["resourceVersion"] = version.clone();
+        let mut answer = self.apply(prepared.as_ref()).await?;
+        if took_over && !self.drift(&answer).is_empty() {
+            // What an apply empties by taking out what we took over goes whole, even if Git says that it is there and empty.
+            answer = self.apply(Some(&answer)).await?;
         }
-        let answer = cluster.apply(kind, key, &body, Write::Real).await?;
         let left = self.drift(&answer);
         Ok(if left.is_empty() { End::Done(Box::new(answer)) } else { End::Undone(Box::new(answer), left) })
+    }
+
+    async fn apply(&self, live: Option<&Value>) -> Result<Value, Error> {
+        let Self { cluster, managed, kind, .. } = self;
+        let state = live.map(State::whole);
+        let mut body = to_apply(managed, state.as_ref());
+        if let Some(version) = live.and_then(|object| object.pointer("/metadata/resourceVersion")) {
+            body["metadata"]["resourceVersion"] = version.clone();
+        }
+        cluster.apply(kind, &managed.manifest.key, &body, Write::Real).await
     }
 
     /// What has to happen to ownership and annotations before the apply.
@@ -88,13 +99,13 @@ impl Writing<'_> {
             Some(_) if !self.caught_up => Vec::new(),
             _ => outdated(&state).collect(),
         };
-        before_apply(&state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
+        before_apply(self.managed, &state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
     }
 
     fn is_settled(&self, live: &Value) -> bool {
         let state = State::whole(live);
         let is_over = !self.caught_up || outdated(&state).next().is_none();
-        self.drift(live).is_empty() && state.has_our_entry() && is_over
+        self.drift(live).is_empty() && state.is_owned_as_it_is() && is_over
     }
 
     fn drift(&self, live: &Value) -> Vec<Deviation> {

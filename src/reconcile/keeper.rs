@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::claims::Contested;
 use super::entry::{Entry, until};
 use super::look::{Look, News};
 use super::prune::Stray;
@@ -52,6 +53,8 @@ pub struct Keeper {
     pub(super) wanted: mpsc::UnboundedSender<Kind>,
     /// What exclusions depend on besides the objects.
     pub(super) around: watch::Receiver<Arc<Surroundings>>,
+    /// What more than one sync declares.
+    pub(super) contested: watch::Receiver<Arc<Contested>>,
     pub(super) sync: Option<Box<GitSync>>,
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
@@ -60,12 +63,20 @@ pub struct Keeper {
     pub(super) observed: Option<String>,
     pub(super) synced: Option<String>,
     pub(super) problems: Vec<Problem>,
+    /// What this sync declares, and another keeps.
+    pub(super) lost: HashSet<ObjectKey>,
     pub(super) failure: Option<Failure>,
+    /// After a start, what each manifest was before: what is still the same is not new to the cluster.
+    pub(super) before: HashMap<ObjectKey, u64>,
+    /// Did all of the last pass go well?
+    pub(super) complete: bool,
+    /// The failure before this pass: the same one again is no news, and waits longer.
+    pub(super) failed_before: Option<Failure>,
     pub(super) status: GitSyncStatus,
     reading: Option<JoinHandle<Result<News, git::Error>>>,
     next_poll: Instant,
     /// When to try a commit again that could not be made real.
-    retry: Option<Instant>,
+    pub(super) retry: Option<Instant>,
     was_paused: bool,
 }
 
@@ -76,6 +87,7 @@ impl Keeper {
     pub fn new(context: Arc<Context>, name: String, wanted: mpsc::UnboundedSender<Kind>) -> Self {
         Self {
             around: context.publisher.around(),
+            contested: context.publisher.contested(),
             context,
             name,
             wanted,
@@ -86,7 +98,11 @@ impl Keeper {
             observed: None,
             synced: None,
             problems: Vec::new(),
+            lost: HashSet::new(),
             failure: None,
+            before: HashMap::new(),
+            complete: false,
+            failed_before: None,
             status: GitSyncStatus::default(),
             reading: None,
             next_poll: Instant::now(),
@@ -109,9 +125,11 @@ impl Keeper {
                     None => return,
                 },
                 Ok(()) = self.around.changed() => self.look_around().await,
+                Ok(()) = self.contested.changed() => self.look_at_claims().await,
                 news = join(&mut self.reading) => self.learn(news).await,
                 () = sleep_until(wake) => self.tick().await,
             }
+            self.settle_revision();
             self.report().await;
         }
     }
@@ -167,8 +185,7 @@ impl Keeper {
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
-            self.observed = None;
-            self.next_poll = Instant::now();
+            self.look_again();
         }
         if self.reading.is_none() && Instant::now() >= self.next_poll {
             self.poll();
@@ -209,6 +226,7 @@ impl Keeper {
             sync: self.name.clone(),
             plan: plan.clone(),
             known: self.observed.clone(),
+            before: self.synced.clone().filter(|_| self.entries.is_empty()),
             fallback: self.observed.clone().or_else(|| self.status.observed_revision.clone()),
         };
         let cluster = self.context.cluster.clone();
@@ -217,6 +235,12 @@ impl Keeper {
             let looked = tokio::task::spawn_blocking(move || look.look(&kinds)).await;
             looked.expect("looking at Git does not panic")
         }));
+    }
+
+    /// Reads Git and looks at all of it again at the next opportunity.
+    pub(super) fn look_again(&mut self) {
+        self.observed = None;
+        self.poll_now();
     }
 
     /// Looks at Git at the next opportunity.
@@ -240,7 +264,8 @@ impl Keeper {
                     self.failure = None;
                 }
             }
-            Ok(News::Commit(reading)) => self.pass(reading).await,
+            Ok(News::Commit(reading, None)) => self.pass(reading).await,
+            Ok(News::Commit(reading, Some(before))) => self.pass_after_start(reading, before).await,
             Ok(News::Stale(reading, error)) => {
                 self.pass(reading).await;
                 self.fail(UNREACHABLE, error.to_string());
@@ -260,7 +285,7 @@ impl Keeper {
 
     /// Notes a failure; the same one again only counts.
     pub(super) fn fail(&mut self, reason: &'static str, message: String) {
-        let before = self.failure.as_ref().filter(|before| before.reason == reason);
+        let before = self.failure.as_ref().or(self.failed_before.as_ref()).filter(|before| before.reason == reason);
         let count = before.map_or(1, |before| before.count.saturating_add(1));
         if before.is_none_or(|before| before.message != message) {
             tracing::warn!(sync = self.name, reason, message, "sync failed");

@@ -10,8 +10,8 @@ use crate::git::{self, Reading, RenderOptions, RepoUrl, Repository};
 pub enum News {
     /// Still the commit that was read already.
     Same,
-    /// A commit to be made real.
-    Commit(Reading),
+    /// A commit to be made real, and the one the cluster was equal to before the start, if it can still be read.
+    Commit(Reading, Option<Reading>),
     /// The server does not answer; this is the last commit known, and why it is used.
     Stale(Reading, git::Error),
 }
@@ -28,6 +28,8 @@ pub struct Look {
     pub known: Option<String>,
     /// The commit to fall back to when nothing was read yet and the server does not answer.
     pub fallback: Option<String>,
+    /// After a start, the commit the cluster was made equal to before.
+    pub before: Option<String>,
 }
 
 // === impl Look ===
@@ -43,7 +45,10 @@ impl Look {
         if self.known.as_ref() == Some(&commit.sha) {
             return Ok(News::Same);
         }
-        self.read(&repository, &commit.sha, kinds).map(News::Commit)
+        let reading = self.read(&repository, &commit.sha, kinds)?;
+        let before = self.before.as_ref().filter(|before| **before != commit.sha);
+        let before = before.and_then(|before| self.read(&repository, before, kinds).ok());
+        Ok(News::Commit(reading, before))
     }
 
     /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down.

@@ -11,9 +11,10 @@
 //! ```
 
 mod around;
+pub mod claims;
 pub mod declare;
 mod entry;
-mod heal;
+pub mod heal;
 mod keeper;
 mod look;
 pub mod pass;

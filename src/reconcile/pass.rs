@@ -4,7 +4,7 @@
 //! first write, write what differs in stages, and delete what left Git. Namespaces and CRDs others depend on are written
 //! first, and the commit is read again: only then is it known what the rest means.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,13 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::declare::{Declared, Declaring, Undeclared, fingerprint, problem};
+use super::claims::Claim;
+use super::declare::{Declared, Declaring, Undeclared, fingerprint};
 use super::entry::Entry;
 use super::keeper::Keeper;
 use super::plan::{Stage, is_tracked_by, is_within_limit, stage};
 use super::prune::{Stray, too_many};
+use super::status::Failure;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::events::Note;
 use crate::cluster::objects::Write;
@@ -31,14 +33,22 @@ const CONCURRENCY: usize = 16;
 /// How long a new CRD may take to be served.
 const CRD_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Reason of the failure when a commit is not applied at all.
+const REFUSED: &str = "Invalid";
+
 /// What became of a commit's manifests.
 #[derive(Default)]
 struct Understood {
     entries: HashMap<ObjectKey, Entry>,
     /// Live objects of the entries that are to be looked at, `None` where there is none.
     live: HashMap<ObjectKey, Option<Value>>,
+    /// Objects of kinds, or in namespaces, that are not there yet.
     premature: Vec<Problem>,
+    /// Objects that exist and cannot become what this commit says.
+    stuck: Vec<Problem>,
     invalid: Vec<Problem>,
+    /// Objects another sync keeps.
+    lost: HashSet<ObjectKey>,
     unavailable: Option<Error>,
 }
 
@@ -63,6 +73,22 @@ impl Keeper {
         }
     }
 
+    /// The first pass after a start, to another commit than the cluster was equal to before. What is wrong with an object whose
+    /// manifest is still the same has drifted meanwhile. And if this commit is refused, the one before stays in force.
+    pub(super) async fn pass_after_start(&mut self, reading: Reading, before: Reading) {
+        self.before = before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(manifest))).collect();
+        self.pass(reading).await;
+        self.before.clear();
+        let is_refused = |failure: &Failure| failure.reason == REFUSED;
+        if self.entries.is_empty() && self.failure.as_ref().is_some_and(is_refused) {
+            let (refusal, refused) = (self.failure.take(), self.observed.take());
+            self.pass(before).await;
+            self.complete = false;
+            self.failure = refusal;
+            self.observed = refused;
+        }
+    }
+
     async fn try_pass(
         &mut self,
         plan: &SyncPlan,
@@ -83,27 +109,55 @@ impl Keeper {
             self.poll_now();
             return Ok(());
         }
-        understood.invalid.append(&mut understood.premature);
         if plan.options.validate && !understood.invalid.is_empty() {
             self.observed = Some(revision.to_owned());
-            self.fail("Invalid", refusal(revision, &understood.invalid));
+            self.fail(REFUSED, refusal(revision, &understood.invalid));
             self.context.publisher.failed(&self.name);
             return Ok(());
         }
         problems.append(&mut understood.invalid);
-        if self.synced.as_deref() == Some(revision) {
-            understood.entries.values_mut().for_each(|entry| entry.pending = false);
+        let mut hindered = understood.premature;
+        hindered.append(&mut understood.stuck);
+        let is_synced = self.synced.as_deref() == Some(revision);
+        for (key, entry) in &mut understood.entries {
+            entry.pending &= !is_synced && self.before.get(key) != Some(&entry.fingerprint);
         }
-        self.failure = None;
-        if let Some(accident) = self.adopt(revision, understood.entries, problems) {
+        self.failed_before = self.failure.take().or(self.failed_before.take());
+        self.complete = false;
+        self.lost = understood.lost;
+        let is_complete = problems.is_empty() && hindered.is_empty();
+        self.problems = problems;
+        if let Some(accident) = self.adopt(revision, understood.entries, is_complete) {
             self.fail("PruneLimit", accident);
         }
         self.write(understood.live).await;
+        self.tell_what_failed(&hindered);
         self.prune().await;
-        if self.failure.is_none() && self.problems.is_empty() && !self.is_paused() {
-            self.arrive(revision);
-        }
+        self.complete = self.failure.is_none() && self.problems.is_empty() && self.lost.is_empty();
+        self.settle_revision();
         Ok(())
+    }
+
+    /// What of this commit could not be made real, in one message: it is tried again, waiting longer each time.
+    fn tell_what_failed(&mut self, hindered: &[Problem]) {
+        let failed = self.entries.values().filter(|entry| entry.pending).filter_map(|entry| entry.drifted.as_ref());
+        let failed = failed.filter(|drifted| drifted.failures > 0).map(|drifted| drifted.why.clone());
+        let mut said: Vec<_> = hindered.iter().map(ToString::to_string).chain(failed).collect();
+        said.sort();
+        if !said.is_empty() {
+            self.fail("ApplyFailed", summary(&said));
+        }
+    }
+
+    /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
+    /// commit from an object.
+    pub(super) fn settle_revision(&mut self) {
+        let done = self.complete && !self.is_paused();
+        let held = self.entries.values().any(Entry::is_held);
+        if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
+            self.failed_before = None;
+            self.arrive(&revision);
+        }
     }
 
     /// The cluster equals this commit.
@@ -125,6 +179,8 @@ impl Keeper {
             let (api_version, kind) = name.rsplit_once('/')?;
             Some((api_version.to_owned(), kind.to_owned()))
         }));
+        let versions: HashMap<_, _> =
+            manifests.iter().map(|manifest| (&manifest.key, manifest.value.get("apiVersion"))).collect();
         let mut live = Live::new();
         for (api_version, kind) in kinds {
             let Some(kind) = self.context.cluster.kind(&api_version, &kind).await? else { continue };
@@ -134,7 +190,10 @@ impl Keeper {
                     let stray = Stray { kind: kind.clone(), kept: None };
                     self.strays.entry(key.clone()).or_insert(stray);
                 }
-                live.insert(key, object);
+                // A kind that is declared in two versions is listed in both.
+                if versions.get(&key).is_none_or(|version| *version == object.get("apiVersion")) {
+                    live.insert(key, object);
+                }
             }
         }
         Ok(live)
@@ -154,10 +213,10 @@ impl Keeper {
         let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &plan.ignore, around, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
+        let claims = manifests.iter().map(|manifest| Claim::of(manifest, known.get(&manifest.key))).collect();
+        understood.lost = self.context.publisher.claim(&self.name, claims);
         for manifest in manifests {
-            if let Some(other) = self.context.publisher.claimed_by_other(&self.name, &manifest.key) {
-                let reason = format!("{} is declared by GitSync {other} already; remove it from one", manifest.key);
-                understood.invalid.push(problem(&manifest, reason));
+            if understood.lost.contains(&manifest.key) {
                 continue;
             }
             let live = known.remove(&manifest.key);
@@ -214,25 +273,21 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes over what a commit declares. What left Git becomes a stray; while parts of the commit could not be read, nothing
+    /// Takes over what a commit declares. What left Git becomes a stray, unless another sync declares it; while parts of the commit could not be read, nothing
     /// has left it, and what those parts declared before still holds. So it does when so much left at once that it looks like an
     /// accident: what is withheld from pruning keeps its guard, too. Says so then.
-    fn adopt(&mut self, revision: &str, entries: HashMap<ObjectKey, Entry>, problems: Vec<Problem>) -> Option<String> {
-        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key)).count();
+    fn adopt(&mut self, revision: &str, entries: HashMap<ObjectKey, Entry>, is_complete: bool) -> Option<String> {
+        let goes_on = |key: &ObjectKey| self.context.publisher.is_claimed_by_other(&self.name, key);
+        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key) && !goes_on(key)).count();
         let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
-        let accident = prunes && problems.is_empty() && !is_within_limit(leaving, entries.len());
+        let accident = prunes && is_complete && !is_within_limit(leaving, entries.len());
         let accident = accident.then(|| too_many(leaving, entries.len()));
-        let complete = problems.is_empty() && accident.is_none();
+        let complete = is_complete && accident.is_none();
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
-            if let Some(renewed) = self.entries.get_mut(&key) {
-                let says_otherwise = renewed.fingerprint != entry.fingerprint;
-                renewed.held_open = says_otherwise && entry.glass.is_some() && entry.drifted.is_some();
-                continue;
-            }
-            if complete {
-                self.strays.insert(key, Stray { kind: entry.kind, kept: None });
-            } else {
-                self.entries.insert(key, entry);
+            match self.entries.get_mut(&key) {
+                Some(renewed) => renewed.replaces(&entry),
+                None if complete => _ = self.strays.insert(key, Stray { kind: entry.kind, kept: None }),
+                None => _ = self.entries.insert(key, entry),
             }
         }
         let Self { strays, entries, .. } = self;
@@ -242,10 +297,10 @@ impl Keeper {
             // Nobody listens only when the process is stopping.
             self.wanted.send(kind).ok();
         }
-        self.context.publisher.declare(&self.name, entries.values().map(|entry| entry.managed.clone()).collect());
+        let managed = entries.values().map(|entry| entry.managed.clone()).collect();
+        self.context.publisher.declare(&self.name, managed, &self.lost);
         self.take_surroundings();
         self.observed = Some(revision.to_owned());
-        self.problems = problems;
         accident
     }
 
@@ -295,6 +350,7 @@ impl Understood {
                 self.look_at(Entry::new(Arc::new(managed), kind, fingerprint), live);
             }
             Err(Undeclared::Premature(problem)) => self.premature.push(problem),
+            Err(Undeclared::Stuck(problem)) => self.stuck.push(problem),
             Err(Undeclared::Invalid(problem) | Undeclared::Refused(problem)) => self.invalid.push(problem),
             Err(Undeclared::Unavailable(error)) => self.unavailable = Some(error),
         }
@@ -318,7 +374,8 @@ pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
     }
 }
 
-fn is_established(crd: &Value) -> bool {
+/// Is this CRD served?
+pub(super) fn is_established(crd: &Value) -> bool {
     let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| {
         condition.get("type").is_some_and(|kind| kind == "Established")
@@ -328,8 +385,13 @@ fn is_established(crd: &Value) -> bool {
 
 fn refusal(revision: &str, problems: &[Problem]) -> String {
     let short = revision.get(..7).unwrap_or(revision);
-    let said: Vec<_> = problems.iter().take(5).map(ToString::to_string).collect();
-    let more = problems.len().saturating_sub(5);
+    let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    format!("commit {short} was refused before any of it was written: {}", summary(&said))
+}
+
+/// At most five of these, and how many more.
+fn summary(said: &[String]) -> String {
+    let more = said.len().saturating_sub(5);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("commit {short} was refused before any of it was written: {}{more}", said.join("; "))
+    format!("{}{more}", said[..said.len().min(5)].join("; "))
 }

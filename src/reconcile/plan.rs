@@ -78,7 +78,7 @@ pub fn respond(state: &State<'_>, drift: &[Deviation], policy: Policy) -> Respon
         return Response::Terminating;
     }
     let glass = breakglass::open(state, policy.now);
-    let settled = drift.is_empty() && state.has_our_entry();
+    let settled = drift.is_empty() && state.is_owned_as_it_is();
     match glass {
         Some(_) if settled => Response::InSync,
         Some(glass) => Response::Open(glass),

@@ -1,6 +1,6 @@
 //! Deleting what left Git: only after a complete reading, only what says it is ours, never most of it at once.
 //!
-//! A *stray* is an object that carries our tracking-id and that Git does not declare. Strays that are kept stay known, so that
+//! A *stray* is an object that carries our tracking-id and that Git does not declare, nor any other sync. Strays that are kept stay known, so that
 //! each is reported once and shown in the status.
 
 use serde_json::Value;
@@ -54,7 +54,14 @@ impl Keeper {
 
     fn may_prune_now(&self) -> bool {
         let wanted = self.plan.as_ref().is_some_and(|plan| plan.prune);
-        wanted && self.observed.is_some() && self.problems.is_empty() && self.failure.is_none() && !self.is_paused()
+        // Until every sync was read, nobody knows what another one declares.
+        let all_read = self.context.publisher.is_complete();
+        wanted
+            && all_read
+            && self.observed.is_some()
+            && self.problems.is_empty()
+            && self.failure.is_none()
+            && !self.is_paused()
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {
@@ -82,7 +89,8 @@ impl Keeper {
     async fn look_at(&self, key: &ObjectKey, kind: &Kind) -> Result<Finding, Error> {
         let Some(object) = self.context.cluster.get(kind, key).await? else { return Ok(Finding::NotOurs) };
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        if text("/metadata/deletionTimestamp").is_some() || !is_tracked_by(&self.name, key, &object) {
+        let taken_over = self.context.publisher.is_claimed_by_other(&self.name, key);
+        if taken_over || text("/metadata/deletionTimestamp").is_some() || !is_tracked_by(&self.name, key, &object) {
             return Ok(Finding::NotOurs);
         }
         Ok(match may_prune(key, &object) {

@@ -1,11 +1,12 @@
 //! One snapshot out of what every sync declares, for everybody who judges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::around::{Exempt, Seen};
+use super::claims::{Claim, Claims, Contested};
 use crate::core::exclude::{LabelMap, Scaler, Surroundings, Target};
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Snapshot};
@@ -17,8 +18,10 @@ pub type Desired = watch::Receiver<Option<Arc<Snapshot>>>;
 #[derive(Debug)]
 pub struct Publisher {
     state: Mutex<State>,
+    claims: Mutex<Claims>,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
     around: watch::Sender<Arc<Surroundings>>,
+    contested: watch::Sender<Arc<Contested>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,12 +40,23 @@ impl Publisher {
     /// A publisher, and the first of its receivers.
     pub fn new() -> (Self, Desired) {
         let (sender, receiver) = watch::channel(None);
-        (Self { state: Mutex::default(), sender, around: watch::Sender::default() }, receiver)
+        let (around, contested) = (watch::Sender::default(), watch::Sender::default());
+        (Self { state: Mutex::default(), claims: Mutex::default(), sender, around, contested }, receiver)
     }
 
     /// What exclusions depend on besides the objects.
     pub fn around(&self) -> watch::Receiver<Arc<Surroundings>> {
         self.around.subscribe()
+    }
+
+    /// Which objects more than one sync declares.
+    pub fn contested(&self) -> watch::Receiver<Arc<Contested>> {
+        self.contested.subscribe()
+    }
+
+    /// There is such a sync.
+    pub fn know(&self, sync: &str) {
+        self.settle_claims(|claims| claims.know(sync));
     }
 
     /// The policy says this now.
@@ -74,10 +88,27 @@ impl Publisher {
             let reported = |sync: &String| !state.declared.contains_key(sync);
             state.awaited.get_or_insert_with(|| syncs.into_iter().filter(reported).collect());
         });
+        self.settle_claims(Claims::know_all);
     }
 
-    /// This is what `sync` declares now.
-    pub fn declare(&self, sync: &str, managed: Vec<Arc<Managed>>) {
+    /// `sync` is about to declare this, too. Answers with the objects that are another sync's to write.
+    pub fn claim(&self, sync: &str, claims: Vec<Claim>) -> HashSet<ObjectKey> {
+        self.settle_claims(|known| known.claim(sync, claims))
+    }
+
+    /// Was every sync read, or found to be unreadable?
+    pub fn is_complete(&self) -> bool {
+        self.sender.borrow().is_some()
+    }
+
+    /// Does another sync declare this object?
+    pub fn is_claimed_by_other(&self, sync: &str, key: &ObjectKey) -> bool {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).is_claimed_by_other(sync, key)
+    }
+
+    /// This is what `sync` declares now, and what it would if other syncs did not keep it.
+    pub fn declare(&self, sync: &str, managed: Vec<Arc<Managed>>, lost: &HashSet<ObjectKey>) {
+        let keys = managed.iter().map(|managed| managed.manifest.key.clone()).chain(lost.iter().cloned()).collect();
         self.update(|state| {
             // Inside the lock: what surrounds the objects changes only in here.
             let around = self.around.borrow().clone();
@@ -85,6 +116,8 @@ impl Publisher {
             state.declared.insert(sync.to_owned(), managed.into_iter().map(renewed).collect());
             state.settle(sync);
         });
+        // Only now: whoever takes over what is let go must not find it in the snapshot still.
+        self.settle_claims(|claims| claims.release_all_but(sync, &keys));
     }
 
     /// `sync` could not be read; what it declared before still holds.
@@ -98,13 +131,20 @@ impl Publisher {
             state.declared.remove(sync);
             state.settle(sync);
         });
+        self.settle_claims(|claims| claims.forget(sync));
     }
 
-    /// Which other sync declares this object, if one does and came first.
-    pub fn claimed_by_other(&self, sync: &str, key: &ObjectKey) -> Option<String> {
-        let snapshot = self.sender.borrow().clone()?;
-        let owner = &snapshot.get(key)?.sync.name;
-        (owner != sync).then(|| owner.clone())
+    /// Changes who claims what; keepers are told if that changes what is contested.
+    fn settle_claims<T>(&self, change: impl FnOnce(&mut Claims) -> T) -> T {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = change(&mut claims);
+        let contested = claims.contested();
+        self.contested.send_if_modified(|before| {
+            let changed = **before != contested;
+            *before = Arc::new(contested);
+            changed
+        });
+        answer
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
@@ -127,7 +167,11 @@ impl Publisher {
         }
         if state.awaited.as_ref().is_some_and(BTreeSet::is_empty) {
             let snapshot = Snapshot::new(state.declared.values().flatten().cloned());
-            self.sender.send_replace(Some(Arc::new(snapshot)));
+            let is_first = self.sender.send_replace(Some(Arc::new(snapshot))).is_none();
+            if is_first {
+                // Now that every sync was read, what nobody declares may be pruned.
+                self.contested.send_modify(|_| {});
+            }
         }
         if is_new {
             self.around.send_replace(Arc::new(around));
@@ -149,22 +193,21 @@ impl State {
         match seen {
             Seen::Scaler(key, Some(scaler)) => self.scalers.insert(key, scaler.clone()) != Some(scaler),
             Seen::Scaler(key, None) => self.scalers.remove(&key).is_some(),
-            Seen::Namespace(name, Some(labels)) => {
-                self.namespaces.insert(name, labels.clone()).as_ref() != Some(&labels) && self.asks_for_namespaces()
-            }
-            Seen::Namespace(name, None) => self.namespaces.remove(&name).is_some() && self.asks_for_namespaces(),
+            Seen::Namespace(name, Some(labels)) => self.namespaces.insert(name, labels.clone()) != Some(labels),
+            Seen::Namespace(name, None) => self.namespaces.remove(&name).is_some(),
         }
     }
 
-    /// What exclusions depend on. Autoscalers count from when Git declares them, and as long: one that is gone for a moment
-    /// must not let its object be scaled back.
+    /// What exclusions depend on.
     fn surroundings(&self) -> Surroundings {
-        let namespaces = if self.asks_for_namespaces() { self.namespaces.clone() } else { BTreeMap::new() };
-        let Exempt { rules, presets } = self.exempt.clone();
-        let mut around = Surroundings { rules, presets, namespaces, scalers: BTreeMap::new() };
-        let declared = self.declared.values().flatten().map(|managed| &managed.manifest);
-        let declared = declared.filter_map(|manifest| Scaler::read(&manifest.key, &manifest.value));
-        for (target, scaler) in self.scalers.values().cloned().chain(declared) {
+        let Exempt { rules, presets, unreadable } = self.exempt.clone();
+        let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
+        self.namespaces.iter().for_each(|(name, labels)| around.add_namespace(name, labels));
+        if !self.asks_for_namespaces() {
+            around.namespaces.clear();
+        }
+        around.add_declared(self.declared.values().flatten().map(|managed| &*managed.manifest));
+        for (target, scaler) in self.scalers.values().cloned() {
             around.add(target, scaler);
         }
         around
@@ -196,10 +239,10 @@ mod tests {
     #[test]
     fn nothing_is_published_before_every_known_sync_was_read() {
         let (publisher, desired) = Publisher::new();
-        publisher.declare("team/early", Vec::new());
+        publisher.declare("team/early", Vec::new(), &HashSet::new());
         assert!(!is_published(&desired), "it is not known yet which syncs there are");
         publisher.expect(["team/early", "team/late", "team/broken", "team/gone"].map(str::to_owned));
-        publisher.declare("team/late", Vec::new());
+        publisher.declare("team/late", Vec::new(), &HashSet::new());
         publisher.failed("team/broken");
         assert!(!is_published(&desired));
         publisher.forget("team/gone");
@@ -218,7 +261,7 @@ mod tests {
         let (publisher, desired) = Publisher::new();
         publisher.expect([]);
         publisher.expect(["team/new".to_owned()]);
-        publisher.declare("team/other", Vec::new());
+        publisher.declare("team/other", Vec::new(), &HashSet::new());
         assert!(is_published(&desired));
     }
 }

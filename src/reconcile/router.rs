@@ -95,6 +95,9 @@ impl Router {
     pub fn sight(&mut self, sight: Sight) {
         match sight {
             Sight::Object(key, object) => {
+                if self.is_in_another_version(&key, &object) {
+                    return;
+                }
                 if let Some(name) = self.keeper_of(&key, Some(&object)) {
                     let input = self.judge(key, object);
                     self.send(&name, input);
@@ -128,6 +131,7 @@ impl Router {
         let name = name(&sync);
         let sync = Box::new(sync);
         if !self.keepers.contains_key(&name) {
+            self.context.publisher.know(&name);
             let (sender, inputs) = mpsc::unbounded_channel();
             let keeper = Keeper::new(self.context.clone(), name.clone(), self.wanted.0.clone());
             self.tasks.spawn(keeper.run(inputs, self.stop.clone()));
@@ -158,6 +162,14 @@ impl Router {
             let id = State::whole(object?).annotation(TRACKING_ID)?;
             id.split_once(':').map(|(sync, _)| sync.to_owned())
         })
+    }
+
+    /// Where Git declares some objects of a kind in one version and some in another, all are seen in both. A declaration says
+    /// nothing of the other shape.
+    fn is_in_another_version(&self, key: &ObjectKey, object: &Value) -> bool {
+        let desired = self.desired.borrow();
+        let managed = desired.as_ref().and_then(|snapshot| snapshot.get(key));
+        managed.is_some_and(|managed| managed.manifest.value.get("apiVersion") != object.get("apiVersion"))
     }
 
     fn judge(&self, key: ObjectKey, object: Box<Value>) -> Input {

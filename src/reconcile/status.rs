@@ -13,7 +13,7 @@ use crate::git::Problem;
 
 /// Drifted objects listed; the count tells the rest.
 const LISTED: usize = 50;
-/// Problems named in a condition's message.
+/// Problems or objects named in a condition's message.
 const NAMED: usize = 5;
 
 /// What a status is made of.
@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub entries: &'a mut dyn Iterator<Item = &'a Entry>,
     /// What left Git and is still there.
     pub strays: &'a HashMap<ObjectKey, Stray>,
+    /// What other syncs declare as well, in words, and whether one of them keeps it.
+    pub shared: &'a [(bool, String)],
     /// What could not be read.
     pub problems: &'a [Problem],
     /// What could not be done, if anything.
@@ -53,12 +55,14 @@ pub struct Failure {
 
 /// The status that says all this. Conditions that have not changed keep their transition times from `before`.
 pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSyncStatus {
-    let Facts { generation, observed, synced, entries, strays, problems, failure, limit, paused, kinds } = facts;
+    let Facts { generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds } =
+        facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
-    let mut undecided = Vec::new();
+    let (mut undecided, mut held) = (Vec::new(), Vec::new());
     for entry in entries {
         undecided.extend(entry.drifted.as_ref().filter(|drifted| drifted.undecided).map(|drifted| drifted.why.clone()));
         objects += 1;
+        held.extend(entry.is_held().then(|| entry.managed.manifest.key.to_string()));
         open += usize::from(entry.glass.is_some());
         drift.extend(entry.drifted.as_ref().map(|drifted| listed(entry, drifted)));
     }
@@ -67,11 +71,13 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     drift.sort_by_cached_key(|object| format!("{:?}", object.object));
     let drifted = drift.len();
     drift.truncate(LISTED);
-    let mut conditions = vec![
-        synced_condition(problems, failure, synced),
-        ready_condition(problems, failure, synced, drifted),
-        stalled_condition(failure, limit),
-    ];
+    held.sort();
+    let whole = Whole { problems, failure, synced, shared, held: &held };
+    let mut conditions = vec![whole.synced(), whole.ready(drifted), stalled_condition(failure, limit)];
+    if !shared.is_empty() {
+        let said: Vec<_> = shared.iter().map(|(_, said)| said.clone()).collect();
+        conditions.push(Said { kind: "Conflict", holds: true, reason: "Shared", message: some(&said) });
+    }
     conditions.extend(paused.map(|why| Said { kind: "Suspended", holds: true, reason: "Suspended", message: why }));
     if let Some(first) = undecided.iter().min() {
         let message = format!("{} object(s) are left as they are: {first}", undecided.len());
@@ -102,23 +108,49 @@ struct Said {
     message: String,
 }
 
-fn synced_condition(problems: &[Problem], failure: Option<&Failure>, synced: Option<&str>) -> Said {
-    let said = |holds, reason, message| Said { kind: "Synced", holds, reason, message };
-    match (failure, problems, synced) {
-        (Some(failure), _, _) => said(false, failure.reason, failure.message.clone()),
-        (None, [_, ..], _) => said(false, "BrokenManifests", name(problems)),
-        (None, [], Some(sha)) => said(true, "Synced", format!("the cluster was made equal to {sha}")),
-        (None, [], None) => said(false, "NotYet", "nothing has been read yet".to_owned()),
-    }
+/// What decides whether the cluster equals the commit that was read.
+struct Whole<'a> {
+    problems: &'a [Problem],
+    failure: Option<&'a Failure>,
+    synced: Option<&'a str>,
+    shared: &'a [(bool, String)],
+    /// Objects that a break-glass keeps a commit from.
+    held: &'a [String],
 }
 
-fn ready_condition(problems: &[Problem], failure: Option<&Failure>, synced: Option<&str>, drifted: usize) -> Said {
-    let Said { holds, reason, message, .. } = synced_condition(problems, failure, synced);
-    let said = |holds, reason, message| Said { kind: "Ready", holds, reason, message };
-    match drifted {
-        _ if !holds => said(false, reason, message),
-        0 => said(true, "InSync", message),
-        count => said(false, "Drifted", format!("{count} object(s) differ from Git; see .status.drift")),
+// === impl Whole ===
+
+impl Whole<'_> {
+    fn synced(&self) -> Said {
+        let Self { problems, failure, synced, shared, held } = *self;
+        let said = |holds, reason, message| Said { kind: "Synced", holds, reason, message };
+        let lost: Vec<_> = shared.iter().filter(|(lost, _)| *lost).map(|(_, said)| said.clone()).collect();
+        let broken: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        if let Some(failure) = failure {
+            let all: Vec<_> = std::iter::once(failure.message.clone()).chain(broken).collect();
+            said(false, failure.reason, some(&all))
+        } else if !broken.is_empty() {
+            said(false, "BrokenManifests", some(&broken))
+        } else if !lost.is_empty() {
+            said(false, "Conflict", some(&lost))
+        } else if !held.is_empty() {
+            let message = format!("a break-glass keeps the newest commit from {}", some(held));
+            said(false, "BreakGlass", message)
+        } else if let Some(sha) = synced {
+            said(true, "Synced", format!("the cluster was made equal to {sha}"))
+        } else {
+            said(false, "NotYet", "nothing has been read yet".to_owned())
+        }
+    }
+
+    fn ready(&self, drifted: usize) -> Said {
+        let Said { holds, reason, message, .. } = self.synced();
+        let said = |holds, reason, message| Said { kind: "Ready", holds, reason, message };
+        match drifted {
+            _ if !holds => said(false, reason, message),
+            0 => said(true, "InSync", message),
+            count => said(false, "Drifted", format!("{count} object(s) differ from Git; see .status.drift")),
+        }
     }
 }
 
@@ -174,10 +206,11 @@ fn unwanted(key: &ObjectKey, before: &GitSyncStatus, now: Timestamp) -> DriftedO
     }
 }
 
-fn name(problems: &[Problem]) -> String {
-    let named: Vec<_> = problems.iter().take(NAMED).map(ToString::to_string).collect();
-    match problems.len().saturating_sub(NAMED) {
-        0 => named.join("; "),
-        rest => format!("{}; and {rest} more", named.join("; ")),
+/// The first few of these, and how many more.
+fn some(said: &[String]) -> String {
+    let named = said[..said.len().min(NAMED)].join("; ");
+    match said.len().saturating_sub(NAMED) {
+        0 => named,
+        rest => format!("{named}; and {rest} more"),
     }
 }

@@ -21,13 +21,16 @@ impl Keeper {
         let now = Timestamp::now();
         let paused = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
         self.count();
-        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).collect();
+        // What left Git is looked for by these, after a restart and by `holdfast diff`.
+        let left = self.strays.values().map(|stray| stray.kind.name());
+        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).chain(left).collect();
         let facts = Facts {
             generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
             observed: self.observed.as_deref().or(self.status.observed_revision.as_deref()),
             synced: self.synced.as_deref(),
             entries: &mut self.entries.values(),
             strays: &self.strays,
+            shared: &self.shared(),
             problems: &self.problems,
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
@@ -52,7 +55,10 @@ impl Keeper {
                 objects: count(|_| true).unwrap_or(i64::MAX),
                 drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
                 open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
-                ready: self.synced.is_some() && self.failure.is_none() && self.problems.is_empty(),
+                ready: self.synced.is_some()
+                    && self.failure.is_none()
+                    && self.problems.is_empty()
+                    && self.lost.is_empty(),
             }),
         );
     }

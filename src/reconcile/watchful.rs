@@ -273,6 +273,10 @@ impl Keeper {
                 entry.pending = false;
                 let known = entry.drifted.take();
                 self.praise(job, known.as_ref(), because_of_commit);
+                if because_of_commit && self.failure.as_ref().is_some_and(|failure| failure.reason == "ApplyFailed") {
+                    // Perhaps it was the last that failed; only a look at all of them tells.
+                    self.retry = Some(Instant::now());
+                }
             }
             Ok(End::Undone(answer, left)) => {
                 entry.judged = version(&answer);
@@ -281,9 +285,6 @@ impl Keeper {
             Ok(End::Terminating) => {}
             Err(error) => {
                 self.failed(job, &error);
-                if because_of_commit {
-                    self.fail("ApplyFailed", error.to_string());
-                }
             }
         }
     }

@@ -251,6 +251,7 @@ impl Webhook {
             Kind::BreakGlassRefused => _ = self.metrics.break_glass_refused.inc(),
             _ => {}
         }
+        self.metrics.rule_errors.inc_by(u64::from(!judgement.failed.is_empty()));
         self.evidence.record(record);
     }
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::review::Text;
+use crate::core::names::LAST_APPLIED;
 
 /// One of the two objects of a review.
 #[derive(Debug)]
@@ -32,9 +33,6 @@ pub(super) struct Metadata<'a> {
     /// The value of [`LAST_APPLIED`].
     pub last_applied: Option<&'a RawValue>,
 }
-
-/// The annotation in which a client-side `kubectl apply` keeps a copy of the object.
-pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Metadata that the API server writes for every object and nobody can declare.
 const SERVER_WRITTEN: [&str; 5] = ["uid", "resourceVersion", "generation", "creationTimestamp", "selfLink"];

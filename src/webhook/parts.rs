@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::object::{LAST_APPLIED, Metadata, Object};
+use super::object::{Metadata, Object};
 use super::review::{Operation, Unreadable};
+use crate::core::names::LAST_APPLIED;
 use crate::core::state::State;
 
 /// What an edit does to an object, with the object on the sides it has.

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::object::Object;
-use super::parts::{Look, Parts, Sides};
+use super::parts::{Look, Parts, Side, Sides};
 use super::review::{Review, Unreadable};
 use super::subject::{Subject, place};
 use super::upstream::{Place, Requester, Right, Unanswered, Upstream};
@@ -22,6 +22,7 @@ use crate::core::names::BREAK_GLASS;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Mode, Snapshot, Undeclared};
 use crate::core::stamp::{self, Stamps, Write};
+use crate::core::state::State;
 use crate::core::undeclared::differs_undeclared;
 use crate::core::who::Class;
 
@@ -120,10 +121,12 @@ impl<'a> Trial<'a> {
     pub(super) async fn verdict(&self, upstream: &dyn Upstream) -> Result<Judgement, Unanswered> {
         let learned = self.learn_defaults(upstream).await?;
         let snapshot = learned.as_ref().unwrap_or(&self.snapshot);
-        let judgement = self.judge(snapshot, Emergency::default());
+        let scaled = self.scaled_whole(upstream).await?;
+        let judge = |emergency| self.judge(snapshot, emergency, scaled.as_ref());
+        let judgement = judge(Emergency::default());
         match &self.managed {
             Some(managed) if !passes(judgement.verdict) => match self.emergency(managed, upstream).await? {
-                Some(emergency) => Ok(self.judge(snapshot, emergency)),
+                Some(emergency) => Ok(judge(emergency)),
                 None => Ok(judgement),
             },
             _ => Ok(judgement),
@@ -203,13 +206,13 @@ impl<'a> Trial<'a> {
         }))
     }
 
-    fn judge(&self, snapshot: &Snapshot, emergency: Emergency) -> Judgement {
+    fn judge(&self, snapshot: &Snapshot, emergency: Emergency, scaled: Option<&[Value; 2]>) -> Judgement {
         let scope = self.parts.scope();
         let edit = Edit {
             key: &self.key,
             user: &self.requester.user,
             may_break_glass: emergency.may_break_glass,
-            action: self.action(&scope, emergency.of_parent),
+            action: self.action(&scope, emergency.of_parent, scaled),
             manager: self.manager.as_deref(),
             now: self.now,
         };
@@ -217,9 +220,17 @@ impl<'a> Trial<'a> {
         judge(&edit, &Court { snapshot, identities, limits })
     }
 
-    fn action<'s>(&'s self, scope: &'s [&'s str], of_parent: Option<Glass>) -> Action<'s> {
+    fn action<'s>(
+        &'s self,
+        scope: &'s [&'s str],
+        of_parent: Option<Glass>,
+        scaled: Option<&'s [Value; 2]>,
+    ) -> Action<'s> {
         match &self.parts.sides {
             _ if self.through == Through::Eviction => Action::Evict(of_parent),
+            Sides::Update(..) if let Some([old, new]) = scaled => {
+                Action::Scale(State::whole(old), State::whole(new), of_parent)
+            }
             Sides::Update(old, new) if self.through == Through::Scale => {
                 Action::Scale(old.state(), new.state(), of_parent)
             }
@@ -227,6 +238,25 @@ impl<'a> Trial<'a> {
             Sides::Create(new) => Action::Create(new.state()),
             Sides::Delete(old) => Action::Delete(old.state()),
         }
+    }
+
+    /// A `Scale` shows replicas and nothing else. Rules that look at the whole object are shown the object it scales, with the
+    /// replicas of before and after.
+    async fn scaled_whole(&self, upstream: &dyn Upstream) -> Result<Option<[Value; 2]>, Unanswered> {
+        let (Through::Scale, Some(managed), Sides::Update(old, new)) = (self.through, &self.managed, &self.parts.sides)
+        else {
+            return Ok(None);
+        };
+        if !managed.exclusions.need_whole_object() {
+            return Ok(None);
+        }
+        let Some(object) = upstream.object(&self.place).await? else { return Ok(None) };
+        let with = |side: &Side<'_>| {
+            let mut object = object.clone();
+            json_patch::merge(&mut object, &json!({"spec": side.state().object.get("spec")}));
+            object
+        };
+        Ok(Some([with(old), with(new)]))
     }
 
     /// Asks about the emergency, if one is in play and may be used.

@@ -30,6 +30,9 @@ pub trait Upstream: Send + Sync + 'static {
     /// Where a custom resource keeps the replicas its `scale` subresource speaks of (`spec`, `count`); `None` if no definition
     /// says so.
     fn replicas_path<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>>;
+
+    /// The object itself, for rules that look at all of it; `None` if there is none.
+    fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>>;
 }
 
 /// Who asks, as the API server authenticated them; all of it, because RBAC may be asked about them.
@@ -109,7 +112,7 @@ pub enum Unanswered {
         source: BoxError,
     },
     /// About the parent of a scale.
-    #[error("failed to read the metadata of {resource} {name}")]
+    #[error("failed to read {resource} {name}")]
     Parent {
         /// Plural resource name.
         resource: String,

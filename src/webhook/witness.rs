@@ -36,7 +36,7 @@ pub(super) fn record(trial: &Trial<'_>, judgement: &Judgement) -> Option<Record>
     Some(Record {
         by: Some(actor(trial)),
         verb: Some(trial.verb().to_owned()),
-        reason: reason(trial, &judgement.why),
+        reason: without_rules(reason(trial, &judgement.why), judgement),
         ..Record::about(kind, &trial.key, trial.managed.as_deref(), &judgement.introduced, trial.now)
     })
 }
@@ -81,6 +81,13 @@ fn kind(trial: &Trial<'_>, Judgement { verdict, why, .. }: &Judgement) -> Option
 fn actor(trial: &Trial<'_>) -> Actor {
     let user = &trial.requester.user;
     Actor { user: Some(user.name.clone()), groups: user.groups.clone(), manager: trial.manager.clone() }
+}
+
+/// The reason, with the rules that failed and were left out of the judgement.
+fn without_rules(reason: Option<String>, judgement: &Judgement) -> Option<String> {
+    let failed = judgement.failed.iter().map(|rule| format!("judged without a rule: {rule}"));
+    let said: Vec<_> = reason.into_iter().chain(failed).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// The person's own words where there are any.

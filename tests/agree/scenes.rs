@@ -332,7 +332,9 @@ fn scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => (0..3i64).prop_map(Value::from),
         1 => prop_oneof![Just(i64::MIN), Just(i64::MAX)].prop_map(Value::from),
-        1 => Just(json!(0.5)),
+        1 => prop_oneof![Just(json!(0.5)), Just(json!(1e300)), Just(json!(f64::MIN_POSITIVE))],
+        // Beyond 2^53 two integers can be one floating-point number.
+        1 => prop_oneof![Just(json!(9_007_199_254_740_992_u64)), Just(json!(9_007_199_254_740_993_u64))],
         1 => any::<bool>().prop_map(Value::from),
         2 => text().prop_map(Value::from),
     ]

@@ -1,4 +1,4 @@
-//! How many allocations a comparison makes. Apart from the timing in `program.rs`, because counting them takes an allocator
+//! How many allocations a comparison makes, and how much memory a declaration keeps. Apart from the timing in `program.rs`, because counting them takes an allocator
 //! of its own, and its counting would be in every time measured.
 
 // Shared with the timing, which uses the rest.
@@ -12,6 +12,7 @@ use std::hint::black_box;
 use allocation_counter::{AllocationInfo, measure};
 use anyhow::{Result, ensure};
 use holdfast::core::compare::{Scope, compare};
+use holdfast::core::declaration::Declaration;
 use holdfast::core::drift::drift;
 use holdfast::core::state::State;
 
@@ -37,8 +38,21 @@ fn count() -> Result<()> {
         judging(&drifted).0.count_total,
     );
     let mut results = Results::load()?;
+    results.set("declaration_kb", declaration(&material)?);
     results.set("compare_in_sync_allocs", Figure::count(in_sync.count_total, conditions));
     results.save()
+}
+
+/// What a replica keeps of an object besides its manifest.
+fn declaration(material: &Material) -> Result<Figure> {
+    let mut read = None;
+    let info = measure(|| read = Some(Declaration::read(&material.managed.manifest, &material.applied)));
+    let leaves = read.expect("it was just read")?.len();
+    #[allow(clippy::cast_precision_loss)] // far from 2^52
+    let kb = info.bytes_current as f64 / 1024.0;
+    let conditions =
+        format!("bytes a declaration of {leaves} leaves keeps allocated, made by {} allocations", info.count_total);
+    Ok(Figure::new(kb, "KB", conditions))
 }
 
 fn counted(ask: impl Fn() -> usize) -> (AllocationInfo, usize) {

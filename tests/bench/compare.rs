@@ -5,6 +5,7 @@ use holdfast::core::compare::{Scope, compare};
 use holdfast::core::drift::drift;
 use holdfast::core::state::State;
 
+use super::growth;
 use super::material::{Material, is_person};
 use super::measure::{Samples, machine, per_call};
 use super::peers;
@@ -13,6 +14,7 @@ use super::results::{Figure, Results};
 /// Measures ours, then theirs. Allocations are counted by a program of their own, `allocations.rs`.
 pub fn run(results: &mut Results) -> Result<()> {
     ours(results)?;
+    growth::run(results)?;
     theirs(results)
 }
 

@@ -1,10 +1,11 @@
-//! `make bench [ONLY=compare|review|heal|scale]`: what Holdfast costs, and what the same costs others.
+//! `make bench [ONLY=compare|review|rules|heal|scale]`: what Holdfast costs, and what the same costs others.
 //!
 //! Figures are medians with their spread and conditions, and everything they are compared with is measured in the same run.
 //! They are kept in `target/bench/results.json`; what could not be measured is missing there, never made up.
 
 mod compare;
 mod goals;
+mod growth;
 mod heal;
 #[allow(dead_code)] // shared with `allocations.rs`, which uses the rest; so is `results`
 mod material;
@@ -13,6 +14,7 @@ mod peers;
 #[allow(dead_code)]
 mod results;
 mod review;
+mod rules;
 #[allow(unused_imports)] // those of its tests: cargo sets cfg(test) here, and there is no harness to use them
 #[path = "../dev/world/mod.rs"]
 mod world;
@@ -26,7 +28,7 @@ use results::Results;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PARTS: [&str; 4] = ["compare", "review", "heal", "scale"];
+const PARTS: [&str; 5] = ["compare", "review", "rules", "heal", "scale"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
@@ -61,6 +63,7 @@ fn measure(parts: &[&str]) -> Result<()> {
         match *part {
             "compare" => compare::run(&mut results)?,
             "review" => review::run(&mut results)?,
+            "rules" => rules::run(&mut results)?,
             "heal" => heal::run(&mut results)?,
             _ => println!("  not yet"), // `scale` comes with the issue about ten thousand objects
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Figure {
     /// How much.
     pub value: f64,
-    /// Of what: `us`, `ms`, `s`, `MB`, `count`, `ratio`.
+    /// Of what: `us`, `ms`, `s`, `KB`, `MB`, `count`, `ratio`.
     pub unit: String,
     /// What it was measured on, and how.
     pub conditions: String,

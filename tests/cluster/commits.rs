@@ -23,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         without_validate_the_rest_of_an_invalid_commit_is_applied,
         a_duplicate_key_is_named,
         a_definition_and_a_resource_of_it_come_in_one_commit,
+        a_network_policy_is_closed_by_a_commit,
         lines_follow_the_file,
     ]
 }
@@ -186,6 +187,21 @@ async fn a_definition_and_a_resource_of_it_come_in_one_commit() -> Result<()> {
     .await?;
     place.accepts(Who::Collector, r#"patch gizmo/first --type=merge --patch={"spec":{"size":5}}"#).await?;
     place.heals("Gizmo/first", "/spec/size", json!(3)).await
+}
+
+/// What is live is still ours, and an empty list of Git's that is filled could be one that others may fill.
+async fn a_network_policy_is_closed_by_a_commit() -> Result<()> {
+    let policy = |ingress: Value| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "door"},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress},
+        })
+        .to_string()
+    };
+    let place = Place::new("door", &[("door.yaml", &policy(json!([{}])))]).await?;
+    place.is("NetworkPolicy/door", "/spec/ingress", json!([{}])).await?;
+    place.commits(&[("door.yaml", &policy(json!([])))]).await?;
+    place.heals("NetworkPolicy/door", "/spec/ingress", Value::Null).await
 }
 
 async fn lines_follow_the_file() -> Result<()> {

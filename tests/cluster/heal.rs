@@ -234,7 +234,7 @@ async fn report_only_reports_and_writes_nothing() -> Result<()> {
 
 async fn a_webhook_that_rewrites_our_image_is_no_drift() -> Result<()> {
     let place = Place::empty(crate::stage::shared().await?, "rewritten").await?;
-    let _mirror = rewriter::serve(&place, "mirror.example/").await?;
+    let _mirror = rewriter::serve(&place, "mirror.example/", rewriter::mirror).await?;
     let commit = place.write(&[("web.yaml", WEB)]).await?;
     place.sync(|_| {}).await?;
     place.is_synced(&commit).await?;

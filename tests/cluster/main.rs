@@ -11,12 +11,17 @@
 //! What breaks something everybody needs (Holdfast, Git, the API server) takes its turn in a second world, [`stage::fragile`].
 //! `cargo test --test cluster -- heal` runs a part; `--list` shows what there is.
 
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../drift/runner/mod.rs"]
+mod runner;
 #[path = "../dev/world/mod.rs"]
 mod world;
 
 mod accepted;
 mod adoption;
 mod breakglass;
+mod cases;
 mod commits;
 mod exclusions;
 mod heal;
@@ -24,11 +29,14 @@ mod manifests;
 mod marks;
 mod modes;
 mod own;
+mod owned;
 mod place;
+mod presets;
 mod refused;
 mod restarts;
 mod rewriter;
 mod rules;
+mod secrets;
 mod stage;
 mod sync;
 mod verbs;
@@ -47,6 +55,7 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        presets::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),
@@ -54,12 +63,15 @@ fn main() -> ExitCode {
         modes::trials(),
         exclusions::trials(),
         rules::trials(),
+        secrets::trials(),
         adoption::trials(),
+        owned::trials(),
         marks::trials(),
         refused::trials(),
         accepted::trials(),
         own::trials(),
         verbs::trials(),
+        cases::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -184,10 +184,12 @@ impl<'s> Place<'s> {
         refused(self.run(who, &words(line), &input.to_string()).await?, line)
     }
 
-    /// The place in the object (`Deployment/web`) becomes what Git says, and after that nothing is written any more.
+    /// The place in the object (`Deployment/web`) becomes what Git says, and after that nothing is found and nothing written any
+    /// more.
     pub async fn heals(&self, object: &str, pointer: &str, git: Value) -> Result<()> {
         self.becomes(object, pointer, &git).await?;
         self.rests(object).await?;
+        self.is_in_sync(object).await?;
         self.becomes(object, pointer, &git).await
     }
 
@@ -245,12 +247,24 @@ impl<'s> Place<'s> {
         Ok(())
     }
 
-    /// Nothing is written on the object any more, even when all of it is judged again from the start.
+    /// Nothing is written on the object any more, even when all of it is judged again from the start. What no controller reports on is not even touched: its `resourceVersion` stays.
     pub async fn rests(&self, object: &str) -> Result<()> {
         let before = written(&self.live(object).await?);
         self.looks_again().await?;
         let after = written(&self.live(object).await?);
         ensure!(before == after, "{object} was written again: {before:#} became {after:#}");
+        Ok(())
+    }
+
+    /// The second comparison found nothing: no drift of the object is reported.
+    async fn is_in_sync(&self, object: &str) -> Result<()> {
+        let status = self.git_sync().await?["status"].clone();
+        let is_it = |drift: &&Value| {
+            let Value::String(name) = &drift["object"]["name"] else { return false };
+            object.split_once('/') == Some((drift["object"]["kind"].as_str().unwrap_or_default(), name))
+        };
+        let drift = status["drift"].as_array().into_iter().flatten().find(is_it);
+        ensure!(drift.is_none(), "{object} is said to drift: {}", drift.unwrap_or(&Value::Null));
         Ok(())
     }
 
@@ -278,7 +292,7 @@ impl<'s> Place<'s> {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         match kind {
-            "Namespace" | "ClusterRole" | "CustomResourceDefinition" => {
+            "Namespace" | "ClusterRole" | "CustomResourceDefinition" | "PersistentVolume" => {
                 Api::all_with(self.stage.client.clone(), &resource)
             }
             _ => Api::namespaced_with(self.stage.client.clone(), namespace, &resource),
@@ -316,13 +330,14 @@ fn words(line: &str) -> Vec<&str> {
 /// What of an object changes only when somebody writes it: controllers report into its status all the time.
 fn written(object: &Value) -> Value {
     let mut object = object.clone();
+    let reported = object.get("status").is_some();
     let Some(fields) = object.as_object_mut() else { return object };
     fields.remove("status");
     let metadata = &mut fields["metadata"];
     if let Some(Value::Array(owners)) = metadata.get_mut("managedFields") {
         owners.retain(|owner| owner["manager"] == "holdfast");
     }
-    if let Some(metadata) = metadata.as_object_mut() {
+    if let Some(metadata) = metadata.as_object_mut().filter(|_| reported) {
         metadata.remove("resourceVersion");
     }
     if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
@@ -333,13 +348,15 @@ fn written(object: &Value) -> Value {
 
 fn version_of(kind: &str) -> Result<&'static str> {
     Ok(match kind {
-        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" | "Pod" => "v1",
+        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" | "Pod" | "PersistentVolume" => "v1",
         "Deployment" | "ReplicaSet" | "StatefulSet" => "apps/v1",
+        "Job" => "batch/v1",
         "HorizontalPodAutoscaler" => "autoscaling/v2",
         "PodDisruptionBudget" => "policy/v1",
+        "NetworkPolicy" => "networking.k8s.io/v1",
         "Role" | "ClusterRole" => "rbac.authorization.k8s.io/v1",
         "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
-        "Gadget" | "Gizmo" | "Widget" => "example.com/v1",
+        "Gadget" | "Gizmo" | "Relic" | "Fossil" | "Widget" => "example.com/v1",
         _ => bail!("tell version_of about {kind}"),
     })
 }

@@ -1,4 +1,4 @@
-//! Somebody else's mutating webhook, as registries' mirrors and meshes bring one: it puts a prefix before images.
+//! Somebody else's mutating webhook, as registries' mirrors and meshes bring one.
 
 use std::net::TcpListener;
 
@@ -25,8 +25,11 @@ impl Drop for Rewriter {
     }
 }
 
-/// Rewrites the images of every Deployment written in the namespace of `place`.
-pub async fn serve(place: &Place<'_>, prefix: &'static str) -> Result<Rewriter> {
+/// What it writes: the operations of a JSON patch of a Deployment. What it has written already it leaves alone.
+pub type Rewrite = fn(&Value) -> Vec<Value>;
+
+/// Rewrites every Deployment written in the namespace of `place`; `sign` is what tells that it does.
+pub async fn serve(place: &Place<'_>, sign: &str, rewrite: Rewrite) -> Result<Rewriter> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -34,39 +37,42 @@ pub async fn serve(place: &Place<'_>, prefix: &'static str) -> Result<Rewriter> 
     let url = format!("https://{}/", listener.local_addr()?);
     let tls = RustlsConfig::from_pem(certificate.clone().into_bytes(), key.into_bytes()).await?;
     let router =
-        Router::new().route("/", post(move |review: Bytes| async move { answer(&review, prefix).to_string() }));
+        Router::new().route("/", post(move |review: Bytes| async move { answer(&review, rewrite).to_string() }));
     let server = axum_server::from_tcp_rustls(listener, tls)?.serve(router.into_make_service());
     let rewriter = Rewriter(tokio::spawn(server).abort_handle());
     place.stage.world.apply(&configuration(&place.name, &url, certificate)?).await?;
-    is_in_force(place, prefix).await?;
+    is_in_force(place, sign).await?;
     Ok(rewriter)
 }
 
+/// Puts a mirror before images.
+pub fn mirror(deployment: &Value) -> Vec<Value> {
+    let prefix = "mirror.example/";
+    let containers = deployment.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let images = containers.into_iter().flatten().enumerate();
+    let images = images.filter_map(|(index, container)| Some((index, container["image"].as_str()?)));
+    images
+        .filter(|(_, image)| !image.starts_with(prefix))
+        .map(|(index, image)| {
+            json!({"op": "replace", "path": format!("/spec/template/spec/containers/{index}/image"), "value": format!("{prefix}{image}")})
+        })
+        .collect()
+}
+
 /// The API server notices a new configuration when it gets to it.
-async fn is_in_force(place: &Place<'_>, prefix: &str) -> Result<()> {
+async fn is_in_force(place: &Place<'_>, sign: &str) -> Result<()> {
     let create = ["create", "deployment", "probe", "--image=probe", "--dry-run=server", "--output=json"];
     wait_until("the other webhook is in force", PATIENCE, || async {
         let made = place.run(Who::Administrator, &create, "").await?.success()?;
-        ensure!(made.contains(prefix), "it leaves images alone: {made}");
+        ensure!(made.contains(sign), "it does nothing: {made}");
         Ok(())
     })
     .await
 }
 
-fn answer(review: &[u8], prefix: &str) -> Value {
+fn answer(review: &[u8], rewrite: Rewrite) -> Value {
     let review: Value = serde_json::from_slice(review).unwrap_or_default();
-    let containers = review.pointer("/request/object/spec/template/spec/containers").and_then(Value::as_array);
-    let rewrites: Vec<_> = containers
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .filter_map(|(index, container)| Some((index, container["image"].as_str()?)))
-        .filter(|(_, image)| !image.starts_with(prefix))
-        .map(|(index, image)| {
-            json!({"op": "replace", "path": format!("/spec/template/spec/containers/{index}/image"), "value": format!("{prefix}{image}")})
-        })
-        .collect();
-    let patch = ByteString(Value::Array(rewrites).to_string().into_bytes());
+    let patch = ByteString(Value::Array(rewrite(&review["request"]["object"])).to_string().into_bytes());
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "response": {"uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch", "patch": patch},

@@ -68,6 +68,10 @@ pub fn trials() -> Vec<Trial> {
         an_annotation_counts_only_from_git,
         the_policy_of_the_cluster_applies_at_once,
         a_rule_that_cannot_be_read_is_refused,
+        scaling_is_judged_by_managers_and_expressions,
+        one_variable_is_left_alone_while_others_come_and_go,
+        a_label_of_the_template_may_be_left_alone,
+        what_cannot_change_may_be_left_alone,
     ]
 }
 
@@ -90,7 +94,9 @@ async fn an_hpa_moves_replicas_within_its_range() -> Result<()> {
     place.is("Deployment/web", IMAGE, json!("registry.example/web:2.0")).await?;
     place.is("Deployment/web", REPLICAS, json!(5)).await?;
     place.accepts(Who::Collector, "scale deployment/web --replicas=9").await?;
-    place.heals("Deployment/web", REPLICAS, json!(3)).await
+    place.heals("Deployment/web", REPLICAS, json!(6)).await?;
+    place.accepts(Who::Collector, "scale deployment/web --replicas=1").await?;
+    place.heals("Deployment/web", REPLICAS, json!(2)).await
 }
 
 async fn an_hpa_that_is_live_counts_as_well() -> Result<()> {
@@ -215,8 +221,20 @@ async fn the_policy_of_the_cluster_applies_at_once() -> Result<()> {
     wait_until("the rule applies", PATIENCE, || place.accepts(Who::Alice, "scale deployment/web --replicas=5")).await?;
     place.rests("Deployment/web").await?;
     place.is("Deployment/web", REPLICAS, json!(5)).await?;
-    place.accepts(Who::Administrator, &patch(Value::Null)).await?;
+    // Changed, it applies at once as well, at both edges; a broken one changes nothing.
+    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": "policy-rules"}});
+    let another = json!([{"namespaceSelector": here, "jsonPointers": [IMAGE]}]);
+    place.accepts(Who::Administrator, &patch(another.clone())).await?;
     place.heals("Deployment/web", REPLICAS, json!(3)).await?;
+    place.accepts(Who::Alice, "set image deployment/web app=registry.example/web:9.0").await?;
+    let broken = json!([another[0], {"namespaceSelector": here, "fieldPaths": ["spec.replicas"]}]);
+    let line = patch(broken);
+    let said = place.run(Who::Administrator, &line.split(' ').collect::<Vec<_>>(), "").await?.refusal()?;
+    ensure!(said.contains("spec.ignoreDifferences[1].fieldPaths[0]"), "{said}");
+    place.rests("Deployment/web").await?;
+    place.is("Deployment/web", IMAGE, json!("registry.example/web:9.0")).await?;
+    place.accepts(Who::Administrator, &patch(Value::Null)).await?;
+    place.heals("Deployment/web", IMAGE, json!("registry.example/web:1.0")).await?;
     place.refuses(Who::Alice, "scale deployment/web --replicas=5").await?;
     Ok(())
 }
@@ -245,4 +263,85 @@ async fn a_rule_that_cannot_be_read_is_refused() -> Result<()> {
         ensure!(said.contains(words), "{said}");
     }
     Ok(())
+}
+
+async fn scaling_is_judged_by_managers_and_expressions() -> Result<()> {
+    let place =
+        ignoring("scale-managers", &[("web.yaml", WEB)], json!([{"managedFieldsManagers": ["tuner-*"]}])).await?;
+    let scale = |replicas: u8, manager: &str| {
+        let patch = json!({"spec": {"replicas": replicas}});
+        format!("patch deployment/web --subresource=scale --type=merge --field-manager={manager} --patch={patch}")
+    };
+    place.accepts(Who::Automation, &scale(5, "tuner-a")).await?;
+    place.rests("Deployment/web").await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await?;
+    place.refuses(Who::Automation, &scale(6, "another")).await?;
+    place.refuses(Who::Alice, "scale deployment/web --replicas=6").await?;
+
+    // The expression looks at what no `Scale` shows.
+    let tuned = json!([{"jqPathExpressions": ["select(.metadata.annotations.tuned == \"yes\") | .spec.replicas"]}]);
+    let place = ignoring("scale-jq", &[("web.yaml", WEB)], tuned).await?;
+    place.refuses(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.accepts(Who::Alice, "annotate deployment/web tuned=yes").await?;
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    place.rests("Deployment/web").await?;
+    place.is("Deployment/web", REPLICAS, json!(5)).await
+}
+
+async fn one_variable_is_left_alone_while_others_come_and_go() -> Result<()> {
+    let rules = json!([{"fieldPaths": [".spec.template.spec.containers[name=app].env[name=LOG_LEVEL]"]}]);
+    let env = |more: &str| {
+        WEB.replace(
+            "- {name: LOG_LEVEL, value: info}",
+            &format!("- {{name: LOG_LEVEL, value: info}}\n            - {{name: {more}, value: git}}"),
+        )
+    };
+    let place = ignoring("one-variable", &[("web.yaml", &env("OLD"))], rules).await?;
+    place.accepts(Who::Alice, "set env deployment/web LOG_LEVEL=debug").await?;
+    place.commits(&[("web.yaml", &env("NEW"))]).await?;
+    let expected = json!([{"name": "LOG_LEVEL", "value": "debug"}, {"name": "NEW", "value": "git"}]);
+    let all = "/spec/template/spec/containers/0/env";
+    place.is("Deployment/web", all, expected.clone()).await?;
+    place.accepts(Who::Collector, "set env deployment/web NEW=theirs").await?;
+    place.heals("Deployment/web", all, expected.clone()).await?;
+    // What the rule speaks of may go altogether, and stays gone.
+    place.accepts(Who::Alice, "set env deployment/web LOG_LEVEL-").await?;
+    place.accepts(Who::Collector, "set env deployment/web NEW=theirs").await?;
+    place.heals("Deployment/web", all, json!([expected[1]])).await
+}
+
+async fn a_label_of_the_template_may_be_left_alone() -> Result<()> {
+    let tracked =
+        WEB.replace("      labels: {app: web}\n    spec", "      labels: {app: web, track: stable}\n    spec");
+    let label = "/spec/template/metadata/labels/track";
+    let place = ignoring("template-label", &[("web.yaml", &tracked)], json!([{"jsonPointers": [label]}])).await?;
+    let canary = json!({"spec": {"template": {"metadata": {"labels": {"track": "canary"}}}}});
+    place.accepts(Who::Alice, &crate::place::patch("deployment/web", &canary)).await?;
+    place.accepts(Who::Collector, "set image deployment/web app=registry.example/web:9.0").await?;
+    place.heals("Deployment/web", IMAGE, json!("registry.example/web:1.0")).await?;
+    place.is("Deployment/web", label, json!("canary")).await
+}
+
+/// Git changes its mind about what the API server lets nobody change, and a rule says that it does not matter.
+async fn what_cannot_change_may_be_left_alone() -> Result<()> {
+    let service = |address: &str, port: u16| {
+        let spec = json!({"clusterIP": address, "selector": {"app": "web"}, "ports": [{"port": port}]});
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec}).to_string()
+    };
+    let selected = |labels: &str| {
+        let tracked = WEB.replace("matchLabels: {app: web}", &format!("matchLabels: {labels}"));
+        tracked.replace("      labels: {app: web}\n    spec", "      labels: {app: web, track: one}\n    spec")
+    };
+    let rules = json!([{"kind": "Service", "jsonPointers": ["/spec/clusterIP", "/spec/clusterIPs"]}, {"kind": "Deployment", "jsonPointers": ["/spec/selector"]}]);
+    let files = |address: &str, port: u16, labels: &str| [service(address, port), selected(labels)];
+    let [before, web] = files("10.96.77.7", 80, "{app: web}");
+    let place = ignoring("immutable", &[("service.yaml", &before), ("web.yaml", &web)], rules).await?;
+    let [after, other] = files("10.96.77.8", 81, "{app: web, track: one}");
+    place.commits(&[("service.yaml", &after), ("web.yaml", &other.replace("web:1.0", "web:2.0"))]).await?;
+    place.is("Service/web", "/spec/ports/0/port", json!(81)).await?;
+    place.is("Service/web", "/spec/clusterIP", json!("10.96.77.7")).await?;
+    place.is("Deployment/web", IMAGE, json!("registry.example/web:2.0")).await?;
+    place.is("Deployment/web", "/spec/selector/matchLabels", json!({"app": "web"})).await?;
+    place.rests("Service/web").await?;
+    place.rests("Deployment/web").await
 }

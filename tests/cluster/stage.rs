@@ -144,7 +144,8 @@ impl Stage {
         Ok(page.lines().filter(|line| line.starts_with("holdfast_api_calls_total")).map(str::to_owned).collect())
     }
 
-    async fn metrics(&self) -> Result<String> {
+    /// All metrics.
+    pub async fn metrics(&self) -> Result<String> {
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(client.get(self.world.metrics_url()?).send().await?.error_for_status()?.text().await?)
     }

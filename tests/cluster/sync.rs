@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         without_the_option_a_missing_namespace_is_said,
         a_namespace_in_git_comes_before_what_lives_in_it,
         two_syncs_do_not_fight_over_one_object,
+        who_lets_go_hands_over_without_deleting,
         the_end_of_a_sync_leaves_its_objects,
         a_pause_marks_and_does_not_heal,
         a_path_that_is_not_there_is_said,
@@ -65,25 +66,77 @@ async fn a_namespace_in_git_comes_before_what_lives_in_it() -> Result<()> {
     target.refuses(Who::Administrator, "label namespace declared-new team=mine --overwrite").await.map(drop)
 }
 
-async fn two_syncs_do_not_fight_over_one_object() -> Result<()> {
-    let first = Place::new("first", &[("settings.yaml", SETTINGS)]).await?;
-    let second = Place::empty(shared().await?, "second").await?;
-    second
-        .write(&[("settings.yaml", &SETTINGS.replace("fast", "slow")), ("own.yaml", &config("own", "a", "b"))])
-        .await?;
+/// A second sync that declares what the first keeps, and something of its own.
+async fn two_places(name: &str) -> Result<(Place<'static>, Place<'static>)> {
+    let own = [("settings.yaml", SETTINGS), ("more.yaml", &config("more", "a", "b"))];
+    let prune = |spec: &mut Value| spec["syncPolicy"]["automated"]["prune"] = json!(true);
+    let first = Place::with(&format!("{name}-a"), &own, prune).await?;
+    let second = Place::empty(shared().await?, &format!("{name}-b")).await?;
+    let slow = SETTINGS.replace("fast", "slow");
+    let files =
+        [("mine.yaml", slow.as_str()), ("own.yaml", &config("own", "a", "b")), ("two.yaml", &config("two", "a", "b"))];
+    second.write(&files).await?;
     second
         .sync(|spec| {
-            spec["destination"]["namespace"] = json!("first");
-            spec["syncPolicy"]["syncOptions"] = json!(["Validate=false"]);
+            spec["destination"]["namespace"] = json!(first.name);
+            spec["syncPolicy"]["automated"]["prune"] = json!(true);
         })
         .await?;
-    let words = ["second/settings.yaml:1", "declared by GitSync holdfast-system/first already"];
+    Ok((first, second))
+}
+
+/// Both say so, with both files; the first keeps it, and whatever else the second declares goes on.
+async fn two_syncs_do_not_fight_over_one_object() -> Result<()> {
+    let (first, second) = two_places("shared").await?;
+    let words = [
+        "ConfigMap shared-a/settings",
+        "GitSync holdfast-system/shared-a (shared-a/settings.yaml:1), which keeps it",
+        "GitSync holdfast-system/shared-b (shared-b/mine.yaml:1)",
+    ];
     second.condition("Ready", false, &words).await?;
-    first.becomes("ConfigMap/own", "/data/a", &json!("b")).await?;
-    first.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    second.condition("Conflict", true, &words).await?;
+    first.condition("Conflict", true, &words).await?;
     first.condition("Ready", true, &[]).await?;
+    first.becomes("ConfigMap/own", "/data/a", &json!("b")).await?;
+    second.looks_again().await?;
+    first.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
     ensure!(first.records("Healed", "ConfigMap/settings")?.is_empty(), "they fought");
-    Ok(())
+    ensure!(first.records("Applied", "ConfigMap/settings")?.len() == 1, "they fought");
+    // The second lets go of what it never had: nothing is pruned.
+    let commit = second.remove(&["mine.yaml"]).await?;
+    second.is_synced(&commit).await?;
+    first.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    first
+        .says("there is no conflict any more", async |status| {
+            ensure!(condition(status, "Conflict").is_none(), "{status}");
+            Ok(())
+        })
+        .await
+        .map(drop)
+}
+
+async fn who_lets_go_hands_over_without_deleting() -> Result<()> {
+    let (first, second) = two_places("handed").await?;
+    second.condition("Conflict", true, &["handed-a/settings.yaml:1"]).await?;
+    let uid = first.live("ConfigMap/settings").await?["metadata"]["uid"].clone();
+    let commit = first.remove(&["settings.yaml"]).await?;
+    first.is_synced(&commit).await?;
+    second.condition("Ready", true, &[]).await?;
+    first.becomes("ConfigMap/settings", "/data/mode", &json!("slow")).await?;
+    let id = json!("holdfast-system/handed-b:/ConfigMap:handed-a/settings");
+    first.is("ConfigMap/settings", "/metadata/annotations/holdfast.dev~1tracking-id", id).await?;
+    first.is("ConfigMap/settings", "/metadata/uid", uid.clone()).await?;
+    ensure!(first.records("Pruned", "ConfigMap/settings")?.is_empty(), "it was pruned");
+
+    // And when the one that keeps it ends altogether, it goes back.
+    let fast = SETTINGS.replace("fast", "faster");
+    first.write(&[("settings.yaml", &fast)]).await?;
+    first.condition("Conflict", true, &["handed-b/mine.yaml:1), which keeps it"]).await?;
+    let delete = ["delete", "gitsync", &second.name, "--namespace", HOLDFAST_NAMESPACE];
+    second.run(Who::Administrator, &delete, "").await?.success()?;
+    first.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
+    first.condition("Ready", true, &[]).await?;
+    first.is("ConfigMap/settings", "/metadata/uid", uid).await
 }
 
 async fn the_end_of_a_sync_leaves_its_objects() -> Result<()> {

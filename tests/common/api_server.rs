@@ -39,7 +39,10 @@ pub fn apply(live: Option<&Value>, config: &Value, manager: &str) -> Value {
     let mut object = merge("", live, &without_owners(config));
     owners.insert(writer.clone(), said.clone());
     for place in before.difference(&said) {
-        let held = owners.values().flatten().any(|owned| owned.starts_with(place));
+        // Who changed a part of a list element does not hold the element.
+        let is_element = place.last().is_some_and(|step| step.starts_with("k:"));
+        let held =
+            owners.values().flatten().any(|owned| if is_element { owned == place } else { owned.starts_with(place) });
         if !held && !is_key_of_kept_element(place, &owners) {
             remove(&mut object, place);
         }
@@ -73,6 +76,11 @@ pub fn update(live: &Value, wanted: &Value, manager: &str, subresource: &str) ->
 /// What a webhook writes into an object after ownership was settled: owned by nobody.
 pub fn inject(live: &Value, added: &Value) -> Value {
     finish(live, &merge("", added, live), &owners(live))
+}
+
+/// The same by a webhook that also changes what is there: who owned it still does.
+pub fn rewrite(live: &Value, wanted: &Value) -> Value {
+    finish(live, wanted, &owners(live))
 }
 
 /// Every leaf of an object by its place: what an edit or a heal may change. Empty maps are leaves, empty lists and nulls are

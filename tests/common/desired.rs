@@ -33,7 +33,20 @@ pub fn managed(manifest: Manifest, answer: &Value, rules: &[Rule]) -> Managed {
 
 /// The same, with somebody else at work on it.
 pub fn managed_around(manifest: Manifest, answer: &Value, rules: &[Rule], around: &Surroundings) -> Managed {
-    let declaration = Declaration::read(&manifest, answer).expect("the answer has our entry");
+    managed_over(manifest, answer, None, rules, around)
+}
+
+/// The same, declared while `live` is what an earlier commit made.
+pub fn managed_over(
+    manifest: Manifest,
+    answer: &Value,
+    live: Option<&Value>,
+    rules: &[Rule],
+    around: &Surroundings,
+) -> Managed {
+    let recognised = live.and_then(|live| Declaration::recognise(&manifest, live));
+    let read = || Declaration::read_over(&manifest, answer, live).expect("the answer has our entry");
+    let declaration = recognised.unwrap_or_else(read);
     let exclusions = Exclusions::resolve(rules.into(), &manifest, &declaration, around);
     Managed { sync: Arc::new(sync()), manifest: Arc::new(manifest), declaration, exclusions, resource: "things".into() }
 }
@@ -73,7 +86,7 @@ pub fn seen(managed: &Managed, live: &Value) -> Vec<Deviation> {
 
 /// The object after the reconciler healed it.
 pub fn heal(managed: &Managed, live: &Value) -> Value {
-    let patch = before_apply(&State::whole(live), &seen(managed, live), &is_interactive, &[]);
+    let patch = before_apply(managed, &State::whole(live), &seen(managed, live), &is_interactive, &[]);
     let mut prepared = live.clone();
     if let Some(patch) = patch {
         json_patch::patch(&mut prepared, &patch).expect("the patch was made for this object");

@@ -285,6 +285,10 @@ impl Upstream for Cluster {
     fn replicas_path<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>> {
         async { panic!("{} has no definition", place.resource) }.boxed()
     }
+
+    fn object<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        async { Ok(None) }.boxed()
+    }
 }
 
 // === impl Written ===

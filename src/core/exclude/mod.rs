@@ -7,10 +7,18 @@
 //! Pointers, field paths and most presets are resolved when a declaration is made. What hangs on the object as it is (jq, field
 //! managers, whether replicas are within an autoscaler's range) is evaluated by [`Exclusions::at`], and only when something
 //! deviates: an object that is in sync costs nothing.
+//!
+//! # Rules that fail
+//! What a rule that fails would have excluded is not known, and each edge does what can be taken back: the webhook judges as if
+//! it excluded nothing (an edit can be made again), the reconciler undoes nothing on that object (what is overwritten is lost).
+//! This is the one exception to *denied exactly when it would be undone*, it lasts until the rule is repaired, and both say so.
+//! An edit that makes a rule fail is judged without it, too: breaking a rule is no way around the guard.
 
 mod adopt;
 pub mod annotation;
+mod expressions;
 mod glob;
+mod injection;
 mod jq;
 mod labels;
 mod pattern;
@@ -26,7 +34,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use glob::glob;
-pub use jq::Jq;
+pub use jq::{Budget, Input, Jq};
 pub use labels::{Condition, Labels, Must};
 pub use place::{BadPointer, Ground, Pointer};
 pub use preset::Presets;
@@ -38,13 +46,14 @@ use super::compare::{Deviation, Kind};
 use super::declaration::Declaration;
 use super::fields::Fields;
 use super::manifest::Manifest;
+use super::mask::is_secret;
 use super::object::ObjectKey;
-use super::path::{Path, Step};
+use super::path::Path;
 use super::state::State;
 use super::value::{is_nothing, same};
-use jq::Found;
+use expressions::Expressions;
+use injection::Injected;
 use pattern::{Any, Pattern, covers, covers_element, reaches_below};
-use place::{Around, live_step};
 
 /// The places of one object that rules exclude.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +61,7 @@ pub struct Exclusions {
     places: Vec<Excluded>,
     dependent: Vec<Dependent>,
     failed: Vec<RuleError>,
+    nearest: Option<(Pattern, Value)>,
     own: Arc<[Rule]>,
 }
 
@@ -67,6 +77,9 @@ pub struct RuleError {
     pub reason: String,
 }
 
+/// Of a Secret it is not told: a jq error repeats the value it stumbled over.
+const UNTOLD: &str = "why is not told, for it may repeat a value of the Secret";
+
 /// A place that is excluded, and the rule it is excluded by, in words.
 #[derive(Debug, Clone, PartialEq)]
 struct Excluded {
@@ -79,14 +92,18 @@ struct Excluded {
 /// An exclusion that hangs on the object as it is.
 #[derive(Debug, Clone, PartialEq)]
 enum Dependent {
-    /// Places an expression finds.
-    Jq(Jq, Arc<str>),
+    /// Places an expression finds, and those it finds in what Git says.
+    Jq(Jq, Arc<str>, Result<Vec<Pattern>, String>),
     /// Places these field managers own.
     Managers(Vec<String>, Arc<str>),
     /// Replicas within a range.
     Replicas { min: u64, max: u64, by: Arc<str> },
     /// The data of a Secret whose owner fills it.
     FilledByOwner,
+    /// What a mesh's injector rewrites.
+    Injected(Injected),
+    /// Nobody knows: the rules for the whole cluster cannot be read, for this reason.
+    Unknown(Arc<str>),
 }
 
 // === impl Exclusions ===
@@ -99,11 +116,15 @@ impl Exclusions {
         let namespace_labels = manifest.key.namespace.as_ref().and_then(|name| around.namespaces.get(name));
         let subject = Subject { key: &manifest.key, labels: &labels, namespace_labels };
         let (mut places, mut dependent) = (Vec::new(), Vec::new());
+        let expressions = Expressions::on(ground.manifest);
         for rule in own.iter().chain(&*around.rules).filter(|rule| rule.objects.matches(subject)) {
             let excluded =
                 |(text, pattern): (String, _)| Excluded { pattern, by: rule.describe(&text), except: Vec::new() };
             places.extend(rule.patterns(ground).into_iter().map(excluded));
-            dependent.extend(rule.jq.iter().map(|jq| Dependent::Jq(jq.clone(), rule.describe(&jq.to_string()))));
+            dependent.extend(rule.jq.iter().map(|jq| {
+                let found = expressions.find_in_git(jq, ground);
+                Dependent::Jq(jq.clone(), rule.describe(&jq.to_string()), found)
+            }));
             if !rule.managers.is_empty() {
                 let by = rule.describe(&format!("managed by {}", rule.managers.join(", ")));
                 dependent.push(Dependent::Managers(rule.managers.clone(), by));
@@ -112,7 +133,8 @@ impl Exclusions {
         let (preset_places, preset_dependent) = preset::resolve(manifest, declaration, around);
         places.extend(preset_places);
         dependent.extend(preset_dependent);
-        Self { places, dependent, failed: Vec::new(), own }
+        dependent.extend(around.unreadable.clone().map(Dependent::Unknown));
+        Self { places, dependent, failed: Vec::new(), nearest: None, own }
     }
 
     /// The same rules in other surroundings.
@@ -147,16 +169,33 @@ impl Exclusions {
             return Cow::Borrowed(self);
         }
         let mut now = self.clone();
+        let expressions = Expressions::on(state.object);
         for dependent in &self.dependent {
-            match dependent.places(state, ground) {
+            match dependent.places(state, ground, &expressions) {
                 Ok(places) => now.places.extend(places),
                 Err(reason) => {
                     let rule = dependent.by().to_string();
+                    let reason = if is_secret(key) { UNTOLD.to_owned() } else { reason };
                     now.failed.push(RuleError { rule, object: key.to_string(), reason });
                 }
             }
         }
+        now.nearest = self.nearest_replicas(state);
         Cow::Owned(now)
+    }
+
+    /// Replicas outside of an autoscaler's range: the bound it would be set to. Git's number would be a jump, and to nobody's wish.
+    fn nearest_replicas(&self, state: &State<'_>) -> Option<(Pattern, Value)> {
+        let live = replicas(state)?;
+        let ranges = self.dependent.iter().filter_map(Dependent::range);
+        let nearest = ranges.map(|(min, max)| live.min(max).max(min)).min_by_key(|bound| bound.abs_diff(live))?;
+        Some((fields(&["spec", "replicas"]), nearest.into()))
+    }
+
+    /// What is to stand at a place that drifted, where that is not what Git says.
+    pub fn instead_of_git(&self, path: &Path) -> Option<&Value> {
+        let (pattern, value) = self.nearest.as_ref()?;
+        (pattern.len() == path.steps().len() && covers(pattern, path)).then_some(value)
     }
 
     /// Rules that failed on the object as it is.
@@ -217,9 +256,9 @@ impl Exclusions {
         self.places.iter().find(|place| reaches_below(&place.pattern, path)).map(|place| &*place.by)
     }
 
-    /// Is nothing excluded?
+    /// Is nothing excluded, and nothing but Git's values wanted?
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.nearest.is_none()
     }
 }
 
@@ -236,20 +275,33 @@ impl Excluded {
 impl Dependent {
     fn by(&self) -> Arc<str> {
         match self {
-            Self::Jq(_, by) | Self::Managers(_, by) | Self::Replicas { by, .. } => by.clone(),
+            Self::Jq(_, by, _) | Self::Managers(_, by) | Self::Replicas { by, .. } => by.clone(),
             Self::FilledByOwner => "preset externalSecrets".into(),
+            Self::Injected(_) => Injected::by(),
+            Self::Unknown(_) => "the DriftPolicy".into(),
         }
     }
 
+    fn range(&self) -> Option<(u64, u64)> {
+        if let Self::Replicas { min, max, .. } = self { Some((*min, *max)) } else { None }
+    }
+
     /// What it excludes of the object as it is; the error is a sentence.
-    fn places(&self, state: &State<'_>, ground: Ground<'_>) -> Result<Vec<Excluded>, String> {
+    fn places(
+        &self,
+        state: &State<'_>,
+        ground: Ground<'_>,
+        expressions: &Expressions<'_>,
+    ) -> Result<Vec<Excluded>, String> {
         let excluded = |pattern| Excluded { pattern, by: self.by(), except: Vec::new() };
         Ok(match self {
-            Self::Jq(jq, _) => found_by(jq, state, ground)?.into_iter().map(excluded).collect(),
+            Self::Jq(jq, _, git) => {
+                let live = expressions.find_live(jq, state, ground)?;
+                git.clone()?.into_iter().chain(live).map(excluded).collect()
+            }
             Self::Managers(globs, _) => owned_by(globs, state).into_iter().map(excluded).collect(),
             Self::Replicas { min, max, .. } => {
-                let replicas = state.object.pointer("/spec/replicas").and_then(Value::as_u64);
-                let within = replicas.is_some_and(|replicas| (*min..=*max).contains(&replicas));
+                let within = replicas(state).is_some_and(|replicas| (*min..=*max).contains(&replicas));
                 within.then(|| excluded(fields(&["spec", "replicas"]))).into_iter().collect()
             }
             Self::FilledByOwner => {
@@ -258,43 +310,14 @@ impl Dependent {
                 let place = |owner| Excluded { by: by(owner), ..excluded(fields(&["data"])) };
                 owner.map(place).into_iter().collect()
             }
+            Self::Injected(injected) => injected.places(state),
+            Self::Unknown(reason) => return Err(reason.to_string()),
         })
     }
 }
 
-/// The places the expression finds on what is live, and on what Git says: what Git has and the cluster lost is excluded, too.
-fn found_by(jq: &Jq, state: &State<'_>, ground: Ground<'_>) -> Result<Vec<Pattern>, String> {
-    let around = Around { declaration: ground.declaration, owners: state.owners().map(|entry| entry.fields).collect() };
-    let live = jq.places(state.object)?;
-    let live = live.iter().filter_map(|place| live_pattern(place, state.object, &around));
-    let git = jq.places(ground.manifest)?;
-    let git = git.iter().flat_map(|place| git_patterns(place, ground));
-    Ok(live.chain(git).collect())
-}
-
-fn live_pattern(place: &[Found], object: &Value, around: &Around<'_>) -> Option<Pattern> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut node = Some(object);
-    for found in place {
-        let (step, below) = match (found, node) {
-            (Found::Field(name), node) => (Step::Field(name.as_str().into()), node.and_then(|node| node.get(name))),
-            (Found::Index(index), Some(Value::Array(list))) => {
-                (live_step(&Path::new(steps.clone()), list, *index, around)?, list.get(*index))
-            }
-            (Found::Index(_), _) => return None,
-        };
-        steps.push(step);
-        node = below;
-    }
-    Some(steps.iter().map(Any::of).collect())
-}
-
-fn git_patterns(place: &[Found], ground: Ground<'_>) -> Vec<Pattern> {
-    let segment = |found: &Found| match found {
-        Found::Field(name) => place::Segment::Named(name.clone()),
-        Found::Index(index) => place::Segment::Named(index.to_string()),
-    };
-    place::resolve(&place.iter().map(segment).collect::<Vec<_>>(), ground)
+fn replicas(state: &State<'_>) -> Option<u64> {
+    state.object.pointer("/spec/replicas").and_then(Value::as_u64)
 }
 
 fn owned_by(globs: &[String], state: &State<'_>) -> Vec<Pattern> {

@@ -3,13 +3,17 @@
 //! Both become segments, and segments become patterns against what Git declares: a position means Git's element there, so
 //! that `containers/0` keeps meaning it after a sidecar was put before it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::pattern::{Any, Pattern};
 use crate::core::declaration::{Declaration, Shape};
+use crate::core::fields::Fields;
 use crate::core::path::{MergeKey, Path, Step};
 
 /// A JSON pointer (RFC 6901) in which a segment `*` stands for any element.
@@ -25,7 +29,13 @@ pub enum BadPointer {
     /// `~` only ever stands before `0` or `1`.
     #[error("\"{0}\" is not a JSON pointer: \"~\" must be written \"~0\", and \"/\" inside a name \"~1\" (RFC 6901)")]
     BadEscape(String),
+    /// It leads deeper than any object goes.
+    #[error("a JSON pointer has at most {DEEPEST} segments; this one leads deeper than any object goes")]
+    TooDeep,
 }
+
+/// Steps in a place: no object is nested deeper, or the API server's JSON could not be read.
+pub(super) const DEEPEST: usize = 128;
 
 /// One step of a place as it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +73,9 @@ impl FromStr for Pointer {
     fn from_str(text: &str) -> Result<Self, BadPointer> {
         let rest = text.strip_prefix('/').ok_or_else(|| BadPointer::NoSlash(text.to_owned()))?;
         let segment = |segment: &str| unescape(segment).ok_or_else(|| BadPointer::BadEscape(text.to_owned()));
+        if rest.split('/').count() > DEEPEST {
+            return Err(BadPointer::TooDeep);
+        }
         rest.split('/').map(segment).collect::<Result<_, _>>().map(Self)
     }
 }
@@ -192,8 +205,8 @@ fn step_to(path: &[Step], node: &Value, name: &str, child: &Value, declaration: 
 pub(super) fn live_step(path: &Path, list: &[Value], index: usize, around: &Around<'_>) -> Option<Step> {
     let element = list.get(index)?;
     let keyed = |names: &[String]| MergeKey::of(element, names).map(Step::Key);
-    Some(match around.list(path) {
-        List::Keyed(names) => keyed(&names)?,
+    Some(match &*around.known(path, list) {
+        List::Keyed(names) => keyed(names)?,
         List::Set => Step::Value(element.clone()),
         List::Whole => Step::Field(index.to_string().into()),
     })
@@ -208,13 +221,23 @@ pub(super) enum List {
 
 /// What tells how lists merge.
 pub(super) struct Around<'a> {
-    pub declaration: &'a Declaration,
-    pub owners: Vec<crate::core::fields::Fields<'a>>,
+    declaration: &'a Declaration,
+    owners: Vec<Fields<'a>>,
+    /// Lists that were asked for already, by where they lie: expressions find many elements of one list.
+    known: RefCell<HashMap<*const Value, Rc<List>>>,
 }
 
 // === impl Around ===
 
-impl Around<'_> {
+impl<'a> Around<'a> {
+    pub fn new(declaration: &'a Declaration, owners: Vec<Fields<'a>>) -> Self {
+        Self { declaration, owners, known: RefCell::default() }
+    }
+
+    fn known(&self, path: &Path, list: &[Value]) -> Rc<List> {
+        self.known.borrow_mut().entry(list.as_ptr()).or_insert_with(|| Rc::new(self.list(path))).clone()
+    }
+
     fn list(&self, path: &Path) -> List {
         let names = |key: &MergeKey| key.fields().map(|(name, _)| name.to_owned()).collect();
         match self.declaration.find(path).map(|node| &node.shape) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::injection::Injected;
 use super::pattern::{Any, Pattern, covers};
 use super::place::{Ground, Pointer};
 use super::surroundings::{Scaler, Scaling, Surroundings};
@@ -39,6 +40,8 @@ pub struct Presets {
     pub restarts: bool,
     /// Data of Secrets that a controller fills.
     pub external_secrets: bool,
+    /// What a mesh's injector rewrites.
+    pub injection: bool,
 }
 
 /// Where a preset holds.
@@ -147,6 +150,7 @@ impl Default for Presets {
             services: true,
             restarts: true,
             external_secrets: true,
+            injection: true,
         }
     }
 }
@@ -170,6 +174,9 @@ pub(super) fn resolve(
     }
     if around.presets.external_secrets && is(manifest, "", "Secret") {
         dependent.push(Dependent::FilledByOwner);
+    }
+    if around.presets.injection {
+        dependent.extend(Injected::of(manifest, around).map(Dependent::Injected));
     }
     (places, dependent)
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::pattern::Pattern;
-use super::place::{Ground, Segment, resolve};
+use super::place::{DEEPEST, Ground, Segment, resolve};
 
 /// A field path, such as `.spec.template.spec.containers[name=app].image`.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +52,9 @@ impl FromStr for FieldPath {
         let mut reader = Reader { text, rest: text, begun: false };
         let mut segments = Vec::new();
         while !reader.rest.is_empty() {
+            if segments.len() == DEEPEST {
+                return Err(reader.bad("it leads deeper than any object goes"));
+            }
             segments.push(reader.segment()?);
         }
         let found = Self { text: text.to_owned(), segments };

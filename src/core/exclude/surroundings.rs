@@ -3,13 +3,15 @@
 //! It is one value, published by one writer. Whoever holds a declaration resolves its exclusions again when it changes, so a
 //! rule written today applies today.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::injection::is_meshed;
 use super::preset::Presets;
 use super::rule::Rule;
+use crate::core::manifest::Manifest;
 use crate::core::object::{ObjectKey, group_of};
 
 /// Labels by name.
@@ -22,10 +24,14 @@ pub struct Surroundings {
     pub rules: Arc<[Rule]>,
     /// Which presets are on.
     pub presets: Presets,
+    /// Why nobody knows what the rules for the whole cluster are, if nobody does. Every object then has a rule that fails.
+    pub unreadable: Option<Arc<str>>,
     /// Autoscalers by the object they act on.
     pub scalers: BTreeMap<Target, Vec<Scaler>>,
     /// Labels of namespaces by name; empty while no rule asks for them.
     pub namespaces: BTreeMap<String, LabelMap>,
+    /// Namespaces whose labels ask for a mesh's sidecars.
+    pub meshed: BTreeSet<String>,
 }
 
 /// An object somebody acts on.
@@ -68,6 +74,24 @@ impl Surroundings {
             key.namespace.clone().map(|namespace| Target { namespace, kind: key.kind.clone(), name: key.name.clone() });
         let scalers = target.and_then(|target| self.scalers.get(&target)).map_or(&[][..], Vec::as_slice);
         scalers.iter().filter(|scaler| scaler.group.as_ref().is_none_or(|group| *group == key.group))
+    }
+
+    /// Adds the autoscalers Git declares. They count from then on: one that is gone for a moment must not let its object be
+    /// scaled back.
+    pub fn add_declared<'m>(&mut self, manifests: impl IntoIterator<Item = &'m Manifest>) {
+        for manifest in manifests {
+            if let Some((target, scaler)) = Scaler::read(&manifest.key, &manifest.value) {
+                self.add(target, scaler);
+            }
+        }
+    }
+
+    /// Adds a namespace.
+    pub fn add_namespace(&mut self, name: &str, labels: &LabelMap) {
+        if is_meshed(labels) {
+            self.meshed.insert(name.to_owned());
+        }
+        self.namespaces.insert(name.to_owned(), labels.clone());
     }
 
     /// Adds an autoscaler; one that is known already stays once.

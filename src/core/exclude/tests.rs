@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::core::manifest::{Lines, Origin};
-use crate::core::path::MergeKey;
+use crate::core::path::{MergeKey, Step};
 
 #[test]
 fn globs() {

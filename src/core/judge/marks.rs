@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::names::{MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
+use super::super::names::{IGNORE, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
 use super::super::object::ObjectKey;
 use super::super::path::Path;
 use super::super::state::State;
@@ -47,4 +47,10 @@ pub(super) fn moves_finalizers(git: &Value, old: &State<'_>, new: &State<'_>) ->
 
 fn finalizers(object: &Value) -> Vec<&Value> {
     object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten().collect()
+}
+
+/// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
+pub(super) fn exempts_itself(git: &Value, old: Option<&State<'_>>, new: &State<'_>) -> bool {
+    let (before, rule) = (old.and_then(|old| old.annotation(IGNORE)), new.annotation(IGNORE));
+    rule.is_some() && rule != before && rule != State::whole(git).annotation(IGNORE)
 }

@@ -81,8 +81,8 @@ fn a_secret() {
     insta::assert_snapshot!(text, @r#"
     Secret prod/api is kept equal to Git, and this edit is not what Git says.
       .data.password
-          Git:  <hidden Git's>   (apps/api/api.yaml:12)
-          this: <hidden other>
+          Git:  "<hidden 1>"   (apps/api/api.yaml:12)
+          this: "<hidden 2>"
     Git: https://git.example/shop.git (main at 0123456), apps/api/api.yaml:3, synced by GitSync holdfast-system/shop
     To change it: commit to main and let Holdfast apply it.
     In an emergency, with the right to: kubectl annotate -n prod secret/api holdfast.dev/break-glass="INC-…: why" holdfast.dev/break-glass-for=30m

@@ -20,6 +20,7 @@ fn names_are_stable() {
     holdfast_heals counter
     holdfast_remediation_seconds histogram
     holdfast_rule_errors counter
+    holdfast_policy_readable gauge
     holdfast_prunes counter
     holdfast_applies counter
     holdfast_break_glass_opened counter

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::super::yaml::base64;
 use super::Complaint;
 use crate::core::manifest::{Below, Lines};
+use crate::core::names::LAST_APPLIED;
 use crate::core::object::group_of;
 
 /// `metadata` the server writes. Whoever commits it copied it from a cluster.
@@ -21,7 +22,6 @@ const SERVER_METADATA: [&str; 8] = [
     "selfLink",
     "uid",
 ];
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// `replicas: null` would own `replicas`. Nulls that are elements of a list stay: without them the others would move.
 pub(super) fn drop_nulls(value: &mut Value) {

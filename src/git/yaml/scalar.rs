@@ -35,7 +35,7 @@ impl Scalar {
                 Ok(found)
             }
             ("binary", _) => super::base64::decode(text).map(Self::Text),
-            ("null" | "bool" | "int" | "float", _) => Err(format!("`{text}` cannot be read as !!{tag}")),
+            ("null" | "bool" | "int" | "float", _) => Err(format!("this value cannot be read as !!{tag}")),
             _ => Ok(Self::Text(text.to_owned())),
         }
     }

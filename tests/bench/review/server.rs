@@ -176,4 +176,8 @@ impl Upstream for Nobody {
     fn replicas_path<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>> {
         Box::pin(async { Ok(None) })
     }
+
+    fn object<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        Box::pin(async { Ok(None) })
+    }
 }

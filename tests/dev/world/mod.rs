@@ -88,6 +88,8 @@ pub struct Options {
     pub sample: bool,
     /// Leave Holdfast out; if one ran in this world, it is ended and its webhooks are taken away.
     pub without_holdfast: bool,
+    /// Nobody makes Pods of Deployments: objects are what was written into them.
+    pub without_controllers: bool,
     /// Forget everything the folder holds from before.
     pub fresh: bool,
     /// End the world when the process that started it ends.
@@ -210,7 +212,9 @@ impl World {
             self.process(CONTROLLER_MANAGER).stop().await?;
             self.process(HOLDFAST).stop().await?;
         }
-        if self.plane.has_controllers() {
+        if self.options.without_controllers {
+            Ok(())
+        } else if self.plane.has_controllers() {
             self.steps.start("kube-controller-manager", self.plane.start_controller_manager()).await
         } else {
             self.steps.step("no kube-controller-manager in KUBEBUILDER_ASSETS", async { Ok(()) }).await

@@ -2,23 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast::api::IgnoreRule;
 use holdfast::core::exclude::{Rule, Scaler, Surroundings, annotation};
+use holdfast::core::manifest::Manifest;
 use holdfast::core::object::ObjectKey;
 use holdfast::core::snapshot::{Managed, Mode, Suspension, Undeclared};
+use holdfast::git::RenderOptions;
+use holdfast::git::documents;
+use holdfast::git::render::render;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::merge_patch;
-use crate::common::api_server::{apply, inject, update};
+use crate::common::api_server::{apply, inject, rewrite, update};
+use crate::common::desired::manifest;
 
 /// The files a case may have.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "manifest.yaml",
+    "git.yaml",
     "answer.yaml",
     "earlier.yaml",
     "live.yaml",
@@ -34,12 +40,14 @@ const FILES: [&str; 10] = [
 pub struct Case {
     /// Its folder's name.
     pub name: String,
+    /// The folder itself.
+    pub folder: PathBuf,
     /// What Git says.
-    pub manifest: Value,
+    pub manifest: Manifest,
     /// What the API server answered to it, if the model is not to be asked.
     pub answer: Option<Value>,
     /// What an earlier commit said; it was applied, and `manifest` is only declared.
-    pub earlier: Option<Value>,
+    pub earlier: Option<Manifest>,
     /// What is live, if not the answer.
     pub live: Option<Value>,
     /// What happened to it since.
@@ -76,6 +84,18 @@ pub struct Expect {
     /// Words that must not.
     #[serde(default)]
     pub hides: Vec<String>,
+    /// Where alone the case can be played, and why.
+    pub only: Option<Only>,
+}
+
+/// Where alone a case can be played, and why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub enum Only {
+    /// Against the model: no API server would let it come to this.
+    Model(String),
+    /// Against a real API server: the model does not know this.
+    Real(String),
 }
 
 /// A deviation in short.
@@ -94,6 +114,8 @@ pub struct Event {
     pub by: String,
     #[serde(default)]
     pub subresource: String,
+    /// The `apiVersion` it was written in, if not the manifest's. To the model all versions are one.
+    pub version: Option<String>,
     #[serde(default)]
     pub how: How,
     pub patch: Option<Value>,
@@ -109,13 +131,15 @@ pub enum How {
     Apply,
     /// By a mutating webhook: nobody owns it.
     Inject,
+    /// By a mutating webhook that changes what is there: who owned it still does.
+    Rewrite,
 }
 
 /// A JSON merge patch, a JSON patch, or all of it.
 pub struct What<'a> {
     patch: Option<&'a Value>,
     json: Option<&'a Value>,
-    object: Option<&'a Value>,
+    pub object: Option<&'a Value>,
 }
 
 /// The edit to judge.
@@ -178,15 +202,16 @@ impl Case {
             }
         }
         let policy: Policy = read(folder, "policy.yaml")?.unwrap_or_default();
-        let manifest: Value = needed(folder, "manifest.yaml")?;
+        let manifest = git(folder)?;
         let written: Vec<Value> = read(folder, "rules.yaml")?.unwrap_or_default();
-        let rules = rules(&written, &manifest);
+        let rules = rules(&written, &manifest.value);
         let around: Vec<Value> = read(folder, "around.yaml")?.unwrap_or_default();
         let case = Self {
+            folder: folder.to_owned(),
             manifest,
             around: surroundings(&around),
             answer: read(folder, "answer.yaml")?,
-            earlier: read(folder, "earlier.yaml")?,
+            earlier: earlier(folder)?,
             live: read(folder, "live.yaml")?,
             past: read_events(folder)?,
             rules: rules.map_err(|error| format!("{name}/rules.yaml: {error}"))?,
@@ -199,10 +224,66 @@ impl Case {
         Ok(case)
     }
 
+    /// Why no API server can play this case.
+    pub fn only_the_model(&self) -> Option<&str> {
+        match &self.expect.only {
+            Some(Only::Model(why)) => Some(why),
+            _ if self.live.is_some() => Some("what is live is given by hand"),
+            _ if self.past.iter().any(|event| matches!(event.how, How::Inject)) => Some("a mutating webhook writes"),
+            _ => None,
+        }
+    }
+
+    /// Why the model cannot play it.
+    pub fn only_really(&self) -> Option<&str> {
+        if let Some(Only::Real(why)) = &self.expect.only { Some(why) } else { None }
+    }
+
     /// A complaint about this case.
     pub fn error(&self, error: &str) -> String {
         format!("{}: {error}", self.name)
     }
+}
+
+/// `git.yaml` is read and rendered as the product does; `manifest.yaml` is what rendering leads to.
+fn git(folder: &Path) -> Result<Manifest, String> {
+    if folder.join("git.yaml").exists() {
+        return rendered(folder, "git.yaml");
+    }
+    needed(folder, "manifest.yaml").map(|value| manifest(&value))
+}
+
+fn earlier(folder: &Path) -> Result<Option<Manifest>, String> {
+    if folder.join("git.yaml").exists() && folder.join("earlier.yaml").exists() {
+        return rendered(folder, "earlier.yaml").map(Some);
+    }
+    Ok(read(folder, "earlier.yaml")?.map(|value: Value| manifest(&value)))
+}
+
+fn rendered(folder: &Path, file: &str) -> Result<Manifest, String> {
+    let path = folder.join(file);
+    let complaint = |said: &dyn fmt::Display| format!("{}: {said}", path.display());
+    let bytes = std::fs::read(&path).map_err(|error| complaint(&error))?;
+    let (documents, faults) = documents::read(&"app.yaml".into(), &bytes);
+    let options = RenderOptions {
+        default_namespace: Some("prod"),
+        sync: "holdfast-system/shop",
+        cluster_scoped: &is_cluster_scoped,
+    };
+    let (mut manifests, complaints) = render(documents, &options);
+    match (manifests.pop(), faults.into_iter().chain(complaints).next()) {
+        (Some(manifest), None) if manifests.is_empty() => Ok(manifest),
+        (_, Some(problem)) => Err(complaint(&problem)),
+        _ => Err(complaint(&"a case is about one object")),
+    }
+}
+
+#[allow(clippy::unnecessary_wraps)] // the cluster may not know a kind; here all are known
+fn is_cluster_scoped(_: &str, kind: &str) -> Option<bool> {
+    Some(matches!(
+        kind,
+        "ClusterRole" | "CustomResourceDefinition" | "ValidatingWebhookConfiguration" | "PriorityClass"
+    ))
 }
 
 fn needed<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<T, String> {
@@ -260,7 +341,7 @@ fn surroundings(objects: &[Value]) -> Surroundings {
             around.add(target, scaler);
         } else if key.kind == "Namespace" {
             let labels = serde_json::from_value(object["metadata"]["labels"].clone()).expect("labels are text");
-            around.namespaces.insert(key.name, labels);
+            around.add_namespace(&key.name, &labels);
         }
     }
     around
@@ -306,7 +387,8 @@ impl Policy {
 // === impl Event ===
 
 impl Event {
-    fn what(&self) -> What<'_> {
+    /// What it writes.
+    pub fn what(&self) -> What<'_> {
         What { patch: self.patch.as_ref(), json: self.json.as_ref(), object: self.object.as_ref() }
     }
 
@@ -318,6 +400,7 @@ impl Event {
             How::Update => update(live, &what.wanted(live)?, by, subresource),
             How::Apply => apply(Some(live), what.object.ok_or("how: Apply needs `object`")?, by),
             How::Inject => inject(live, &what.wanted(live)?),
+            How::Rewrite => rewrite(live, &what.wanted(live)?),
         })
     }
 }

@@ -17,9 +17,9 @@ use super::case::{self, Edit};
 use crate::common::api_server::update;
 use crate::common::desired::{identities, limits};
 
-/// The judgement on an edit, and what the person reads.
-pub fn judged(edit: &Edit, scene: &Scene) -> Result<(Judgement, String), String> {
-    let (old, new) = (before(edit, scene), after(edit, scene)?);
+/// The judgement on an edit, and what the person reads. `written` is the object as the API server would store it.
+pub fn judged(edit: &Edit, scene: &Scene, written: &Value) -> (Judgement, String) {
+    let (old, new) = (before(edit, scene), after(edit, scene, written));
     let (old, new) = (State::whole(&old), State::whole(&new));
     let glass = breakglass::open(&State::whole(&scene.live), now());
     let action = match edit.action {
@@ -35,7 +35,7 @@ pub fn judged(edit: &Edit, scene: &Scene) -> Result<(Judgement, String), String>
     let (manager, may_break_glass) = (edit.manager.as_deref(), edit.break_glass_right);
     let judgement = judge(&Judged { key, user: &user, action, manager, may_break_glass, now: now() }, &court);
     let text = message(key, Some(&scene.managed), &judgement);
-    Ok((judgement, text))
+    (judgement, text)
 }
 
 /// A reason in short: `Drift`, `BreakGlass`, `Refused NoRight`.
@@ -63,15 +63,22 @@ fn before(edit: &Edit, scene: &Scene) -> Value {
     }
 }
 
-fn after(edit: &Edit, scene: &Scene) -> Result<Value, String> {
+/// What the model makes of an edit.
+pub fn written(edit: &Edit, scene: &Scene) -> Result<Value, String> {
     let manager = edit.manager.as_deref().unwrap_or("unnamed");
-    let written = match edit.action {
-        case::Action::Scale => return Ok(json!({"spec": {"replicas": edit.replicas}})),
-        case::Action::Delete => return Ok(Value::Null),
+    Ok(match edit.action {
         case::Action::Create => update(&json!({}), &edit.what().wanted(&scene.managed.manifest.value)?, manager, ""),
         case::Action::Update => update(&scene.live, &edit.what().wanted(&scene.live)?, manager, ""),
-    };
-    Ok(if edit.stamped { stamped(edit, scene, written) } else { written })
+        case::Action::Scale | case::Action::Delete => Value::Null,
+    })
+}
+
+fn after(edit: &Edit, scene: &Scene, written: &Value) -> Value {
+    match edit.action {
+        case::Action::Scale => json!({"spec": {"replicas": edit.replicas}}),
+        case::Action::Create | case::Action::Update if edit.stamped => stamped(edit, scene, written.clone()),
+        _ => written.clone(),
+    }
 }
 
 /// What `/mutate` writes; what it refuses, `/validate` refuses again.

@@ -13,7 +13,7 @@ fn found(expression: &str, object: &Value) -> Result<Vec<String>, String> {
         };
         place.into_iter().map(step).collect::<String>()
     };
-    Ok(jq.places(object)?.into_iter().map(spell).collect())
+    Ok(jq.places(&Input::of(object), &Budget::default())?.into_iter().map(spell).collect())
 }
 
 fn deployment() -> Value {
@@ -100,4 +100,29 @@ fn an_error_is_told_and_no_place_lost_in_silence() {
     let said = found(".webhooks.name", &deployment()).expect_err("a list has no names");
     assert!(said.contains("index"), "{said}");
     assert!(found(".spec | length", &deployment()).is_err(), "a number is no place");
+}
+
+#[test]
+fn what_looks_at_whole_values_costs_what_they_weigh() {
+    let large = json!({"data": vec!["x"; 3_000]});
+    for dear in ["tostring == \"\"", ". == .", "contains({data: []})", "(tostring | length) == 0"] {
+        let again = ["(.,.)"; 8].join("|") + &format!("|select({dear}).data");
+        // A map cannot be put together, so its constant is refused when it is written.
+        let Ok(jq) = again.parse::<Jq>() else {
+            assert!(dear.starts_with("contains"), "{dear}");
+            continue;
+        };
+        let said = jq.places(&Input::of(&large), &Budget::default()).expect_err(dear);
+        assert!(said.contains("steps"), "{dear}: {said}");
+    }
+}
+
+#[test]
+fn one_budget_is_for_all_expressions_of_an_object() {
+    let many: Value = (0..1_500).map(|n| (n.to_string(), Value::Null)).collect::<serde_json::Map<_, _>>().into();
+    let (jq, input, budget) = (".[]".parse::<Jq>().expect("valid"), Input::of(&many), Budget::default());
+    assert_eq!(jq.places(&input, &budget).map(|places| places.len()), Ok(1_500));
+    let said = jq.places(&input, &budget).expect_err("there were 500 left");
+    assert!(said.contains("places"), "{said}");
+    assert_eq!(".[\"7\"]".parse::<Jq>().expect("valid").places(&input, &budget).map(|places| places.len()), Ok(1));
 }
