@@ -60,8 +60,10 @@
 //! - Of two syncs that declare one object the first keeps it, and hands it over without deleting it:
 //!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`.
 //! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
-//! - Every way to change an object gets the verdict the table says, from everybody: `cluster::verbs`, row by row; and what an edit
-//!   does to our entry by itself is told from what a hand does: `ownership::nothing_else_takes_gives_or_makes`.
+//! - What is no drift is left alone, and what an edit does to our entry by itself is told from what a hand does:
+//!   `cluster::what_is_no_drift_is_left_alone`, `ownership::nothing_else_takes_gives_or_makes`. (Every way to change an object, by
+//!   everybody, is a row of `tests/cluster/verbs/table.rs`.)
+//! - Whoever writes under our account is noticed: `cluster::whoever_writes_in_our_guise_is_noticed_and_healed`.
 //! - Nobody makes us guard less without a right and a record: `loosening::a_sync_is_loosened_one_way_and_tightened_the_other`,
 //!   `cluster::a_loosening_is_recorded`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
