@@ -10,9 +10,12 @@
 //! another owner is left out, and one that has none is sent as it is live. Replicas outside of an autoscaler's range are set to
 //! its nearest bound: Git's number would be a jump that neither Git nor the autoscaler asked for.
 
+mod body;
+
 use json_patch::Patch;
 use serde_json::{Map, Value, json};
 
+use self::body::{find_in_body, put, take_out};
 use super::adoption::{Adoption, COPIES, Share, is_foreign, is_former};
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Declaration, Node, Shape};
@@ -37,8 +40,8 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
     body
 }
 
-/// The body of an apply that heals all but these additions, which are sent as they are live: an API server need not let go of
-/// them. (Of an operator's sidecar whose image a person changed, the image is the person's, and a container needs one.)
+/// The body of an apply that heals all but additions, which are sent as they are: an API server need not let go of them. (Of
+/// an operator's sidecar whose image a person changed, the image is the person's, and a container needs one.)
 pub fn to_apply_all_but(managed: &Managed, live: &State<'_>, drift: &[Deviation]) -> Value {
     let mut body = to_apply(managed, Some(live));
     for steps in drift.iter().filter(|found| is_addition(found)).map(|found| found.path.steps()) {
@@ -331,71 +334,5 @@ fn each_owned(fields: Fields<'_>, steps: &mut Vec<Step>, visit: &mut dyn FnMut(&
         steps.push(step);
         each_owned(below, steps, visit);
         steps.pop();
-    }
-}
-
-/// Git's elements may leave key fields to their defaults; what Git does not declare is only ever spelled out.
-fn find_in_body<'v>(node: &'v Value, step: &Step, declared: bool) -> Option<&'v Value> {
-    if declared { step.find_as_written(node) } else { step.find(node) }
-}
-
-/// Puts a value into a manifest, making the way to it where there is none. Git declares the first `declared` steps.
-fn put(node: &mut Value, steps: &[Step], value: Value, declared: usize) {
-    let deeper = declared.saturating_sub(1);
-    let Some((first, rest)) = steps.split_first() else {
-        *node = value;
-        return;
-    };
-    match first {
-        Step::Field(name) => {
-            if !node.is_object() {
-                *node = Value::Object(Map::new());
-            }
-            let fields = node.as_object_mut().expect("made one just above");
-            put(fields.entry(&**name).or_insert(Value::Null), rest, value, deeper);
-        }
-        Step::Key(key) => {
-            if !node.is_array() {
-                *node = Value::Array(Vec::new());
-            }
-            let elements = node.as_array_mut().expect("made one just above");
-            let found = if declared > 0 { key.position_as_written(elements) } else { first.position(elements) };
-            let position = found.unwrap_or_else(|| {
-                let fields = key.fields().map(|(name, value)| (name.to_owned(), value.clone()));
-                elements.push(Value::Object(fields.collect()));
-                elements.len() - 1
-            });
-            put(&mut elements[position], rest, value, deeper);
-        }
-        Step::Value(member) => {
-            if !node.is_array() {
-                *node = Value::Array(Vec::new());
-            }
-            let members = node.as_array_mut().expect("made one just above");
-            if !members.contains(member) {
-                members.push(member.clone());
-            }
-        }
-    }
-}
-
-/// Takes a place out of a manifest, and what held nothing else with it: an empty map left behind would be a claim of its own.
-/// Says whether `node` is empty now, and was not before.
-fn take_out(node: &mut Value, steps: &[Step]) -> bool {
-    let Some((first, rest)) = steps.split_first() else { return true };
-    match (first, node) {
-        (Step::Field(name), Value::Object(fields)) => {
-            let emptied = fields.get_mut(&**name).is_some_and(|below| take_out(below, rest));
-            emptied && fields.remove(&**name).is_some() && fields.is_empty()
-        }
-        (step, Value::Array(elements)) => {
-            let position = match step {
-                Step::Key(key) => key.position_as_written(elements),
-                other => other.position(elements),
-            };
-            let emptied = position.filter(|position| take_out(&mut elements[*position], rest));
-            emptied.map(|position| elements.remove(position)).is_some() && elements.is_empty()
-        }
-        _ => false,
     }
 }

@@ -3,6 +3,8 @@
 //! A verdict is a value: what is to happen and why, a closed enum that metrics, records, tests and messages are all read off.
 //! The edges only translate (`webhook::review` in, HTTP out).
 
+mod marks;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,14 +12,16 @@ use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
 use super::drift::{Change, failed_rules, introduced};
 use super::exclude::RuleError;
-use super::fields::Entry;
-use super::names::{FIELD_MANAGER, IGNORE, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
+use super::fields::{Entry, fields_that_differ};
+use super::names::FIELD_MANAGER;
 use super::object::ObjectKey;
-use super::path::Path;
+use super::ownership::is_forged;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
 use super::state::State;
 use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
+pub use marks::is_mark;
+use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers};
 
 /// An edit of one object, as an admission review shows it.
 pub struct Edit<'a> {
@@ -46,6 +50,8 @@ pub enum Action<'a> {
     Scale(State<'a>, State<'a>, Option<Glass>),
     /// Deletes it.
     Delete(State<'a>),
+    /// Deletes it through the eviction subresource, which does not show it; likewise with the break-glass it carries.
+    Evict(Option<Glass>),
 }
 
 /// What the judge knows besides the edit.
@@ -100,6 +106,8 @@ pub enum Verdict {
 pub enum Why {
     /// Our own write.
     Ourselves,
+    /// Written under our account by somebody else.
+    InOurGuise,
     /// Git does not declare this object.
     Unmanaged,
     /// The sync's admission mode is `Off`.
@@ -130,6 +138,8 @@ pub enum Why {
     Ownership,
     /// The owner references of a managed object would be changed.
     OwnerReferences,
+    /// A person would add or take away a finalizer that Git does not declare.
+    Finalizers,
     /// A break-glass that is not granted.
     Refused(Refused),
 }
@@ -138,7 +148,7 @@ pub enum Why {
 pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     let class = court.identities.class(edit.user);
     if class == Class::Ourselves {
-        return Judgement::of(Verdict::Allow, Why::Ourselves);
+        return ourselves(edit, court);
     }
     let Some(managed) = court.snapshot.get(edit.key) else { return unmanaged(edit, class, court) };
     if managed.sync.mode == Mode::Off {
@@ -147,6 +157,13 @@ pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     let case = Case { edit, class, managed, court };
     let judgement = case.judge();
     Judgement { failed: case.failed_rules(&judgement), ..judgement }
+}
+
+/// Our own writes carry our field manager, and deletions of ours never get here. So whatever else comes under our account is
+/// somebody else's doing, by impersonation or with a stolen token: nobody refuses it, but it does not go unnoticed.
+fn ourselves(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
+    let is_ours = edit.manager == Some(FIELD_MANAGER) || court.snapshot.get(edit.key).is_none();
+    if is_ours { Judgement::of(Verdict::Allow, Why::Ourselves) } else { Judgement::of(Verdict::Note, Why::InOurGuise) }
 }
 
 /// An edit of an object Git does not declare. Two things are still ours: a namespace that holds managed objects, and marks
@@ -176,16 +193,6 @@ fn delete_namespace(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Cou
     }
 }
 
-/// A tracking-id that names the object itself is a claim, and only we make it. A copy's id names the original: harmless.
-///
-/// Without our label an edit is not reviewed, so the id may be there already when the label comes: that is when it is made.
-fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new: &State<'_>) -> bool {
-    let claim = new.annotation(TRACKING_ID);
-    let is_labelled = |state: &State<'_>| state.label(MANAGED_LABEL) == Some("true");
-    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim || (is_labelled(new) && !is_labelled(old)));
-    is_new && claim.is_some_and(|id| tracked_by(id, key).is_some())
-}
-
 /// An edit of a managed object under judgement.
 struct Case<'a> {
     edit: &'a Edit<'a>,
@@ -213,9 +220,13 @@ impl Case<'_> {
             Action::Delete(old) => self.delete(old),
             Action::Create(new) => self.create(new),
             Action::Update(old, new, scope) => self.update(old, new, *scope),
+            Action::Evict(glass) => {
+                let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
+                self.remove(&State::whole(&self.managed.manifest.value), emergency)
+            }
             Action::Scale(old, new, glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
-                let owned = self.owned_by_scaler(new);
+                let owned = self.owned_by_scaler(old, new);
                 self.weigh(self.introduced(old, &State::whole(&owned), Scope::Only(&["spec"])), emergency, Why::Drift)
             }
         }
@@ -223,8 +234,9 @@ impl Case<'_> {
 
     /// A `Scale` does not show who owns what; afterwards, whoever scales owns the replicas. Those who do not say by which
     /// manager go by a name that only the API server knows (`kubectl scale` is `kubectl`): rules by manager do not know them.
-    fn owned_by_scaler(&self, new: &State<'_>) -> Value {
-        let entry = |manager: &str| json!({"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+    fn owned_by_scaler(&self, old: &State<'_>, new: &State<'_>) -> Value {
+        let replicas = json!({"f:spec": fields_that_differ(&old.object["spec"], &new.object["spec"])});
+        let entry = |manager: &str| json!({"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": replicas});
         let mut object = new.object.clone();
         object["metadata"]["managedFields"] = self.edit.manager.map(entry).into_iter().collect();
         object
@@ -232,8 +244,14 @@ impl Case<'_> {
 
     /// Only what is brought in could have been excluded.
     fn failed_rules(&self, judgement: &Judgement) -> Vec<RuleError> {
-        let (Action::Create(state) | Action::Update(_, state, _) | Action::Scale(_, state, _) | Action::Delete(state)) =
-            &self.edit.action;
+        let manifest = State::whole(&self.managed.manifest.value);
+        let state = match &self.edit.action {
+            Action::Create(state)
+            | Action::Update(_, state, _)
+            | Action::Scale(_, state, _)
+            | Action::Delete(state) => state,
+            Action::Evict(_) => &manifest,
+        };
         if judgement.introduced.is_empty() { Vec::new() } else { failed_rules(self.managed, state) }
     }
 
@@ -241,9 +259,12 @@ impl Case<'_> {
         if is_terminating(old) {
             return Judgement::of(Verdict::Allow, Why::Terminating);
         }
+        self.remove(old, breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open))
+    }
+
+    fn remove(&self, old: &State<'_>, emergency: Emergency) -> Judgement {
         let mut gone = vec![Deviation::whole(Kind::Missing, self.managed)];
         self.managed.excluded(old).subtract_from(&mut gone);
-        let emergency = breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open);
         self.weigh(gone, emergency, Why::Delete)
     }
 
@@ -260,7 +281,7 @@ impl Case<'_> {
         }
         exclusions.subtract_from(&mut found);
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
-        let exempts = self.class != Class::Controller && self.exempts_itself(None, new);
+        let exempts = self.class != Class::Controller && exempts_itself(&self.managed.manifest.value, None, new);
         match if exempts { Err(Why::Marks) } else { self.emergency(None, new) } {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
             Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
@@ -270,7 +291,7 @@ impl Case<'_> {
     fn update(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Judgement {
         let introduced = self.introduced(old, new, scope);
         let guarded = self.class != Class::Controller;
-        let tampering = guarded.then(|| self.tampering(old, new, &introduced)).flatten();
+        let tampering = guarded.then(|| self.tampering(old, new, scope, &introduced)).flatten();
         match tampering.map_or_else(|| self.emergency(Some(old), new), Err) {
             Ok(emergency) => self.weigh(introduced, emergency, Why::Drift),
             Err(why) => Judgement { introduced, ..Judgement::of(Verdict::Deny, why) },
@@ -288,28 +309,26 @@ impl Case<'_> {
     }
 
     /// What nobody may do to a managed object, whatever the mode and the emergency.
-    fn tampering(&self, old: &State<'_>, new: &State<'_>, introduced: &[Deviation]) -> Option<Why> {
+    fn tampering(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>, introduced: &[Deviation]) -> Option<Why> {
         if introduced.iter().any(|deviation| is_mark(&deviation.path)) || forges_mark(old, new, &self.edit.user.name) {
             return Some(Why::Marks);
         }
-        if self.exempts_itself(Some(old), new) {
+        if exempts_itself(&self.managed.manifest.value, Some(old), new) {
             return Some(Why::Marks);
         }
         let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
         if owners(old) != owners(new) {
             return Some(Why::OwnerReferences);
         }
+        if self.class == Class::Person
+            && !is_terminating(old)
+            && moves_finalizers(&self.managed.manifest.value, old, new)
+        {
+            return Some(Why::Finalizers);
+        }
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
-        let wiped = old.has_our_entry() && !new.has_our_entry();
-        (impostor || wiped).then_some(Why::Ownership)
-    }
-
-    /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
-    fn exempts_itself(&self, old: Option<&State<'_>>, new: &State<'_>) -> bool {
-        let rule = new.annotation(IGNORE);
-        let git = State::whole(&self.managed.manifest.value);
-        let before = old.and_then(|old| old.annotation(IGNORE));
-        rule.is_some() && rule != before && rule != git.annotation(IGNORE)
+        let version = self.managed.manifest.value.get("apiVersion").and_then(Value::as_str);
+        (impostor || is_forged(old, new, scope, version)).then_some(Why::Ownership)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.
@@ -370,21 +389,4 @@ impl Judgement {
 
 fn is_terminating(old: &State<'_>) -> bool {
     old.object.pointer("/metadata/deletionTimestamp").is_some()
-}
-
-/// Is this one of the two marks every managed object carries?
-pub fn is_mark(path: &Path) -> bool {
-    *path == Path::of_fields(&["metadata", "labels", MANAGED_LABEL])
-        || *path == Path::of_fields(&["metadata", "annotations", TRACKING_ID])
-}
-
-/// The manual-edit mark says who edited. Only `/mutate` writes it, and it writes the truth; a mark that names somebody else was
-/// typed.
-fn forges_mark(old: &State<'_>, new: &State<'_>, user: &str) -> bool {
-    let mark = new.annotation(MANUAL_EDIT);
-    let names_user = |mark: &str| {
-        let mark: Option<serde_json::Value> = serde_json::from_str(mark).ok();
-        mark.is_some_and(|mark| mark.get("user").is_some_and(|named| named == user))
-    };
-    mark.is_some_and(|mark| old.annotation(MANUAL_EDIT) != Some(mark) && !names_user(mark))
 }

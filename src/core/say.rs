@@ -56,6 +56,9 @@ fn headline(key: &ObjectKey, verdict: Verdict, why: &Why) -> String {
         Why::OwnerReferences => {
             format!("the owner references of {key}, which is declared in Git, cannot be changed by hand.")
         }
+        Why::Finalizers => {
+            format!("the finalizers of {key}, which is declared in Git, are not to be changed by hand while it lives.")
+        }
         Why::Refused(refused) => format!("break-glass on {key} refused: {refused}."),
         Why::BreakGlass(glass) => {
             format!(
@@ -64,6 +67,7 @@ fn headline(key: &ObjectKey, verdict: Verdict, why: &Why) -> String {
             )
         }
         Why::BreakGlassClosed => format!("break-glass on {key} is closed: Git wins again."),
+        Why::InOurGuise => format!("{key} was written under Holdfast's account by somebody else: recorded."),
         Why::Ourselves | Why::Unmanaged | Why::Off | Why::Terminating | Why::Controller | Why::EqualsGit => {
             format!("{key}: nothing to object to.")
         }

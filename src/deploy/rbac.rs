@@ -11,10 +11,10 @@ use k8s_openapi::api::{
 };
 
 use super::{Document, metadata};
-use crate::{
-    cluster::rights::VERB,
-    core::names::GROUP,
-    webhook::register::{CERTIFICATE_SECRET, SERVICE_ACCOUNT},
+use crate::core::names::GROUP;
+use crate::webhook::{
+    register::{CERTIFICATE_SECRET, SERVICE_ACCOUNT},
+    upstream::{BREAK_GLASS_VERB, LOOSEN_VERB, SUSPEND_VERB},
 };
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -27,6 +27,7 @@ pub(super) fn documents(namespace: &str) -> Vec<Document> {
         Document::new(CERTIFICATE, &certificate(namespace)),
         Document::new("", &certificate_binding(namespace)),
         Document::new(BREAK_GLASS, &break_glass()),
+        Document::new(LOOSEN, &loosen()),
         Document::new(VIEW, &view()),
     ]
 }
@@ -49,6 +50,10 @@ const CERTIFICATE: &str = "\
 const BREAK_GLASS: &str = "\
     Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync, with a RoleBinding in the namespace of
     the GitSyncs for those only. It is aggregated into no other role: being able to edit is no right to an emergency.";
+
+const LOOSEN: &str = "\
+    Editing a GitSync or the DriftPolicy takes the usual verbs. Editing it so that less is guarded (a weaker mode, another
+    exclusion, another repository, a deletion…) takes `loosen` besides, and a pause takes `suspend`. Both are recorded.";
 
 const VIEW: &str = "\
     Whoever may view a namespace may view its GitSyncs. There is no such role for editing, on purpose: a GitSync is applied
@@ -111,8 +116,16 @@ fn certificate_binding(namespace: &str) -> RoleBinding {
 }
 
 fn break_glass() -> ClusterRole {
-    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[VERB])];
+    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[BREAK_GLASS_VERB])];
     ClusterRole { metadata: metadata("holdfast-break-glass", None), rules: Some(rules), ..ClusterRole::default() }
+}
+
+fn loosen() -> ClusterRole {
+    let rules = vec![
+        rule(&[GROUP], &["gitsyncs"], &[LOOSEN_VERB, SUSPEND_VERB]),
+        rule(&[GROUP], &["driftpolicies"], &[LOOSEN_VERB]),
+    ];
+    ClusterRole { metadata: metadata("holdfast-loosen", None), rules: Some(rules), ..ClusterRole::default() }
 }
 
 fn view() -> ClusterRole {

@@ -45,6 +45,8 @@ pub enum Kind {
     PruneWithheld,
     /// An emergency was opened on an object.
     BreakGlassOpened,
+    /// An emergency ends in a few minutes; said once.
+    BreakGlassEnding,
     /// An emergency ended: taken back, expired, or Git caught up.
     BreakGlassClosed,
     /// An emergency was asked for and not granted.
@@ -53,6 +55,8 @@ pub enum Kind {
     Suspended,
     /// A pause ended.
     Resumed,
+    /// A `GitSync` or the `DriftPolicy` was made to guard less, or deleted; `reason` says what, from and to.
+    Loosened,
     /// A commit could not be read or applied.
     SyncFailed,
     /// Somebody changed or deleted a webhook configuration of Holdfast's, and it was put back.

@@ -38,6 +38,8 @@ pub struct Writing<'a> {
     pub managed: &'a Managed,
     /// How to address it.
     pub kind: &'a Kind,
+    /// Has Git caught up with what was edited under a break-glass? Then that is over, whatever its end.
+    pub caught_up: bool,
 }
 
 // === impl Writing ===
@@ -111,14 +113,16 @@ impl Writing<'_> {
     fn preparation(&self, live: &Value) -> Option<json_patch::Patch> {
         let state = State::whole(live);
         let outdated: Vec<_> = match breakglass::open(&state, jiff::Timestamp::now()) {
-            Some(_) => Vec::new(),
-            None => outdated(&state).collect(),
+            Some(_) if !self.caught_up => Vec::new(),
+            _ => outdated(&state).collect(),
         };
         before_apply(self.managed, &state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
     }
 
     fn is_settled(&self, live: &Value) -> bool {
-        self.drift(live).is_empty() && State::whole(live).is_owned_as_it_is()
+        let state = State::whole(live);
+        let is_over = !self.caught_up || outdated(&state).next().is_none();
+        self.drift(live).is_empty() && state.is_owned_as_it_is() && is_over
     }
 
     fn drift(&self, live: &Value) -> Vec<Deviation> {

@@ -19,16 +19,17 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Reason, Refusal};
 use super::no_decision::NoDecision;
 use super::review::Review;
 use super::trial::Trial;
-use super::upstream::Upstream;
+use super::upstream::{Requester, Upstream};
 use super::{own, register, witness};
 use crate::core::breakglass::Refused;
 use crate::core::judge::{Judgement, Rules, Verdict, Why};
 use crate::core::snapshot::Snapshot;
 use crate::core::stamp::{Stamps, Write};
+use crate::core::who::Class;
 use crate::evidence::{Evidence, Kind, Metrics};
 
 /// All that answering reviews takes.
@@ -74,7 +75,8 @@ pub fn router(webhook: Webhook) -> Router {
     Router::new()
         .route(register::VALIDATE_PATH, at(Hook::Validate))
         .route(register::MUTATE_PATH, at(Hook::Mutate))
-        .route(register::VALIDATE_OWN_PATH, at(Hook::Own))
+        .route(register::VALIDATE_OWN_PATH, at(Hook::ValidateOwn))
+        .route(register::MUTATE_OWN_PATH, at(Hook::MutateOwn))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE), wide: Semaphore::new(WIDE) }))
 }
@@ -86,8 +88,10 @@ enum Hook {
     Mutate,
     /// Whether it may be stored.
     Validate,
-    /// Whether one of our own kinds makes sense.
-    Own,
+    /// Whether one of our own kinds makes sense, and may be loosened.
+    ValidateOwn,
+    /// Who paused a sync.
+    MutateOwn,
 }
 
 /// Where reviews are taken in.
@@ -148,23 +152,89 @@ impl Webhook {
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
         let span = span(hook, &uid, &review);
         let Decision { verdict, answer, annotated } = self.decide(hook, review).instrument(span).await?;
-        if hook != Hook::Mutate || verdict == Verdict::Deny {
+        if !matches!(hook, Hook::Mutate | Hook::MutateOwn) || verdict == Verdict::Deny {
             self.metrics.reviewed(witness::counted(verdict), witness::operation(operation), started.elapsed());
         }
         Ok(answer.to_bytes(&uid, annotated))
     }
 
     async fn decide(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
-        if hook == Hook::Own {
-            return Ok(own::refusal(&review).map_or_else(Decision::pass, Decision::refused));
+        match hook {
+            Hook::ValidateOwn => self.validate_own(review).await,
+            Hook::MutateOwn => self.mutate_own(review).await,
+            Hook::Mutate | Hook::Validate => {
+                let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
+                self.judge(hook, review, snapshot).await
+            }
         }
-        let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
+    }
+
+    /// Is it what can be run, is it what Git says if Git says anything, and may it be loosened?
+    async fn validate_own(&self, review: Review<'_>) -> Result<Decision, NoDecision> {
+        if let Some(refusal) = own::refusal(&review).or_else(|| own::stamp::refusal(&review)) {
+            return Ok(Decision::refused(refusal));
+        }
+        let (loosening, is_dry_run) = (own::loosen::Loosening::of(&review), review.is_dry_run());
+        let requester = review.user_info.clone();
+        let decision = self.judge_if_ready(Hook::Validate, review).await?;
+        match loosening.filter(|_| decision.verdict != Verdict::Deny) {
+            Some(loosening) => Ok(self.loosen(loosening, &requester, is_dry_run).await?.unwrap_or(decision)),
+            None => Ok(decision),
+        }
+    }
+
+    /// Records a loosening; refuses it to guarded users who lack a right.
+    async fn loosen(
+        &self,
+        loosening: own::loosen::Loosening,
+        requester: &Requester,
+        is_dry_run: bool,
+    ) -> Result<Option<Decision>, NoDecision> {
+        let class = self.rules.borrow().identities.class(&requester.user);
+        let mut lacking = None;
+        for right in loosening.rights.iter().filter(|_| matches!(class, Class::Automation | Class::Person)) {
+            if !self.upstream.may(requester, right).await? {
+                lacking = Some(right.clone());
+                break;
+            }
+        }
+        let refusal = lacking.map(|right| Refusal { reason: Reason::Forbidden, message: loosening.message(&right) });
+        if !is_dry_run {
+            let kind = if refusal.is_some() { Kind::Denied } else { Kind::Loosened };
+            self.evidence.record(loosening.record(kind, (self.clock)()));
+        }
+        Ok(refusal.map(Decision::refused))
+    }
+
+    async fn mutate_own(&self, review: Review<'_>) -> Result<Decision, NoDecision> {
+        let stamps = match own::stamp::stamps(&review) {
+            Ok(stamps) => stamps,
+            Err(refusal) => return Ok(Decision::refused(refusal)),
+        };
+        let annotated = review.object.as_ref().is_some_and(|new| new.metadata.fields.contains_key("annotations"));
+        let mut decision = self.judge_if_ready(Hook::Mutate, review).await?;
+        decision.answer.writes.extend(stamps);
+        Ok(Decision { annotated, ..decision })
+    }
+
+    /// Our own kinds are open to repair for as long as it is not known what Git says.
+    async fn judge_if_ready(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
+        let snapshot = self.snapshots.borrow().clone();
+        match snapshot {
+            Some(snapshot) => self.judge(hook, review, snapshot).await,
+            None => Ok(Decision::pass()),
+        }
+    }
+
+    async fn judge(&self, hook: Hook, review: Review<'_>, snapshot: Arc<Snapshot>) -> Result<Decision, NoDecision> {
         let rules = self.rules.borrow().clone();
         let is_dry_run = review.is_dry_run();
-        let Some(trial) = Trial::open(review, snapshot, rules, (self.clock)())? else { return Ok(Decision::pass()) };
+        let trial = Trial::open(review, snapshot, rules, (self.clock)())?;
+        let Some(mut trial) = trial else { return Ok(Decision::pass()) };
+        trial.locate_replicas(&*self.upstream).await?;
         match hook {
             Hook::Mutate => self.mutate(&trial, is_dry_run).await,
-            Hook::Validate | Hook::Own => self.validate(&trial, is_dry_run).await,
+            _ => self.validate(&trial, is_dry_run).await,
         }
     }
 

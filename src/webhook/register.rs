@@ -31,6 +31,8 @@ pub const VALIDATE_PATH: &str = "/validate";
 pub const MUTATE_PATH: &str = "/mutate";
 /// Where the API server sends our own kinds.
 pub const VALIDATE_OWN_PATH: &str = "/validate/own";
+/// Where it has them stamped.
+pub const MUTATE_OWN_PATH: &str = "/mutate/own";
 /// The service account Holdfast runs as, in its own namespace.
 pub const SERVICE_ACCOUNT: &str = "holdfast";
 

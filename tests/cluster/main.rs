@@ -40,6 +40,7 @@ mod secrets;
 mod stage;
 mod sync;
 mod tampering;
+mod verbs;
 mod who;
 
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         refused::trials(),
         accepted::trials(),
         own::trials(),
+        verbs::trials(),
         cases::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

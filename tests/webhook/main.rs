@@ -4,6 +4,7 @@ mod desk;
 mod garbage;
 mod leave;
 mod limits;
+mod odd;
 mod rotation;
 mod tls;
 mod verdicts;

@@ -24,7 +24,7 @@ use holdfast::telemetry;
 use holdfast::webhook::register::VALIDATE_PATH;
 use holdfast::webhook::serve::Server;
 use holdfast::webhook::tls::{Serving, pair};
-use holdfast::webhook::upstream::{Place, Requester, Unanswered, Upstream};
+use holdfast::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
 use holdfast::webhook::{Webhook, router};
 use jiff::{SignedDuration, Timestamp};
 use nix::time::{clock_getcpuclockid, clock_gettime};
@@ -162,11 +162,19 @@ struct Nobody;
 // === impl Nobody ===
 
 impl Upstream for Nobody {
-    fn may_break_glass<'a>(&'a self, _: &'a Requester, _: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>> {
+    fn may<'a>(&'a self, _: &'a Requester, _: &'a Right) -> BoxFuture<'a, Result<bool, Unanswered>> {
         Box::pin(async { Ok(false) })
     }
 
     fn glass<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn pristine<'a>(&'a self, _: &'a Place, _: &'a Value) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn replicas_path<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>> {
         Box::pin(async { Ok(None) })
     }
 
