@@ -4,6 +4,7 @@
 //!               ┌────────── DriftPolicy ──────────┐
 //! GitSyncs ─► reconcile ─► Snapshot ─► webhook ◄──┴ rules
 //!                 │            └─────► registrar ─► webhook configurations
+//!                 │                        ▲ authorities ─ certificate ─► Secret
 //!                 └─────────► evidence ◄── webhook
 //! ```
 //! A part that ends before it was asked to takes the process with it: half a guard that looks like a whole one is worse than a
@@ -24,7 +25,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, Pending, Readiness};
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
@@ -33,9 +34,11 @@ use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use crate::reconcile::{self, Desired, Publisher, Tally};
 use crate::shutdown::Shutdown;
-use crate::webhook::serve::{Leave, serve};
+use crate::webhook::serve::Server;
+use crate::webhook::tls::{self, Serving};
 use crate::webhook::{Webhook, router};
-use certificate::Certificate;
+use certificate::{Certificate, Shared};
+use registrar::{Registrar, Voice, Which, Wish};
 
 /// Runs Holdfast until `shutdown`.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -68,10 +71,21 @@ struct Parts {
     shutdown: Shutdown,
 }
 
+/// What the webhook is built from.
+struct Guard {
+    cluster: Arc<Cluster>,
+    desired: Desired,
+    rules: watch::Receiver<Arc<Rules>>,
+    client: Client,
+}
+
+/// Parts that run until they are asked to stop.
+type Ends = tokio::task::JoinSet<anyhow::Result<()>>;
+
 // === impl Parts ===
 
 impl Parts {
-    async fn run(self, waiting: [crate::admin::Pending; 3]) -> anyhow::Result<()> {
+    async fn run(self, waiting: [Pending; 3]) -> anyhow::Result<()> {
         let [connected, published, serving] = waiting;
         let ourselves = policy::ourselves(&self.config.namespace);
         let Some(client) = connect::client(&self.config, &ourselves, &self.shutdown).await? else { return Ok(()) };
@@ -83,23 +97,58 @@ impl Parts {
             policy::follow(client.clone(), ourselves, self.metrics.clone(), &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
-        let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
-        let names = self.config.webhook.names(listener.local_addr()?);
-        let certificate = Certificate::obtain(&self.config, &names, &self.metrics).await?;
-        let registration = certificate.registration(&self.config, listener.local_addr()?);
-
         let mut ends = tokio::task::JoinSet::new();
-        let webhook = self.webhook(desired.clone(), rules.clone(), client);
-        let (stop, leave) = (self.shutdown.clone(), Leave::default());
-        ends.spawn(async move {
-            serve(listener, certificate.serving, router(webhook), stop, leave).await.context("the webhook server broke")
-        });
-        serving.ready();
-        ends.spawn(registrar::keep_registered(cluster.clone(), registration, desired.clone(), self.shutdown.clone()));
+        if self.config.webhook.on {
+            let guard = Guard { cluster: cluster.clone(), desired: desired.clone(), rules: rules.clone(), client };
+            self.guard(guard, serving, &mut ends).await?;
+        } else {
+            registrar::withdraw(&cluster).await.context("failed to take the webhook configurations away")?;
+            serving.ready();
+        }
         let context = self.reconciler(cluster, publisher, &rules, exempt);
         let stop = CancellationToken::new();
         ends.spawn(reconcile_until(context, desired, stop.clone()));
         self.wait(ends, stop).await
+    }
+
+    /// The webhook, its certificate, and its configurations.
+    async fn guard(&self, guard: Guard, serving: Pending, ends: &mut Ends) -> anyhow::Result<()> {
+        let Guard { cluster, desired, rules, client } = guard;
+        let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
+        let bound = listener.local_addr()?;
+        let webhook = self.webhook(desired.clone(), rules, client);
+        let mut server = Server::new(Serving::nothing(), self.metrics.clone());
+        server.clients = self.client_authorities().await?;
+
+        let (validating, on_validating) = watch::channel(None);
+        let (mutating, on_mutating) = watch::channel(None);
+        let (trusting, trust) = watch::channel(None);
+        let registered = [on_validating, on_mutating];
+        let certificate = Certificate::new(server.serving.clone(), trusting, registered, self.metrics.clone(), serving);
+        let (files, names) = (self.config.webhook.certificate.clone(), self.config.webhook.names(bound));
+        let secret = Shared::new(cluster.clone(), &self.config.namespace, names, self.evidence.clone());
+        ends.spawn(certificate.keep(files, secret, self.shutdown.clone()));
+
+        let shutdown = self.shutdown.clone();
+        ends.spawn(
+            async move { server.run(listener, router(webhook), shutdown).await.context("the webhook server broke") },
+        );
+        let (evidence, events) = (self.evidence.clone(), Events::new(&cluster));
+        let voice = Voice { evidence, events, metrics: self.metrics.clone() };
+        let wish = Wish { registration: certificate::registration(&self.config, bound), desired, trust };
+        for (which, registered) in [(Which::Validating, validating), (Which::Mutating, mutating)] {
+            let registrar = Registrar::new(cluster.clone(), which, voice.clone(), registered).await?;
+            ends.spawn(registrar.keep(wish.clone(), self.shutdown.clone()));
+        }
+        Ok(())
+    }
+
+    async fn client_authorities(&self) -> anyhow::Result<Option<rustls::RootCertStore>> {
+        let Some(file) = &self.config.webhook.client_ca else { return Ok(None) };
+        let pem = tokio::fs::read(file).await;
+        let pem = pem.with_context(|| format!("failed to read {}; check --client-ca-file", file.display()))?;
+        let authorities = tls::authorities(&pem);
+        authorities.map(Some).with_context(|| format!("failed to use {}; check --client-ca-file", file.display()))
     }
 
     fn webhook(&self, snapshots: Desired, rules: watch::Receiver<Arc<Rules>>, client: Client) -> Webhook {
@@ -134,7 +183,7 @@ impl Parts {
     }
 
     /// Readiness and the snapshot's age follow the snapshot.
-    fn announce(&self, mut desired: Desired, published: crate::admin::Pending) {
+    fn announce(&self, mut desired: Desired, published: Pending) {
         let metrics = self.metrics.clone();
         self.shutdown.spawn_watcher(async move {
             let mut published = Some(published);
@@ -151,11 +200,7 @@ impl Parts {
     }
 
     /// Waits for the request to stop, or for the first part that ends without one; then for everybody to finish.
-    async fn wait(
-        &self,
-        mut ends: tokio::task::JoinSet<anyhow::Result<()>>,
-        stop: CancellationToken,
-    ) -> anyhow::Result<()> {
+    async fn wait(&self, mut ends: Ends, stop: CancellationToken) -> anyhow::Result<()> {
         let unasked = tokio::select! {
             biased; // whoever was asked to stop may have done so before this is looked at
             () = self.shutdown.requested() => None,

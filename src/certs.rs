@@ -1,7 +1,10 @@
 //! Certificates for the webhook, made from nothing but names, a validity and the time.
 //!
-//! The API server trusts exactly one CA per webhook configuration, so a private one that lives as long as its leaf is enough:
-//! its key is dropped as soon as the leaf is signed, and nobody can sign another.
+//! An authority that lives as long as its leaf is enough: its key is dropped as soon as the leaf is signed, so nobody can steal
+//! it and sign another. A longer-lived one would have to be kept somewhere, and be guarded better than the cluster itself.
+
+pub mod rotation;
+pub mod validity;
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +15,7 @@ use rcgen::{
 };
 
 /// Clocks of two machines may differ by this much before a fresh certificate is "not yet valid".
-const CLOCK_SKEW: Duration = Duration::from_mins(5);
+const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// A CA, and a leaf it signed, as PEM.
 #[derive(Clone)]

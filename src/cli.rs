@@ -3,6 +3,7 @@
 //! One subcommand is one file. `run` hands over to [`crate::app`]; the others print or write something and end.
 
 mod access;
+mod break_glass;
 mod certs;
 mod diff;
 mod explain;
@@ -54,6 +55,8 @@ enum Command {
     Diff(Box<diff::Arguments>),
     /// Show why an object is, or is not, what Git says
     Explain(Box<explain::Arguments>),
+    /// List what is open for emergency edits
+    BreakGlass(break_glass::Arguments),
     /// Print the definitions of Holdfast's kinds (CRDs)
     Crds,
     /// Print everything a cluster needs, as YAML
@@ -75,6 +78,7 @@ impl Cli {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Diff(arguments) => return Ok(arguments.execute()),
+            Command::BreakGlass(arguments) => return Ok(arguments.execute()),
             Command::Explain(arguments) => arguments.execute(),
             Command::Run(arguments) => arguments.execute(),
             Command::Crds => print(&deploy::render(&Installation::default(), &[Part::Crds])?),

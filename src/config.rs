@@ -37,6 +37,8 @@ pub struct Config {
 /// How the webhook is served and registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
+    /// Is there one at all? Without it nothing is refused, and drift is healed.
+    pub on: bool,
     /// Where reviews are answered.
     pub listen: SocketAddr,
     /// How the API server reaches it; absent means at the very address it listens on.
@@ -45,8 +47,10 @@ pub struct Webhook {
     pub failure_policy: FailurePolicy,
     /// How long the API server waits for it: whole seconds, 1 to 30.
     pub timeout: Duration,
-    /// Certificates somebody else looks after; absent means that they are made at start.
+    /// Certificates somebody else looks after; absent means that one is made, and shared in a Secret.
     pub certificate: Option<CertificateFiles>,
+    /// Who signs the certificate an API server presents to us; absent means that it needs none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Files of a certificate that was brought along.

@@ -62,6 +62,12 @@
 //! - Of two syncs that declare one object the first keeps it, and hands it over without deleting it:
 //!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`.
 //! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
+//! - What is no drift is left alone, and what an edit does to our entry by itself is told from what a hand does:
+//!   `cluster::what_is_no_drift_is_left_alone`, `ownership::nothing_else_takes_gives_or_makes`. (Every way to change an object, by
+//!   everybody, is a row of `tests/cluster/verbs/table.rs`.)
+//! - Whoever writes under our account is noticed: `cluster::whoever_writes_in_our_guise_is_noticed_and_healed`.
+//! - Nobody makes us guard less without a right and a record: `loosening::a_sync_is_loosened_one_way_and_tightened_the_other`,
+//!   `cluster::a_loosening_is_recorded`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
 //!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
@@ -70,7 +76,13 @@
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
 //!   `cluster::no_value_is_told_anywhere`.
-//! - Leaving loses no request: `webhook::leaving_under_load_loses_no_request`.
+//! - Leaving loses no request, and renewing the certificate loses no handshake: `webhook::leaving_under_load_loses_no_request`,
+//!   `webhook::no_handshake_fails_across_rotations`, `rotation::no_client_ever_meets_a_stranger`.
+//! - Whoever changes the webhook configurations is undone, and on record once: `cluster::every_change_is_undone_and_on_record_once`,
+//!   `upkeep::a_quarrel_is_slow_and_ends`.
+//! - Nobody but the API server can use a server up: `webhook::whoever_does_not_hurry_is_cut`,
+//!   `webhook::connections_beyond_the_limit_are_closed_at_once`, `webhook::the_largest_review_there_can_be_is_read`.
+//! - With every replica dead and `failurePolicy: Fail` the cluster lives: `cluster::dead_replicas_leave_what_is_vital_alone`.
 //! - What is committed under `deploy/` is what the program prints, and the README lists what there is:
 //!   `deploy::committed_files_are_up_to_date`, `docs::metric_names`.
 //!

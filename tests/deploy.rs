@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, env, fs, path::Path};
 
 use holdfast::deploy::{Installation, Part, render};
+use holdfast::webhook::register::CERTIFICATE_SECRET;
 use serde_json::Value;
 
 fn rendered(parts: &[Part]) -> String {
@@ -63,6 +64,19 @@ fn the_service_finds_the_pods_and_their_ports() {
     };
     let open = names(&template["spec"]["containers"][0]["ports"], "name");
     assert_eq!(names(&service["spec"]["ports"], "targetPort"), open);
+}
+
+/// Whoever may read all Secrets of a namespace may do what everybody in it may.
+#[test]
+fn the_certificate_is_the_only_secret_that_is_named() {
+    let documents = documents(&[Part::Rbac]);
+    let rules = of_kind(&documents, "Role")["rules"].as_array().expect("a list");
+    for rule in rules {
+        let is_create = rule["verbs"].as_array().is_some_and(|verbs| verbs.len() == 1 && verbs[0] == "create");
+        assert_eq!(rule["resources"][0], "secrets");
+        assert!(is_create || rule["resourceNames"][0] == CERTIFICATE_SECRET, "{rule}");
+    }
+    assert_eq!(of_kind(&documents, "RoleBinding")["roleRef"]["name"], of_kind(&documents, "Role")["metadata"]["name"]);
 }
 
 #[test]

@@ -36,6 +36,13 @@ use super::{IgnoreRule, SyncPolicy, status::GitSyncStatus};
 #[kube(printcolumn(name = "Objects", type_ = "integer", json_path = ".status.objects"))]
 #[kube(printcolumn(name = "Drifted", type_ = "integer", json_path = ".status.drifted"))]
 #[kube(printcolumn(name = "Mode", type_ = "string", json_path = ".spec.admission.mode"))]
+#[kube(printcolumn(name = "Suspended until", type_ = "string", json_path = ".spec.suspend.until", priority = 1))]
+#[kube(printcolumn(
+    name = "Suspended by",
+    type_ = "string",
+    json_path = r".metadata.annotations.holdfast\.dev/suspended-by",
+    priority = 1
+))]
 #[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[kube(printcolumn(
     name = "Message",
@@ -58,7 +65,8 @@ pub struct GitSyncSpec {
     /// Fields that are somebody else's business: never denied, never healed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore_differences: Vec<IgnoreRule>,
-    /// Pauses this sync: nothing is written, and edits are marked instead of denied. Needs a reason and an end.
+    /// Pauses this sync: nothing is written, and edits are marked instead of denied. Needs a reason, an end, and the verb
+    /// `suspend`; who paused it is stamped in the annotation `holdfast.dev/suspended-by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<Suspend>,
 }

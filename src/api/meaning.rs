@@ -15,6 +15,7 @@ use jiff::Timestamp;
 pub use super::fault::FieldError;
 use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore};
 use crate::core::exclude::Rule;
+use crate::core::names::SUSPENDED_BY;
 pub use options::SyncOptions;
 pub use source::SourcePlan;
 
@@ -61,6 +62,8 @@ pub struct Suspension {
     pub reason: String,
     /// Until when.
     pub until: Timestamp,
+    /// Who, as stamped; `None` if Git said so, or nobody was there to stamp it.
+    pub by: Option<String>,
 }
 
 // === impl SyncPlan ===
@@ -81,7 +84,7 @@ impl TryFrom<&GitSync> for SyncPlan {
             options: options::read(sync_options, &mut faults),
             retry: retry_plan(retry, &mut faults),
             ignore: ignore::read(&spec.ignore_differences, "spec.ignoreDifferences", &called(sync), &mut faults).into(),
-            suspend: spec.suspend.as_ref().map(|typed| suspension(typed, &mut faults)),
+            suspend: spec.suspend.as_ref().map(|typed| suspension(typed, sync, &mut faults)),
         };
         faults.or(plan)
     }
@@ -101,6 +104,13 @@ impl RetryPlan {
 // === impl Suspension ===
 
 impl Suspension {
+    /// In words: why, until when, by whom.
+    pub fn words(&self) -> String {
+        let Self { reason, until, by } = self;
+        let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+        format!("{reason} (until {until}{by})")
+    }
+
     /// Whether the pause is on at `now`.
     pub fn holds(&self, now: Timestamp) -> bool {
         now < self.until
@@ -134,7 +144,7 @@ fn called(sync: &GitSync) -> String {
     }
 }
 
-fn suspension(typed: &Suspend, faults: &mut Faults) -> Suspension {
+fn suspension(typed: &Suspend, sync: &GitSync, faults: &mut Faults) -> Suspension {
     let reason = typed.reason.trim();
     let remedy = "say why, for whoever finds it later: a ticket and a few words";
     faults.require(!reason.is_empty(), "spec.suspend.reason", "is empty", remedy);
@@ -143,7 +153,8 @@ fn suspension(typed: &Suspend, faults: &mut Faults) -> Suspension {
         faults.add("spec.suspend.until", format!("{:?} is not a time", typed.until), remedy);
         Timestamp::UNIX_EPOCH
     });
-    Suspension { reason: reason.to_owned(), until }
+    let by = sync.metadata.annotations.as_ref().and_then(|annotations| annotations.get(SUSPENDED_BY)).cloned();
+    Suspension { reason: reason.to_owned(), until, by }
 }
 
 /// A duration longer than nothing.

@@ -11,6 +11,7 @@ pub mod duration;
 pub mod fault;
 pub mod gitsync;
 pub mod ignore;
+pub mod loosening;
 pub mod meaning;
 pub mod policy;
 pub mod status;

@@ -1,65 +1,131 @@
-//! The certificate the webhook serves, and the CA the API server is told to trust: made at start, or brought in files.
+//! The certificate the webhook serves, and the authorities the API server is told to trust.
+//!
+//! Either somebody brings it in files ([`brought`]), or it is made here and shared by all replicas in a Secret ([`shared`]).
+//! There is no third way, no certificate of one process alone: with two of them, each would register an authority the other's
+//! leaf is not signed by. A process that may not read the Secret says so, heals, and guards nothing until it may.
+
+mod brought;
+mod shared;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 
-use crate::certs;
+use crate::admin::Pending;
+use crate::certs::validity::Validity;
 use crate::config::{CertificateFiles, Config};
 use crate::evidence::Metrics;
+use crate::shutdown::Shutdown;
 use crate::webhook::register::Registration;
-use crate::webhook::tls::{Brought, Files, POLL, Serving, pair};
+use crate::webhook::tls::Serving;
+pub(super) use shared::Shared;
 
-/// A self-made certificate dies with its process, so this only has to outlive the longest run.
-const VALIDITY: Duration = Duration::from_hours(365 * 24);
+/// From here on the log speaks of the end.
+const NEAR: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// How often it does.
+const HOURLY: Duration = Duration::from_hours(1);
 
-/// What is served, and by what it is recognised.
+/// What the API server trusts, as each of the two configurations says.
+pub(super) type Registered = [watch::Receiver<Option<Vec<u8>>>; 2];
+
+/// Keeps a certificate served that everybody trusts.
 pub(super) struct Certificate {
-    /// What is served.
-    pub(super) serving: Arc<Serving>,
-    ca: Vec<u8>,
+    serving: Arc<Serving>,
+    trust: watch::Sender<Option<Vec<u8>>>,
+    registered: Registered,
+    metrics: Metrics,
+    pending: Option<Pending>,
 }
 
 // === impl Certificate ===
 
 impl Certificate {
-    /// Makes a certificate for `names`, or reads and follows the one that was brought.
-    pub(super) async fn obtain(config: &Config, names: &[String], metrics: &Metrics) -> anyhow::Result<Self> {
-        match &config.webhook.certificate {
-            Some(files) => Self::follow(files, metrics).await,
-            None => Self::make(names, metrics),
+    /// Nothing yet: handshakes fail, and nothing is registered.
+    pub(super) fn new(
+        serving: Arc<Serving>,
+        trust: watch::Sender<Option<Vec<u8>>>,
+        registered: Registered,
+        metrics: Metrics,
+        pending: Pending,
+    ) -> Self {
+        Self { serving, trust, registered, metrics, pending: Some(pending) }
+    }
+
+    /// Obtains one from the files, or else from the Secret, and looks after it until `shutdown`.
+    pub(super) async fn keep(
+        self,
+        files: Option<CertificateFiles>,
+        secret: Shared,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<()> {
+        let kept = async {
+            match files {
+                Some(files) => brought::keep(self, files).await,
+                None => secret.keep(self).await,
+            }
+        };
+        tokio::select! {
+            biased; // who registers may have gone before us, and that is no failure then
+            () = shutdown.requested() => Ok(()),
+            ended = kept => ended,
         }
     }
 
-    /// What is to be registered for this certificate.
-    pub(super) fn registration(&self, config: &Config, bound: SocketAddr) -> Registration {
-        Registration {
-            client: config.webhook.client(bound),
-            ca_bundle: self.ca.clone(),
-            failure_policy: config.webhook.failure_policy,
-            timeout_seconds: i32::try_from(config.webhook.timeout.as_secs()).unwrap_or(1),
-            namespace: config.namespace.clone(),
-            declared: Vec::new(),
+    /// Serves this pair from the next handshake on.
+    fn serve(&mut self, pair: rustls::sign::CertifiedKey, validity: Validity) {
+        self.serving.set(pair);
+        self.metrics.certificate_expires(validity.until);
+        tracing::info!(until = %format_args!("{:.0}", validity.until), "serving a new certificate");
+        if let Some(pending) = self.pending.take() {
+            pending.ready();
         }
     }
 
-    fn make(names: &[String], metrics: &Metrics) -> anyhow::Result<Self> {
-        let made = certs::issue(names, VALIDITY, Timestamp::now())?;
-        metrics.certificate_expires(made.expires);
-        let pair = pair(made.chain.as_bytes(), made.key.as_bytes())?;
-        Ok(Self { serving: Serving::new(pair), ca: made.ca.into_bytes() })
+    /// Has these authorities registered.
+    fn trust(&self, authorities: &[u8]) {
+        self.trust.send_if_modified(|before| {
+            let differs = before.as_deref() != Some(authorities);
+            *before = Some(authorities.to_owned());
+            differs
+        });
     }
 
-    async fn follow(files: &CertificateFiles, metrics: &Metrics) -> anyhow::Result<Self> {
-        let CertificateFiles { cert, key, ca } = files.clone();
-        let (brought, pair) = Brought::read(Files { chain: cert, key }).await?;
-        let ca_bundle = tokio::fs::read(&ca).await;
-        let ca_bundle = ca_bundle.with_context(|| format!("failed to read {}; check --ca-file", ca.display()))?;
-        let serving = Serving::new(pair);
-        tokio::spawn(brought.follow(serving.clone(), POLL, metrics.certificate_failures.clone()));
-        Ok(Self { serving, ca: ca_bundle })
+    /// Do both configurations hold exactly what is to be trusted?
+    fn is_published(&self) -> bool {
+        let trust = self.trust.borrow().clone();
+        trust.is_some() && self.registered.iter().all(|registered| *registered.borrow() == trust)
+    }
+
+    /// Resolves when either configuration has changed.
+    async fn published_otherwise(&mut self) -> anyhow::Result<()> {
+        let [one, other] = &mut self.registered;
+        tokio::select! {
+            changed = one.changed() => changed?,
+            changed = other.changed() => changed?,
+        }
+        Ok(())
+    }
+}
+
+/// What is to be registered, short of what changes.
+pub(super) fn registration(config: &Config, bound: SocketAddr) -> Registration {
+    Registration {
+        client: config.webhook.client(bound),
+        ca_bundle: Vec::new(),
+        failure_policy: config.webhook.failure_policy,
+        timeout_seconds: i32::try_from(config.webhook.timeout.as_secs()).unwrap_or(1),
+        namespace: config.namespace.clone(),
+        declared: Vec::new(),
+    }
+}
+
+/// Says so when the end is near: somebody should have renewed it long ago.
+fn warn_if_near(validity: Validity, remedy: &str) {
+    let left = validity.until.duration_since(Timestamp::now());
+    if left < NEAR {
+        tracing::warn!(until = %format_args!("{:.0}", validity.until), hours = left.as_hours(), "the serving certificate runs out: {remedy}");
     }
 }

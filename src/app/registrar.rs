@@ -1,65 +1,265 @@
-//! Keeps the webhook configurations in the cluster equal to what this process serves and Git declares.
+//! Keeps the webhook configurations in the cluster as this process serves them and Git declares them.
 //!
 //! They are written when the first snapshot is there, not before: a webhook that answers "not ready" only slows people down. They
-//! are written again when Git declares a kind it did not declare before.
+//! are written again when Git declares a kind it did not declare before, when the certificate's authority changes, and whenever
+//! somebody else has changed or deleted them: admission cannot refuse that, so it is undone, and left on record. What is due when
+//! is [`upkeep`](crate::webhook::register::upkeep)'s to say.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use crate::cluster::objects::Write;
-use crate::cluster::{Cluster, Error};
+use anyhow::Context as _;
+use futures::StreamExt;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+
+use crate::cluster::events::{Events, Note, reference};
+use crate::cluster::watch::follow;
+use crate::cluster::{Cluster, Error, Kind};
 use crate::core::object::ObjectKey;
+use crate::evidence::metrics::Outcome;
+use crate::evidence::record::{Actor, Field};
+use crate::evidence::{Evidence, Metrics, Record};
 use crate::reconcile::Desired;
 use crate::shutdown::Shutdown;
-use crate::webhook::register::{Registration, configurations};
+use crate::webhook::register::upkeep::{Step, Tampering, Upkeep};
+use crate::webhook::register::{Change, NAME, Registration, configurations};
 
-/// Between two attempts while the API server refuses.
-const AGAIN: Duration = Duration::from_secs(2);
+/// Group and version of both configurations.
+const VERSION: &str = "admissionregistration.k8s.io/v1";
+/// So often the same edit in a row is no accident any more.
+const QUARREL: u32 = 5;
 
-/// Registers, and registers anew when what is declared changes, until `shutdown`.
-pub(super) async fn keep_registered(
+/// What is to be registered: changes with what Git declares and with what is served.
+#[derive(Clone)]
+pub(super) struct Wish {
+    /// All of it but the two below.
+    pub(super) registration: Registration,
+    /// What Git declares.
+    pub(super) desired: Desired,
+    /// PEM certificates to trust; `None` while there are none.
+    pub(super) trust: watch::Receiver<Option<Vec<u8>>>,
+}
+
+/// Which of the two configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The one that refuses.
+    Validating,
+    /// The one that stamps and marks.
+    Mutating,
+}
+
+/// Where to tell.
+#[derive(Clone)]
+pub(super) struct Voice {
+    /// The record.
+    pub(super) evidence: Evidence,
+    /// What `kubectl describe` shows.
+    pub(super) events: Events,
+    /// The numbers.
+    pub(super) metrics: Metrics,
+}
+
+/// Keeps one configuration.
+pub(super) struct Registrar {
     cluster: Arc<Cluster>,
-    mut registration: Registration,
-    mut desired: Desired,
-    shutdown: Shutdown,
-) -> anyhow::Result<()> {
-    let mut registered = false;
-    loop {
-        let declared = tokio::select! {
-            () = shutdown.requested() => return Ok(()),
-            snapshot = desired.wait_for(Option::is_some) => match snapshot {
-                Ok(snapshot) => snapshot.as_ref().map(|snapshot| snapshot.resources()).unwrap_or_default(),
-                Err(_) => return Ok(()),
-            },
-        };
-        if !registered || declared != registration.declared {
-            registration.declared = declared;
-            registered = match register(&cluster, &registration).await {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::error!(%error, "failed to register the webhook; trying again");
-                    false
-                }
-            };
-        }
+    kind: Kind,
+    key: ObjectKey,
+    which: Which,
+    upkeep: Upkeep,
+    voice: Voice,
+    /// The certificates that are registered.
+    registered: watch::Sender<Option<Vec<u8>>>,
+    trust: Vec<u8>,
+}
+
+// === impl Wish ===
+
+impl Wish {
+    /// `None` until it is known what Git declares and what is served.
+    fn now(&self) -> Option<Registration> {
+        let declared = self.desired.borrow().as_ref()?.resources();
+        let ca_bundle = self.trust.borrow().clone()?;
+        Some(Registration { ca_bundle, declared, ..self.registration.clone() })
+    }
+
+    /// Resolves when it may be another; to `false` when it never will be again.
+    async fn changed(&mut self) -> bool {
         tokio::select! {
-            () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(AGAIN), if !registered => {}
-            changed = desired.changed(), if registered => if changed.is_err() { return Ok(()) },
+            changed = self.desired.changed() => changed.is_ok(),
+            changed = self.trust.changed() => changed.is_ok(),
         }
     }
 }
 
-async fn register(cluster: &Cluster, registration: &Registration) -> Result<(), Error> {
-    let (validating, mutating) = configurations(registration);
-    let documents = [serde_json::to_value(validating), serde_json::to_value(mutating)];
-    for document in documents {
-        let document = document.expect("a typed object is plain data");
-        let key = ObjectKey::of(&document).expect("configurations have a name");
-        let kind = cluster.kind("admissionregistration.k8s.io/v1", &key.kind).await?;
-        let kind = kind.expect("every API server serves admissionregistration.k8s.io/v1");
-        cluster.apply(&kind, &key, &document, Write::Real).await?;
+// === impl Which ===
+
+impl Which {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Validating => "ValidatingWebhookConfiguration",
+            Self::Mutating => "MutatingWebhookConfiguration",
+        }
     }
-    tracing::info!(kinds = registration.declared.len(), "registered the webhook");
+
+    fn document(self, registration: &Registration) -> Value {
+        let (validating, mutating) = configurations(registration);
+        let document = match self {
+            Self::Validating => serde_json::to_value(validating),
+            Self::Mutating => serde_json::to_value(mutating),
+        };
+        document.expect("a typed object is plain data")
+    }
+
+    async fn find(self, cluster: &Cluster) -> anyhow::Result<(Kind, ObjectKey)> {
+        let kind = cluster.kind(VERSION, self.kind()).await?.with_context(|| format!("{VERSION} is not served"))?;
+        let group = kind.resource.group.clone();
+        let key = ObjectKey { group, kind: self.kind().to_owned(), namespace: None, name: NAME.to_owned() };
+        Ok((kind, key))
+    }
+}
+
+/// Takes both configurations away: without a webhook, they would hand every edit to their `failurePolicy`.
+pub(super) async fn withdraw(cluster: &Cluster) -> anyhow::Result<()> {
+    for which in [Which::Validating, Which::Mutating] {
+        let (kind, key) = which.find(cluster).await?;
+        let found = cluster.get(&kind, &key).await?;
+        if let Some(uid) = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str) {
+            cluster.delete(&kind, &key, uid).await?;
+            tracing::warn!(object = %key, "the webhook is switched off: nothing is refused, drift is healed");
+        }
+    }
     Ok(())
+}
+
+// === impl Registrar ===
+
+impl Registrar {
+    /// For one of the two; `registered` is told which certificates the API server trusts.
+    pub(super) async fn new(
+        cluster: Arc<Cluster>,
+        which: Which,
+        voice: Voice,
+        registered: watch::Sender<Option<Vec<u8>>>,
+    ) -> anyhow::Result<Self> {
+        let (kind, key) = which.find(&cluster).await?;
+        Ok(Self { cluster, kind, key, which, upkeep: Upkeep::default(), voice, registered, trust: Vec::new() })
+    }
+
+    /// Registers, and keeps it so, until `shutdown`.
+    pub(super) async fn keep(mut self, mut wish: Wish, shutdown: Shutdown) -> anyhow::Result<()> {
+        let mut sights = follow(&self.cluster, &self.kind, None, NAME);
+        loop {
+            if let Some(registration) = wish.now() {
+                self.trust.clone_from(&registration.ca_bundle);
+                self.upkeep.want(self.which.document(&registration));
+            }
+            let wake = self.settle().await;
+            self.publish();
+            let waking = sleep_until(wake.unwrap_or_else(Instant::now).into());
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                Some(found) = sights.next() => self.upkeep.saw(found, Instant::now()),
+                changed = wish.changed() => if !changed { return Ok(()) },
+                () = waking, if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// Writes what is due; answers with when to look again if nobody says anything until then.
+    async fn settle(&mut self) -> Option<Instant> {
+        loop {
+            let written = match self.upkeep.step(Instant::now()) {
+                Step::Rest => return None,
+                Step::Wait(then) => return Some(then),
+                Step::Create(body) => self.cluster.create(&self.kind, &self.key, &body).await,
+                Step::Replace(body) => self.cluster.replace(&self.kind, &self.key, &body).await,
+            };
+            match written {
+                Ok(answer) => self.wrote(answer),
+                Err(error) if error.is_conflict() || error.is_not_found() => self.look_again().await,
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    fn wrote(&mut self, answer: Value) {
+        let uid = answer.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+        if let Some(tampering) = self.upkeep.wrote(answer) {
+            self.tell(&tampering, uid.as_deref());
+        } else {
+            tracing::info!(object = %self.key, "registered the webhook");
+        }
+    }
+
+    /// Somebody was faster: what is there now?
+    async fn look_again(&mut self) {
+        match self.cluster.get(&self.kind, &self.key).await {
+            Ok(found) => self.upkeep.saw(found, Instant::now()),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.voice.metrics.webhook_restored(Outcome::Failure);
+        tracing::error!(object = %self.key, %error, "failed to register the webhook; trying again");
+        self.upkeep.failed(Instant::now());
+    }
+
+    /// Says which certificates are registered, if the configuration is as it should be.
+    fn publish(&self) {
+        let registered = self.upkeep.registered().map(|_| self.trust.clone());
+        self.registered.send_if_modified(|before| {
+            let (was, is) = (before.is_some(), registered.is_some());
+            let gauge = &self.voice.metrics.webhooks_registered;
+            let differs = *before != registered;
+            *before = registered;
+            _ = match (was, is) {
+                (false, true) => gauge.inc(),
+                (true, false) => gauge.dec(),
+                _ => gauge.get(),
+            };
+            differs
+        });
+    }
+
+    fn tell(&self, tampering: &Tampering, uid: Option<&str>) {
+        let Tampering { changes, deleted, manager, seen, times } = tampering;
+        let (took, by) = (seen.elapsed(), manager.as_deref().unwrap_or("unknown"));
+        let what = if *deleted { "deleted" } else { "changed" };
+        let paths: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
+        let text = format!("somebody {what} it; it was put back");
+        if *times > QUARREL {
+            tracing::error!(object = %self.key, by, ?paths, times, "somebody keeps changing the webhook configuration; \
+                every time it is put back later: find out who, and make them stop");
+        } else {
+            tracing::warn!(object = %self.key, by, ?paths, ?took, "{text}");
+        }
+        self.voice.metrics.webhook_restored(Outcome::Success);
+        let note = Note { reason: "WebhookRestored".to_owned(), text: text.clone(), warning: true };
+        self.voice.events.publish(reference(&self.key, VERSION, uid), note);
+        self.voice.evidence.record(Record {
+            object: Some(self.key.clone()),
+            by: manager.clone().map(|manager| Actor { manager: Some(manager), ..Actor::default() }),
+            verb: Some(if *deleted { "DELETE" } else { "UPDATE" }.to_owned()),
+            fields: changes.iter().map(field).collect(),
+            reason: Some(text),
+            remediation: Some(took),
+            ..Record::new(crate::evidence::Kind::WebhookRestored, Timestamp::now())
+        });
+    }
+}
+
+fn field(change: &Change) -> Field {
+    let Change { path, registered, found } = change.clone();
+    let why = match (&registered, &found) {
+        (None, None) => "missing",
+        (None, Some(_)) => "added",
+        (Some(_), None) => "removed",
+        (Some(_), Some(_)) => "changed",
+    };
+    Field { path, git: registered, live: found, why: Some(why.to_owned()) }
 }

@@ -58,6 +58,11 @@ pub(super) enum Color {
 // === impl Access ===
 
 impl Access {
+    /// The cluster a kubeconfig and a context lead to, for those with output formats of their own.
+    pub(super) fn to(kubeconfig: Option<PathBuf>, context: Option<String>) -> Self {
+        Self { kubeconfig, context, cache_dir: None, output: None, color: Color::Auto }
+    }
+
     /// Connects; also says which namespace the context is about.
     pub(super) async fn cluster(&self) -> anyhow::Result<(Cluster, String)> {
         let config = self.config().await?;

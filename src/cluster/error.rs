@@ -57,6 +57,11 @@ impl Error {
         matches!(self.cause, Cause::Conflict(_))
     }
 
+    /// Would what was sent make the object invalid?
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.cause, Cause::Invalid(_))
+    }
+
     /// Is it refused, by RBAC or somebody's webhook?
     pub fn is_refused(&self) -> bool {
         matches!(self.cause, Cause::Refused(_))

@@ -105,6 +105,20 @@ impl Cluster {
         self.apply(kind, &beside, &body, Write::DryRun).await
     }
 
+    /// Creates an object that is not there.
+    pub async fn create(&self, kind: &Kind, key: &ObjectKey, body: &Value) -> Result<Value, Error> {
+        let params = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let request = Request::new(kind.path(key)).create(&params, body.to_string().into_bytes());
+        self.send(Ask::Create, format!("create {key}"), request).await
+    }
+
+    /// Writes over all of an object: the one of the version that `body` names, and no other.
+    pub async fn replace(&self, kind: &Kind, key: &ObjectKey, body: &Value) -> Result<Value, Error> {
+        let params = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let request = Request::new(kind.path(key)).replace(&key.name, &params, body.to_string().into_bytes());
+        self.send(Ask::Update, format!("replace {key}"), request).await
+    }
+
     /// A JSON patch as our field manager.
     pub async fn patch(&self, kind: &Kind, key: &ObjectKey, patch: json_patch::Patch) -> Result<Value, Error> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

@@ -1,4 +1,5 @@
-//! Answers what an admission verdict may hang on: who may break glass, whether a scaled object has one open, and what else it is.
+//! Answers what an admission verdict may hang on: who may break glass, whether a scaled object has one open, what else it is and
+//! where it keeps its replicas.
 //!
 //! No answer is kept. A right that was taken away a second ago must be gone, and all questions are rare.
 
@@ -7,19 +8,17 @@ use std::collections::BTreeMap;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::core::breakglass::{Glass, stamped};
-use crate::core::names::GROUP;
+use crate::core::names::{FIELD_MANAGER, GROUP};
 use crate::core::state::State;
 use crate::evidence::Metrics;
 use crate::evidence::metrics::Ask;
-use crate::webhook::upstream::{Place, Requester, Unanswered, Upstream};
-
-/// The RBAC verb on `gitsyncs` that lets a user open and use a break-glass on the objects of that sync.
-pub const VERB: &str = "break-glass";
+use crate::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
 
 /// The cluster's own answers.
 #[derive(Clone)]
@@ -36,10 +35,10 @@ impl Rights {
         Self { client, metrics }
     }
 
-    async fn is_allowed(&self, who: &Requester, sync: &str) -> Result<bool, kube::Error> {
+    async fn is_allowed(&self, who: &Requester, right: &Right) -> Result<bool, kube::Error> {
         self.metrics.called(Ask::Review);
         let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
-        let answered = reviews.create(&PostParams::default(), &question(who, sync)).await?;
+        let answered = reviews.create(&PostParams::default(), &question(who, right)).await?;
         Ok(answered.status.is_some_and(|status| status.allowed && !status.denied.unwrap_or_default()))
     }
 
@@ -50,6 +49,33 @@ impl Rights {
         let Some(object) = api.get_metadata_opt(name).await? else { return Ok(None) };
         let object = json!({"metadata": {"annotations": object.metadata.annotations}});
         Ok(stamped(&State::whole(&object)))
+    }
+
+    async fn pristine_at(&self, place: &Place, manifest: &Value) -> Result<Option<Value>, kube::Error> {
+        self.metrics.called(Ask::DryRun);
+        let mut nameless = manifest.clone();
+        if let Some(metadata) = nameless.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("name");
+            metadata.insert("generateName".to_owned(), "holdfast-".into());
+        }
+        let nameless: DynamicObject = serde_json::from_value(nameless).map_err(kube::Error::SerdeError)?;
+        let dry_run = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        match self.api(place).create(&dry_run, &nameless).await {
+            Ok(answer) => serde_json::to_value(answer).map(Some).map_err(kube::Error::SerdeError),
+            Err(kube::Error::Api(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn replicas_path_of(&self, place: &Place) -> Result<Option<Vec<String>>, kube::Error> {
+        self.metrics.called(Ask::Get);
+        let definitions = Api::<CustomResourceDefinition>::all(self.client.clone());
+        let definition = definitions.get_opt(&format!("{}.{}", place.resource, place.group)).await?;
+        let versions = definition.map(|definition| definition.spec.versions).unwrap_or_default();
+        let version = versions.into_iter().find(|version| version.name == place.version);
+        let scale = version.and_then(|version| version.subresources).and_then(|subresources| subresources.scale);
+        let steps = |path: String| path.split('.').filter(|step| !step.is_empty()).map(str::to_owned).collect();
+        Ok(scale.map(|scale| steps(scale.spec_replicas_path)))
     }
 
     async fn object_at(&self, place: &Place) -> Result<Option<Value>, kube::Error> {
@@ -68,17 +94,35 @@ impl Rights {
 }
 
 impl Upstream for Rights {
-    fn may_break_glass<'a>(&'a self, who: &'a Requester, sync: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>> {
+    fn may<'a>(&'a self, who: &'a Requester, right: &'a Right) -> BoxFuture<'a, Result<bool, Unanswered>> {
         let unanswered = |source: kube::Error| Unanswered::Right {
             user: who.user.name.clone(),
-            sync: sync.to_owned(),
+            right: right.clone(),
             source: source.into(),
         };
-        async move { self.is_allowed(who, sync).await.map_err(unanswered) }.boxed()
+        async move { self.is_allowed(who, right).await.map_err(unanswered) }.boxed()
     }
 
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
         async move { self.glass_at(place).await.map_err(|error| unread(place, error)) }.boxed()
+    }
+
+    fn pristine<'a>(
+        &'a self,
+        place: &'a Place,
+        manifest: &'a Value,
+    ) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        let resource = || place.resource.clone();
+        let unanswered =
+            move |source: kube::Error| Unanswered::Defaults { resource: resource(), source: source.into() };
+        async move { self.pristine_at(place, manifest).await.map_err(unanswered) }.boxed()
+    }
+
+    fn replicas_path<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>> {
+        let resource = || format!("{}.{}", place.resource, place.group);
+        let unanswered =
+            move |source: kube::Error| Unanswered::Definition { resource: resource(), source: source.into() };
+        async move { self.replicas_path_of(place).await.map_err(unanswered) }.boxed()
     }
 
     fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
@@ -91,16 +135,16 @@ fn unread(place: &Place, source: kube::Error) -> Unanswered {
     Unanswered::Parent { resource, name, source: source.into() }
 }
 
-/// May this user break glass on this sync? Asked with everything the authenticator said, because authorizers may use it.
-fn question(who: &Requester, sync: &str) -> SubjectAccessReview {
+/// Has this user this right? Asked with everything the authenticator said, because authorizers may use it.
+fn question(who: &Requester, right: &Right) -> SubjectAccessReview {
     let Requester { user, uid, extra } = who;
-    let (namespace, name) = sync.split_once('/').unwrap_or_default();
+    let Right { verb, resource, namespace, name } = right;
     let attributes = ResourceAttributes {
         group: Some(GROUP.to_owned()),
-        resource: Some("gitsyncs".to_owned()),
-        verb: Some(VERB.to_owned()),
-        namespace: Some(namespace.to_owned()),
-        name: Some(name.to_owned()),
+        resource: Some((*resource).to_owned()),
+        verb: Some((*verb).to_owned()),
+        namespace: Some(namespace.clone()).filter(|namespace| !namespace.is_empty()),
+        name: Some(name.clone()),
         ..ResourceAttributes::default()
     };
     let spec = SubjectAccessReviewSpec {

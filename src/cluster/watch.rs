@@ -1,8 +1,9 @@
-//! Watching managed objects: one watch per kind, by label, for every sync together.
+//! Watching managed objects: one watch per kind, by label, for every sync together. What is ours alone is followed by name.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{Api, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -50,6 +51,33 @@ impl Cluster {
             }
         }
     }
+}
+
+/// One object of a kind, as it is from now on; `None` while there is none. Never ends, and speaks again after a break.
+pub fn follow(
+    cluster: &Cluster,
+    kind: &Kind,
+    namespace: Option<&str>,
+    name: &str,
+) -> BoxStream<'static, Option<Value>> {
+    let (client, resource) = (cluster.client.clone(), &kind.resource);
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
+    };
+    let (kind, name) = (kind.clone(), name.to_owned());
+    let states = watcher::watch_object(api, &name).default_backoff();
+    let states = states.filter_map(move |state| {
+        let state = match state {
+            Ok(object) => Some(object.and_then(|object| plain(&object, &kind)).map(|(_, object)| object)),
+            Err(error) => {
+                tracing::debug!(kind = kind.resource.kind, name, %error, "watch broke; starting it again");
+                None
+            }
+        };
+        std::future::ready(state)
+    });
+    states.boxed()
 }
 
 fn read(event: watcher::Event<DynamicObject>, kind: &Kind, listed: &mut HashSet<ObjectKey>) -> Option<Sight> {

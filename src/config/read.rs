@@ -55,6 +55,8 @@ fn webhook(given: &Given) -> Result<Webhook, Error> {
         failure_policy: given.or("webhook-failure-policy", "Ignore").failure_policy()?,
         timeout: given.or("webhook-timeout", "1s").timeout()?,
         certificate: certificate(given)?,
+        client_ca: given.path("client-ca-file"),
+        on: given.or("webhook", "on").switch()?,
     };
     if webhook.client.is_none() && webhook.listen.ip().is_unspecified() {
         let remedy = "say how it is reached: --webhook-service NAMESPACE/NAME, or --webhook-url";
@@ -145,6 +147,14 @@ impl Typed {
             "Ignore" => Ok(FailurePolicy::Ignore),
             "Fail" => Ok(FailurePolicy::Fail),
             _ => Err(self.wrong("is not a policy", "write Ignore or Fail")),
+        }
+    }
+
+    fn switch(&self) -> Result<bool, Error> {
+        match self.value.as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(self.wrong("is neither on nor off", "write on or off")),
         }
     }
 

@@ -82,6 +82,8 @@ settings! {
     kubeconfig, "kubeconfig", "HOLDFAST_KUBECONFIG", "FILE", [];
     /// Namespace Holdfast runs in [default: holdfast-system]
     namespace, "namespace", "HOLDFAST_NAMESPACE", "NAME", [];
+    /// Whether edits are reviewed at all; off takes the webhook configurations away and leaves only the reconciler [default: on]
+    webhook, "webhook", "HOLDFAST_WEBHOOK", "SWITCH", [help_heading = "Webhook", value_parser = ["on", "off"]];
     /// Where admission reviews are answered [default: 127.0.0.1:9443]
     webhook_listen, "webhook-listen", "HOLDFAST_WEBHOOK_LISTEN", "ADDRESS", [help_heading = "Webhook"];
     /// URL at which the API server reaches the webhook [default: https:// and the address it listens on]
@@ -92,12 +94,14 @@ settings! {
     webhook_failure_policy, "webhook-failure-policy", "HOLDFAST_WEBHOOK_FAILURE_POLICY", "POLICY", [help_heading = "Webhook", value_parser = ["Ignore", "Fail"]];
     /// How long the API server waits for the webhook: whole seconds, 1s to 30s [default: 1s]
     webhook_timeout, "webhook-timeout", "HOLDFAST_WEBHOOK_TIMEOUT", "DURATION", [help_heading = "Webhook"];
-    /// Serving certificate, as PEM; without it one is made at start
+    /// Serving certificate, as PEM; without it one is made, renewed, and kept in a Secret
     cert_file, "cert-file", "HOLDFAST_CERT_FILE", "FILE", [help_heading = "Webhook"];
     /// Private key of --cert-file
     key_file, "key-file", "HOLDFAST_KEY_FILE", "FILE", [help_heading = "Webhook"];
     /// CA that signed --cert-file, for the API server to trust
     ca_file, "ca-file", "HOLDFAST_CA_FILE", "FILE", [help_heading = "Webhook"];
+    /// CA that signs the API server's own certificate; with it, nobody else gets past the handshake
+    client_ca_file, "client-ca-file", "HOLDFAST_CLIENT_CA_FILE", "FILE", [help_heading = "Webhook"];
     /// Where /livez, /readyz and /metrics are served, as plain HTTP [default: 127.0.0.1:9090]
     admin_listen, "admin-listen", "HOLDFAST_ADMIN_LISTEN", "ADDRESS", [];
     /// Folder for clones of repositories and for evidence that could not be written yet [default: the user's cache folder]

@@ -19,6 +19,16 @@ pub struct Glass {
     pub until: Timestamp,
 }
 
+// === impl Glass ===
+
+impl Glass {
+    /// When to remind people that it ends; a short one reminds of itself.
+    pub fn reminder(&self, opened: Timestamp) -> Option<Timestamp> {
+        let reminder = self.until.saturating_sub(REMINDER).ok()?;
+        (reminder > opened).then_some(reminder)
+    }
+}
+
 /// How long a break-glass may stay open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -87,6 +97,9 @@ pub enum Refused {
 pub fn open(state: &State<'_>, now: Timestamp) -> Option<Glass> {
     stamped(state).filter(|glass| now < glass.until)
 }
+
+/// How long before its end people are reminded of an open break-glass.
+pub const REMINDER: SignedDuration = SignedDuration::from_mins(5);
 
 /// The break-glass stamped on this object, expired or not.
 pub fn stamped(state: &State<'_>) -> Option<Glass> {

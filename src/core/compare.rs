@@ -10,7 +10,7 @@ use super::lookup::{Found, Lookup};
 use super::path::{MergeKey, Path, Step};
 use super::snapshot::Managed;
 use super::state::State;
-use super::value::{is_nothing, same};
+use super::value::{Frozen, is_nothing};
 
 /// A place where the cluster is not what the declaration says.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,18 +113,19 @@ impl Walk<'_> {
             (Shape::Nothing, live) => self.deviates(node, Some(Value::Null), live, trail),
             (Shape::Open(_), Some(live)) if !live.is_null() => {}
             (Shape::Open(_), _) if self.is_ours(trail) => {}
-            (Shape::Leaf(declared) | Shape::Open(declared), live) => self.leaf(node, declared, live, trail),
+            (Shape::Leaf(declared), live) => self.leaf(node, declared, live, trail),
+            (Shape::Open(empty), live) => self.leaf(node, &Frozen::from(&empty.value()), live, trail),
             (Shape::Fields(fields), live) => self.fields(fields, live, trail),
             (Shape::Elements(elements), live) => self.elements(elements, list(live), trail),
             (Shape::Members(members), live) => self.members(node, members, list(live), trail),
         }
     }
 
-    fn leaf(&mut self, node: &Node, declared: &Value, live: Option<&Value>, trail: &Trail<'_>) {
-        let agrees = same(declared, live.unwrap_or(&Value::Null));
-        let is_open = || is_nothing(Some(declared)) && !node.empties && self.is_open(live, trail);
+    fn leaf(&mut self, node: &Node, declared: &Frozen, live: Option<&Value>, trail: &Trail<'_>) {
+        let agrees = declared.same(live.unwrap_or(&Value::Null));
+        let is_open = || declared.is_nothing() && !node.empties && self.is_open(live, trail);
         if !agrees && !is_open() {
-            self.deviates(node, Some(declared.clone()), live, trail);
+            self.deviates(node, Some(declared.into()), live, trail);
         }
     }
 

@@ -8,24 +8,26 @@
 //! Because any update steals ownership: after a person patches `spec.replicas` our entry no longer lists it. What Git declares
 //! has to be kept, it cannot be looked up.
 
+mod read;
 mod recognise;
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use self::read::Written;
 use self::recognise::{Place, says_the_same};
 use super::fields::{self, Fields};
 use super::lookup::{self, Lookup};
-use super::manifest::{Lines, Manifest};
+use super::manifest::Manifest;
 use super::path::{MergeKey, Path, Step};
-use super::value::is_nothing;
+use super::value::{Frozen, is_nothing};
 
 /// The declared paths and values of one object, as a tree.
 #[derive(Debug, Clone)]
 pub struct Declaration {
     /// The object's top-level fields. `apiVersion`, `kind` and the name are identity, not declaration, and not in it.
-    pub sections: Vec<(Box<str>, Node)>,
+    pub sections: Box<[(Box<str>, Node)]>,
     /// What the API server makes of the manifest alone, where somebody needed to know: tells a default from an addition.
     pub pristine: Option<Box<Value>>,
 }
@@ -45,17 +47,26 @@ pub struct Node {
 #[derive(Debug, Clone)]
 pub enum Shape {
     /// A struct or map of which each listed field is declared on its own; in the order of their names.
-    Fields(Vec<(Box<str>, Node)>),
+    Fields(Box<[(Box<str>, Node)]>),
     /// An associative list: elements by merge key, in the order Git has them.
-    Elements(Vec<(MergeKey, Node)>),
+    Elements(Box<[(MergeKey, Node)]>),
     /// A set: each value must be in the list, whatever else is.
-    Members(Vec<Value>),
+    Members(Box<[Value]>),
     /// A scalar, an atomic list, an atomic struct, or an empty map: compared whole.
-    Leaf(Value),
+    Leaf(Frozen),
     /// An empty map or list that others are known to fill: nobody has to have taken it from us.
-    Open(Value),
+    Open(Empty),
     /// Declared, and absent from the answer: the API server drops this kind of empty (`ingress: []`), and absent is the value.
     Nothing,
+}
+
+/// An empty that others may fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    /// `{}`.
+    Map,
+    /// `[]`.
+    List,
 }
 
 /// The API server's answer to an apply did not contain what an answer must.
@@ -78,7 +89,7 @@ impl Declaration {
         let written = Written { value: Some(&manifest.value), lines: Some(&manifest.origin.lines), line: 1 };
         match Shape::read(entry.fields, Some(answer), written) {
             Shape::Fields(sections) => Ok(Self { sections, pristine: None }),
-            _ => Ok(Self { sections: Vec::new(), pristine: None }),
+            _ => Ok(Self { sections: Box::default(), pristine: None }),
         }
     }
 
@@ -144,6 +155,18 @@ impl Declaration {
     }
 }
 
+// === impl Empty ===
+
+impl Empty {
+    /// As JSON.
+    pub fn value(self) -> Value {
+        match self {
+            Self::Map => Value::Object(Map::new()),
+            Self::List => Value::Array(Vec::new()),
+        }
+    }
+}
+
 // === impl Node ===
 
 impl Node {
@@ -155,8 +178,9 @@ impl Node {
                 Value::Object(declared.map(|(name, node)| (name.to_string(), node.value())).collect())
             }
             Shape::Elements(elements) => elements.iter().map(|(key, node)| node.element(key)).collect(),
-            Shape::Members(values) => Value::Array(values.clone()),
-            Shape::Leaf(value) | Shape::Open(value) => value.clone(),
+            Shape::Members(values) => Value::Array(values.to_vec()),
+            Shape::Leaf(value) => value.into(),
+            Shape::Open(empty) => empty.value(),
             Shape::Nothing => Value::Null,
         }
     }
@@ -176,8 +200,8 @@ impl Node {
     /// Does Git declare an empty map or list here?
     pub fn is_empty(&self) -> bool {
         match &self.shape {
-            Shape::Leaf(value) | Shape::Open(value) => is_nothing(Some(value)),
-            Shape::Nothing => true,
+            Shape::Leaf(value) => value.is_nothing(),
+            Shape::Open(_) | Shape::Nothing => true,
             Shape::Fields(_) | Shape::Elements(_) | Shape::Members(_) => false,
         }
     }
@@ -250,7 +274,7 @@ impl Node {
                     node.learn_what_it_empties(lookup.find(key), &place.below(&Step::Key(key.clone())));
                 }
             }
-            Shape::Leaf(value) => self.empties = is_nothing(Some(value)) && is_whole(),
+            Shape::Leaf(value) => self.empties = value.is_nothing() && is_whole(),
             Shape::Nothing => self.empties = is_whole(),
             Shape::Members(_) | Shape::Open(_) => {}
         }
@@ -279,113 +303,4 @@ impl<'n> DeclaredChildren<'n> {
 /// Fields stand in the order of their names: see [`Shape::Fields`].
 fn field<'n>(fields: &'n [(Box<str>, Node)], name: &str) -> Option<&'n Node> {
     fields.binary_search_by(|(field, _)| (**field).cmp(name)).ok().map(|found| &fields[found].1)
-}
-
-// === impl Shape ===
-
-impl Shape {
-    fn read(owned: Fields<'_>, answered: Option<&Value>, written: Written<'_>) -> Self {
-        let children: Vec<_> = owned.children().collect();
-        match children.first() {
-            None => Self::read_leaf(answered, written),
-            Some((Step::Field(_), _)) => Self::read_fields(children, answered, written),
-            Some((Step::Key(_), _)) => Self::read_elements(children, answered, written),
-            Some((Step::Value(_), _)) => Self::read_members(children),
-        }
-    }
-
-    /// An empty map or list that has something in the answer is one that others may fill: were it atomic, our apply would
-    /// have emptied it.
-    fn read_leaf(answered: Option<&Value>, written: Written<'_>) -> Self {
-        let filled = written.value.is_some_and(|written| is_nothing(Some(written))) && !is_nothing(answered);
-        match answered {
-            Some(Value::Object(_)) if filled => Self::Open(Value::Object(Map::new())),
-            Some(Value::Array(_)) if filled => Self::Open(Value::Array(Vec::new())),
-            Some(value) => Self::Leaf(value.clone()),
-            None => Self::Nothing,
-        }
-    }
-
-    fn read_fields(children: Vec<(Step, Fields<'_>)>, answered: Option<&Value>, written: Written<'_>) -> Self {
-        let read = |(step, owned): (Step, Fields<'_>)| match step {
-            Step::Field(name) => {
-                let answered = answered.and_then(|value| value.get(&*name));
-                let node = Node::read(owned, answered, written.field(&name));
-                Some((name, node))
-            }
-            Step::Key(_) | Step::Value(_) => None,
-        };
-        let mut fields: Vec<_> = children.into_iter().filter_map(read).collect();
-        fields.sort_by(|(left, _), (right, _)| left.cmp(right));
-        fields.shrink_to_fit(); // there are as many declarations as objects, for as long as the process lives
-        Self::Fields(fields)
-    }
-
-    /// Elements are kept in the answer's order, which is Git's: a comparison then finds each next to the one before.
-    fn read_elements(children: Vec<(Step, Fields<'_>)>, answered: Option<&Value>, written: Written<'_>) -> Self {
-        let elements = answered.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let (answered, written) = (Lookup::new(elements), written.elements());
-        let mut read: Vec<_> = children
-            .into_iter()
-            .filter_map(|(step, owned)| {
-                let Step::Key(key) = step else { return None };
-                let position = answered.position(&key)?;
-                let node = Node::read(owned, elements.get(position), written.get(&key));
-                Some((position, (key, node)))
-            })
-            .collect();
-        read.sort_by_key(|(position, _)| *position);
-        let mut elements: Vec<_> = read.into_iter().map(|(_, element)| element).collect();
-        elements.shrink_to_fit();
-        Self::Elements(elements)
-    }
-
-    fn read_members(children: Vec<(Step, Fields<'_>)>) -> Self {
-        let value = |(step, _)| match step {
-            Step::Value(value) => Some(value),
-            Step::Field(_) | Step::Key(_) => None,
-        };
-        Self::Members(children.into_iter().filter_map(value).collect())
-    }
-}
-
-/// The place in Git that corresponds to a place in the answer, as far down as the two run in parallel.
-#[derive(Clone, Copy)]
-struct Written<'a> {
-    value: Option<&'a Value>,
-    lines: Option<&'a Lines>,
-    line: u32,
-}
-
-// === impl Written ===
-
-impl<'a> Written<'a> {
-    fn field(self, name: &str) -> Self {
-        self.below(self.value.and_then(|value| value.get(name)), self.lines.and_then(|lines| lines.field(name)))
-    }
-
-    fn elements(self) -> WrittenElements<'a> {
-        WrittenElements { list: self, lookup: Lookup::of(self.value) }
-    }
-
-    /// Where the two part ways, the last line both knew is still the best answer.
-    fn below(self, value: Option<&'a Value>, lines: Option<&'a Lines>) -> Self {
-        Self { value, lines, line: lines.map_or(self.line, |lines| lines.line) }
-    }
-}
-
-/// The elements of a list in Git.
-struct WrittenElements<'a> {
-    list: Written<'a>,
-    lookup: Lookup<'a>,
-}
-
-// === impl WrittenElements ===
-
-impl<'a> WrittenElements<'a> {
-    fn get(&self, key: &MergeKey) -> Written<'a> {
-        let found = self.lookup.find_as_written(key);
-        let lines = self.list.lines.zip(found).and_then(|(lines, (position, _))| lines.element(position));
-        self.list.below(found.map(|(_, element)| element), lines)
-    }
 }

@@ -62,6 +62,13 @@ pub fn ours(object: &Value) -> Option<Entry<'_>> {
     entries(object).find(Entry::is_ours)
 }
 
+/// The fields of a map that differ from those before, as `fieldsV1` spells them.
+pub fn fields_that_differ(old: &Value, new: &Value) -> Value {
+    let fields = new.as_object().into_iter().flatten().filter(|(name, new)| old.get(name) != Some(new));
+    let spelled = fields.map(|(name, new)| (format!("f:{name}"), fields_that_differ(&old[name.as_str()], new)));
+    Value::Object(spelled.collect())
+}
+
 // === impl Fields ===
 
 impl<'a> Fields<'a> {

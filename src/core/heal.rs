@@ -10,9 +10,12 @@
 //! another owner is left out, and one that has none is sent as it is live. Replicas outside of an autoscaler's range are set to
 //! its nearest bound: Git's number would be a jump that neither Git nor the autoscaler asked for.
 
+mod body;
+
 use json_patch::Patch;
 use serde_json::{Map, Value, json};
 
+use self::body::{find_in_body, put, take_out};
 use super::adoption::{Adoption, COPIES, Share, is_foreign, is_former};
 use super::compare::{Deviation, Kind, Scope};
 use super::declaration::{Declaration, Node, Shape};
@@ -35,6 +38,23 @@ pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
         keep_what_is_not_ours_to_reset(managed, exclusions, live, &mut body);
     }
     body
+}
+
+/// The body of an apply that heals all but additions, which are sent as they are: an API server need not let go of them. (Of
+/// an operator's sidecar whose image a person changed, the image is the person's, and a container needs one.)
+pub fn to_apply_all_but(managed: &Managed, live: &State<'_>, drift: &[Deviation]) -> Value {
+    let mut body = to_apply(managed, Some(live));
+    for steps in drift.iter().filter(|found| is_addition(found)).map(|found| found.path.steps()) {
+        if let Some(value) = Path::new(steps.to_vec()).find(live.object) {
+            put(&mut body, steps, value.clone(), managed.declaration.depth_of(steps));
+        }
+    }
+    body
+}
+
+/// Does healing it mean to take something away that Git does not declare?
+pub fn is_addition(found: &Deviation) -> bool {
+    matches!(found.kind, Kind::Added | Kind::Leftover)
 }
 
 /// The patch to send before the apply: takes over what people added in `drift`, adopts what another tool kept before us, empties
@@ -113,9 +133,10 @@ impl Excluded<'_> {
             Shape::Elements(elements) => elements.iter().for_each(|(key, node)| self.element(key, node, value)),
             Shape::Members(members) => members.iter().for_each(|member| self.member(member, value)),
             Shape::Open(_) if value.is_some() => {}
-            Shape::Leaf(declared) | Shape::Open(declared) => {
-                self.leaf(same(declared, value.unwrap_or(&Value::Null)), value);
-                self.parts(declared, value);
+            Shape::Open(empty) => self.leaf(same(&empty.value(), value.unwrap_or(&Value::Null)), value),
+            Shape::Leaf(declared) => {
+                self.leaf(declared.same(value.unwrap_or(&Value::Null)), value);
+                self.parts(&declared.into(), value);
             }
             Shape::Nothing => self.leaf(is_nothing(value), value),
         }
@@ -211,7 +232,7 @@ fn others_own(live: &State<'_>, path: &Path) -> bool {
 /// What Git declares empty and nothing but drift fills. An apply that says `{}` and removes the last field leaves `null` there: a
 /// CRD's schema refuses that, and where there is no schema it stays.
 fn to_be_emptied(declaration: &Declaration, live: &State<'_>, drift: &[Deviation]) -> Vec<(Path, Value)> {
-    let undeclared = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover));
+    let undeclared = drift.iter().filter(|found| is_addition(found));
     let mut parents: Vec<Path> = Vec::new();
     for (_, above) in undeclared.clone().filter_map(|found| found.path.steps().split_last()) {
         let parent = Path::new(above.to_vec());
@@ -249,7 +270,7 @@ type Shares<'a> = &'a dyn Fn(&Entry<'_>, &Value) -> Option<Share>;
 /// `managedFields` with everything people added in `drift` moved from their entries to ours, and former tools' entries taken
 /// apart.
 fn taken_over(live: &State<'_>, drift: &[Deviation], is_person: IsPerson<'_>, share: Shares<'_>) -> Option<Value> {
-    let added: Vec<_> = drift.iter().filter(|found| matches!(found.kind, Kind::Added | Kind::Leftover)).collect();
+    let added: Vec<_> = drift.iter().filter(|found| is_addition(found)).collect();
     let mut entries = live.object.pointer("/metadata/managedFields")?.as_array()?.clone();
     let mut taken = Value::Object(Map::new());
     for raw in &mut entries {
@@ -313,71 +334,5 @@ fn each_owned(fields: Fields<'_>, steps: &mut Vec<Step>, visit: &mut dyn FnMut(&
         steps.push(step);
         each_owned(below, steps, visit);
         steps.pop();
-    }
-}
-
-/// Git's elements may leave key fields to their defaults; what Git does not declare is only ever spelled out.
-fn find_in_body<'v>(node: &'v Value, step: &Step, declared: bool) -> Option<&'v Value> {
-    if declared { step.find_as_written(node) } else { step.find(node) }
-}
-
-/// Puts a value into a manifest, making the way to it where there is none. Git declares the first `declared` steps.
-fn put(node: &mut Value, steps: &[Step], value: Value, declared: usize) {
-    let deeper = declared.saturating_sub(1);
-    let Some((first, rest)) = steps.split_first() else {
-        *node = value;
-        return;
-    };
-    match first {
-        Step::Field(name) => {
-            if !node.is_object() {
-                *node = Value::Object(Map::new());
-            }
-            let fields = node.as_object_mut().expect("made one just above");
-            put(fields.entry(&**name).or_insert(Value::Null), rest, value, deeper);
-        }
-        Step::Key(key) => {
-            if !node.is_array() {
-                *node = Value::Array(Vec::new());
-            }
-            let elements = node.as_array_mut().expect("made one just above");
-            let found = if declared > 0 { key.position_as_written(elements) } else { first.position(elements) };
-            let position = found.unwrap_or_else(|| {
-                let fields = key.fields().map(|(name, value)| (name.to_owned(), value.clone()));
-                elements.push(Value::Object(fields.collect()));
-                elements.len() - 1
-            });
-            put(&mut elements[position], rest, value, deeper);
-        }
-        Step::Value(member) => {
-            if !node.is_array() {
-                *node = Value::Array(Vec::new());
-            }
-            let members = node.as_array_mut().expect("made one just above");
-            if !members.contains(member) {
-                members.push(member.clone());
-            }
-        }
-    }
-}
-
-/// Takes a place out of a manifest, and what held nothing else with it: an empty map left behind would be a claim of its own.
-/// Says whether `node` is empty now, and was not before.
-fn take_out(node: &mut Value, steps: &[Step]) -> bool {
-    let Some((first, rest)) = steps.split_first() else { return true };
-    match (first, node) {
-        (Step::Field(name), Value::Object(fields)) => {
-            let emptied = fields.get_mut(&**name).is_some_and(|below| take_out(below, rest));
-            emptied && fields.remove(&**name).is_some() && fields.is_empty()
-        }
-        (step, Value::Array(elements)) => {
-            let position = match step {
-                Step::Key(key) => key.position_as_written(elements),
-                other => other.position(elements),
-            };
-            let emptied = position.filter(|position| take_out(&mut elements[*position], rest));
-            emptied.map(|position| elements.remove(position)).is_some() && elements.is_empty()
-        }
-        _ => false,
     }
 }

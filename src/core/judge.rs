@@ -3,6 +3,8 @@
 //! A verdict is a value: what is to happen and why, a closed enum that metrics, records, tests and messages are all read off.
 //! The edges only translate (`webhook::review` in, HTTP out).
 
+mod marks;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,16 +12,17 @@ use super::breakglass::{self, Glass, Limits, Refused};
 use super::compare::{Deviation, Kind, Scope, compare};
 use super::drift::{Change, failed_rules, introduced};
 use super::exclude::RuleError;
-use super::fields::Entry;
-use super::names::{FIELD_MANAGER, IGNORE, MANAGED_LABEL, TRACKING_ID, tracked_by};
+use super::fields::{Entry, fields_that_differ};
+use super::names::FIELD_MANAGER;
 use super::object::ObjectKey;
 use super::observe::observed;
-use super::path::Path;
+use super::ownership::is_forged;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
-use super::stamp::forges_mark;
 use super::state::State;
 use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
+pub use marks::is_mark;
+use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers, moves_owners};
 
 /// An edit of one object, as an admission review shows it.
 pub struct Edit<'a> {
@@ -48,6 +51,8 @@ pub enum Action<'a> {
     Scale(State<'a>, State<'a>, Option<Glass>),
     /// Deletes it.
     Delete(State<'a>),
+    /// Deletes it through the eviction subresource, which does not show it; likewise with the break-glass it carries.
+    Evict(Option<Glass>),
 }
 
 /// What the judge knows besides the edit.
@@ -108,6 +113,8 @@ pub enum Verdict {
 pub enum Why {
     /// Our own write.
     Ourselves,
+    /// Written under our account by somebody else.
+    InOurGuise,
     /// Git does not declare this object.
     Unmanaged,
     /// The sync's admission mode is `Off`.
@@ -138,20 +145,21 @@ pub enum Why {
     Ownership,
     /// The owner references of a managed object would be changed.
     OwnerReferences,
+    /// A person would add or take away a finalizer that Git does not declare.
+    Finalizers,
     /// A break-glass that is not granted.
     Refused(Refused),
 }
 
 /// Judges an edit.
 pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
-    let judgement = enforced(edit, court);
-    if court.observe_only { observed(judgement) } else { judgement }
+    if court.observe_only { observed(enforced(edit, court)) } else { enforced(edit, court) }
 }
 
 fn enforced(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     let class = court.identities.class(edit.user);
     if class == Class::Ourselves {
-        return Judgement::of(Verdict::Allow, Why::Ourselves);
+        return ourselves(edit, court);
     }
     let Some(managed) = court.snapshot.get(edit.key) else { return unmanaged(edit, class, court) };
     if managed.sync.mode == Mode::Off {
@@ -160,6 +168,13 @@ fn enforced(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     let case = Case { edit, class, managed, court };
     let judgement = case.judge();
     Judgement { failed: case.failed_rules(&judgement), ..judgement }
+}
+
+/// Our own writes carry our field manager, and deletions of ours never get here. So whatever else comes under our account is
+/// somebody else's doing, by impersonation or with a stolen token: nobody refuses it, but it does not go unnoticed.
+fn ourselves(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
+    let is_ours = edit.manager == Some(FIELD_MANAGER) || court.snapshot.get(edit.key).is_none();
+    if is_ours { Judgement::of(Verdict::Allow, Why::Ourselves) } else { Judgement::of(Verdict::Note, Why::InOurGuise) }
 }
 
 /// An edit of an object Git does not declare. Two things are still ours: a namespace that holds managed objects, and marks
@@ -189,16 +204,6 @@ fn delete_namespace(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Cou
     }
 }
 
-/// A tracking-id that names the object itself is a claim, and only we make it. A copy's id names the original: harmless.
-///
-/// Without our label an edit is not reviewed, so the id may be there already when the label comes: that is when it is made.
-fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new: &State<'_>) -> bool {
-    let claim = new.annotation(TRACKING_ID);
-    let is_labelled = |state: &State<'_>| state.label(MANAGED_LABEL) == Some("true");
-    let is_new = old.is_none_or(|old| old.annotation(TRACKING_ID) != claim || (is_labelled(new) && !is_labelled(old)));
-    is_new && claim.is_some_and(|id| tracked_by(id, key).is_some())
-}
-
 /// An edit of a managed object under judgement.
 struct Case<'a> {
     edit: &'a Edit<'a>,
@@ -226,9 +231,13 @@ impl Case<'_> {
             Action::Delete(old) => self.delete(old),
             Action::Create(new) => self.create(new),
             Action::Update(old, new, scope) => self.update(old, new, *scope),
+            Action::Evict(glass) => {
+                let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
+                self.remove(&State::whole(&self.managed.manifest.value), emergency)
+            }
             Action::Scale(old, new, glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
-                let owned = self.owned_by_scaler(new);
+                let owned = self.owned_by_scaler(old, new);
                 self.weigh(self.introduced(old, &State::whole(&owned), Scope::Only(&["spec"])), emergency, Why::Drift)
             }
         }
@@ -236,8 +245,9 @@ impl Case<'_> {
 
     /// A `Scale` does not show who owns what; afterwards, whoever scales owns the replicas. Those who do not say by which
     /// manager go by a name that only the API server knows (`kubectl scale` is `kubectl`): rules by manager do not know them.
-    fn owned_by_scaler(&self, new: &State<'_>) -> Value {
-        let entry = |manager: &str| json!({"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+    fn owned_by_scaler(&self, old: &State<'_>, new: &State<'_>) -> Value {
+        let replicas = json!({"f:spec": fields_that_differ(&old.object["spec"], &new.object["spec"])});
+        let entry = |manager: &str| json!({"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": replicas});
         let mut object = new.object.clone();
         object["metadata"]["managedFields"] = self.edit.manager.map(entry).into_iter().collect();
         object
@@ -245,8 +255,14 @@ impl Case<'_> {
 
     /// Only what is brought in could have been excluded.
     fn failed_rules(&self, judgement: &Judgement) -> Vec<RuleError> {
-        let (Action::Create(state) | Action::Update(_, state, _) | Action::Scale(_, state, _) | Action::Delete(state)) =
-            &self.edit.action;
+        let manifest = State::whole(&self.managed.manifest.value);
+        let state = match &self.edit.action {
+            Action::Create(state)
+            | Action::Update(_, state, _)
+            | Action::Scale(_, state, _)
+            | Action::Delete(state) => state,
+            Action::Evict(_) => &manifest,
+        };
         if judgement.introduced.is_empty() { Vec::new() } else { failed_rules(self.managed, state) }
     }
 
@@ -254,9 +270,12 @@ impl Case<'_> {
         if is_terminating(old) {
             return Judgement::of(Verdict::Allow, Why::Terminating);
         }
+        self.remove(old, breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open))
+    }
+
+    fn remove(&self, old: &State<'_>, emergency: Emergency) -> Judgement {
         let mut gone = vec![Deviation::whole(Kind::Missing, self.managed)];
         self.managed.excluded(old).subtract_from(&mut gone);
-        let emergency = breakglass::open(old, self.edit.now).map_or(Emergency::None, Emergency::Open);
         self.weigh(gone, emergency, Why::Delete)
     }
 
@@ -273,7 +292,7 @@ impl Case<'_> {
         }
         exclusions.subtract_from(&mut found);
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
-        let exempts = self.class != Class::Controller && self.exempts_itself(None, new);
+        let exempts = self.class != Class::Controller && exempts_itself(&self.managed.manifest.value, None, new);
         match if exempts { Err(Why::Marks) } else { self.emergency(None, new) } {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
             Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
@@ -283,7 +302,7 @@ impl Case<'_> {
     fn update(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Judgement {
         let introduced = self.introduced(old, new, scope);
         let guarded = self.class != Class::Controller;
-        let tampering = guarded.then(|| self.tampering(old, new, &introduced)).flatten();
+        let tampering = guarded.then(|| self.tampering(old, new, scope, &introduced)).flatten();
         match self.emergency(Some(old), new).and_then(|emergency| tampering.map_or(Ok(emergency), Err)) {
             Ok(emergency) => self.weigh(introduced, emergency, Why::Drift),
             Err(why) => Judgement { introduced, ..Judgement::of(Verdict::Deny, why) },
@@ -301,27 +320,23 @@ impl Case<'_> {
     }
 
     /// What nobody may do to a managed object, whatever the mode and the emergency.
-    fn tampering(&self, old: &State<'_>, new: &State<'_>, introduced: &[Deviation]) -> Option<Why> {
-        let lost = |deviation: &Deviation| deviation.kind == Kind::Removed && self.court.observe_only;
-        let touched = |deviation: &Deviation| is_mark(&deviation.path) && !lost(deviation);
+    fn tampering(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>, introduced: &[Deviation]) -> Option<Why> {
+        let git = &self.managed.manifest.value;
+        let lost = |found: &Deviation| found.kind == Kind::Removed && self.court.observe_only;
+        let touched = |found: &Deviation| is_mark(&found.path) && !lost(found);
         let forged = introduced.iter().any(touched) || forges_mark(old, new, &self.edit.user.name);
-        if forged || self.exempts_itself(Some(old), new) {
+        if forged || exempts_itself(git, Some(old), new) {
             return Some(Why::Marks);
         }
-        let impostor = self.edit.manager == Some(FIELD_MANAGER);
-        if impostor || (old.has_our_entry() && !new.has_our_entry()) {
+        let version = git.get("apiVersion").and_then(Value::as_str);
+        if self.edit.manager == Some(FIELD_MANAGER) || is_forged(old, new, scope, version) {
             return Some(Why::Ownership);
         }
-        let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
-        (owners(old) != owners(new)).then_some(Why::OwnerReferences)
-    }
-
-    /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
-    fn exempts_itself(&self, old: Option<&State<'_>>, new: &State<'_>) -> bool {
-        let rule = new.annotation(IGNORE);
-        let git = State::whole(&self.managed.manifest.value);
-        let before = old.and_then(|old| old.annotation(IGNORE));
-        rule.is_some() && rule != before && rule != git.annotation(IGNORE)
+        if moves_owners(old, new) {
+            return Some(Why::OwnerReferences);
+        }
+        let alive = self.class == Class::Person && !is_terminating(old);
+        (alive && moves_finalizers(git, old, new)).then_some(Why::Finalizers)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.
@@ -382,10 +397,4 @@ impl Judgement {
 
 fn is_terminating(old: &State<'_>) -> bool {
     old.object.pointer("/metadata/deletionTimestamp").is_some()
-}
-
-/// Is this one of the two marks every managed object carries?
-pub fn is_mark(path: &Path) -> bool {
-    *path == Path::of_fields(&["metadata", "labels", MANAGED_LABEL])
-        || *path == Path::of_fields(&["metadata", "annotations", TRACKING_ID])
 }

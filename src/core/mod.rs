@@ -18,6 +18,7 @@ pub mod mask;
 pub mod names;
 pub mod object;
 mod observe;
+pub mod ownership;
 pub mod path;
 pub mod say;
 pub mod snapshot;

@@ -21,6 +21,8 @@ pub const BREAK_GLASS_FOR: &str = "holdfast.dev/break-glass-for";
 pub const BREAK_GLASS_BY: &str = "holdfast.dev/break-glass-by";
 /// Stamp: RFC 3339 time at which it closes. Written by `/mutate` only.
 pub const BREAK_GLASS_UNTIL: &str = "holdfast.dev/break-glass-until";
+/// Stamp on a `GitSync`: who paused it. Written by `/mutate/own` only.
+pub const SUSPENDED_BY: &str = "holdfast.dev/suspended-by";
 /// Mark `/mutate` leaves on manually edited objects in `Annotate` mode (JSON: user, at, fields).
 pub const MANUAL_EDIT: &str = "holdfast.dev/manual-edit";
 /// Git only: the wave (an integer) in which an object is applied.

@@ -72,6 +72,9 @@ fn headline(key: &ObjectKey, managed: Option<&Managed>, verdict: Verdict, why: &
         Why::OwnerReferences => {
             format!("{key} is declared in Git, and its owner references cannot be changed by hand.")
         }
+        Why::Finalizers => {
+            format!("{key} is declared in Git, and its finalizers are not to be changed by hand while it lives.")
+        }
         Why::Refused(refused) => format!("break-glass on {key} refused: {refused}."),
         Why::BreakGlass(glass) => {
             format!(
@@ -80,6 +83,7 @@ fn headline(key: &ObjectKey, managed: Option<&Managed>, verdict: Verdict, why: &
             )
         }
         Why::BreakGlassClosed => format!("break-glass on {key} is closed: Git wins again."),
+        Why::InOurGuise => format!("{key} was written under Holdfast's account by somebody else: recorded."),
         Why::Ourselves | Why::Unmanaged | Why::Off | Why::Terminating | Why::Controller | Why::EqualsGit => {
             format!("{key}: nothing to object to.")
         }

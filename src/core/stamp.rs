@@ -96,17 +96,6 @@ impl Mark {
     }
 }
 
-/// The manual-edit mark says who edited. Only `/mutate` writes it, and it writes the truth; a mark that names somebody else was
-/// typed.
-pub(super) fn forges_mark(old: &State<'_>, new: &State<'_>, user: &str) -> bool {
-    let mark = new.annotation(MANUAL_EDIT);
-    let names_user = |mark: &str| {
-        let mark: Option<serde_json::Value> = serde_json::from_str(mark).ok();
-        mark.is_some_and(|mark| mark.get("user").is_some_and(|named| named == user))
-    };
-    mark.is_some_and(|mark| old.annotation(MANUAL_EDIT) != Some(mark) && !names_user(mark))
-}
-
 fn same_stamps(old: Option<&State<'_>>, new: &State<'_>) -> bool {
     let same = |name| old.and_then(|old| old.annotation(name)) == new.annotation(name);
     same(BREAK_GLASS_BY) && same(BREAK_GLASS_UNTIL)

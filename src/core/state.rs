@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::fields::Entry;
 use super::names::FIELD_MANAGER;
@@ -51,6 +52,23 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Our own entry, with what it owns still text: nearly always it is the same text before and after an edit.
+    pub fn our_entry(&self) -> Option<OurEntry<'_>> {
+        match self.raw_owners {
+            None => {
+                let list = self.object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
+                let ours = list.iter().find(|entry| Entry::read(entry).is_some_and(|entry| entry.is_ours()))?;
+                let api_version = ours.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+                Some(OurEntry { api_version: api_version.into(), fields: ours.get("fieldsV1")?.to_string().into() })
+            }
+            Some(raw) => {
+                let labels = serde_json::from_str::<Vec<Label>>(raw).ok()?;
+                let Label { api_version, fields_v1, .. } = labels.into_iter().find(Label::is_ours)?;
+                Some(OurEntry { api_version, fields: fields_v1?.get().into() })
+            }
+        }
+    }
+
     /// Do we own what is ours in the version this state is in? What is written down in another goes when that version does.
     pub fn is_owned_as_it_is(&self) -> bool {
         let version = self.object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
@@ -68,8 +86,18 @@ impl<'a> State<'a> {
     }
 }
 
-/// Whose entry it is, without what it owns.
+/// Our entry in `managedFields`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OurEntry<'a> {
+    /// The version its paths are of.
+    pub api_version: Cow<'a, str>,
+    /// What it owns, as `fieldsV1` spells it.
+    pub fields: Cow<'a, str>,
+}
+
+/// Whose entry it is, and what it owns as text.
 #[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Label<'a> {
     #[serde(borrow, default)]
     manager: Cow<'a, str>,
@@ -77,6 +105,10 @@ struct Label<'a> {
     operation: Cow<'a, str>,
     #[serde(borrow, default)]
     subresource: Cow<'a, str>,
+    #[serde(borrow, default)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    fields_v1: Option<&'a RawValue>,
 }
 
 // === impl Label ===

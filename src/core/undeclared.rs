@@ -92,7 +92,7 @@ fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> 
             let old = Lookup::of(old);
             values.iter().any(|new| !declared.contains(new) && !old.contains(new))
         }
-        (Shape::Leaf(declared), Value::Object(_) | Value::Array(_)) => is_nothing(Some(declared)),
+        (Shape::Leaf(declared), Value::Object(_) | Value::Array(_)) => declared.is_nothing(),
         (Shape::Nothing | Shape::Open(_), _) => true,
         _ => false,
     }
@@ -186,7 +186,7 @@ impl Search<'_> {
     }
 
     fn below_declared(&mut self, node: &Node, place: &Place<'_, '_>) {
-        let members = if let Shape::Members(members) = &node.shape { members.as_slice() } else { &[] };
+        let members = if let Shape::Members(members) = &node.shape { &**members } else { &[] };
         let declared = node.children();
         for (step, below) in place.owned.children() {
             let is_member = matches!(&step, Step::Value(value) if members.contains(value));

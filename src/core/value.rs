@@ -3,7 +3,11 @@
 //! Everything else about forms (quantities, defaults, conversions) is the API server's to say, and it says it in its answer
 //! to an apply. What is left are the empties it writes one way and stores another, and numbers that JSON spells twice.
 
+mod frozen;
+
 use serde_json::{Number, Value};
+
+pub use frozen::Frozen;
 
 /// The absence of a value, as a value: lets callers compare "not there" with "empty".
 static ABSENT: Value = Value::Null;

@@ -85,11 +85,11 @@ impl User {
         namespace.is_some_and(|namespace| self.is_service_account(namespace, None))
     }
 
-    /// Nodes, the control plane's own users, and kube-system's controllers.
+    /// Nodes, the control plane's own users, and kube-system's controllers. A node, too, has its name and its group.
     fn is_of_the_cluster(&self) -> bool {
         const CONTROL_PLANE: [&str; 3] =
             ["system:kube-controller-manager", "system:kube-scheduler", "system:apiserver"];
-        self.has_group("system:nodes")
+        (self.has_group("system:nodes") && self.name.starts_with("system:node:"))
             || CONTROL_PLANE.contains(&self.name.as_str())
             || self.is_service_account("kube-system", None)
     }

@@ -7,11 +7,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
-    rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
 };
 
 use super::{Document, metadata};
-use crate::{cluster::rights::VERB, core::names::GROUP, webhook::register::SERVICE_ACCOUNT};
+use crate::core::names::GROUP;
+use crate::webhook::{
+    register::{CERTIFICATE_SECRET, SERVICE_ACCOUNT},
+    upstream::{BREAK_GLASS_VERB, LOOSEN_VERB, SUSPEND_VERB},
+};
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -20,7 +24,10 @@ pub(super) fn documents(namespace: &str) -> Vec<Document> {
         Document::new("The account Holdfast runs as. Admission recognises it by this name.", &account(namespace)),
         Document::new(CONTROLLER, &controller()),
         Document::new("", &binding(namespace)),
+        Document::new(CERTIFICATE, &certificate(namespace)),
+        Document::new("", &certificate_binding(namespace)),
         Document::new(BREAK_GLASS, &break_glass()),
+        Document::new(LOOSEN, &loosen()),
         Document::new(VIEW, &view()),
     ]
 }
@@ -33,11 +40,20 @@ const CONTROLLER: &str = "\
     escalate, bind: Git may declare Roles that grant more than this account was given by name.
     It can be narrowed to the kinds Git declares. The others are needed even then:
     its own kinds and their status; access reviews, to ask who may break glass; its webhook configurations, to keep
-    them registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell.";
+    them as they are registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell.";
+
+const CERTIFICATE: &str = "\
+    The serving certificate of the webhook, made and renewed by Holdfast, and shared by its replicas: this Secret and no
+    other. RBAC cannot name what is yet to be created. Without these rights nothing is guarded, unless the certificate is
+    brought in files; they are written out so that they stay when the rights above are narrowed.";
 
 const BREAK_GLASS: &str = "\
     Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync, with a RoleBinding in the namespace of
     the GitSyncs for those only. It is aggregated into no other role: being able to edit is no right to an emergency.";
+
+const LOOSEN: &str = "\
+    Editing a GitSync or the DriftPolicy takes the usual verbs. Editing it so that less is guarded (a weaker mode, another
+    exclusion, another repository, a deletion…) takes `loosen` besides, and a pause takes `suspend`. Both are recorded.";
 
 const VIEW: &str = "\
     Whoever may view a namespace may view its GitSyncs. There is no such role for editing, on purpose: a GitSync is applied
@@ -66,21 +82,50 @@ fn controller() -> ClusterRole {
     ClusterRole { metadata: metadata("holdfast", None), rules: Some(rules), ..ClusterRole::default() }
 }
 
-fn binding(namespace: &str) -> ClusterRoleBinding {
-    let subject = Subject {
+fn subject(namespace: &str) -> Subject {
+    Subject {
         kind: "ServiceAccount".to_owned(),
         name: SERVICE_ACCOUNT.to_owned(),
         namespace: Some(namespace.to_owned()),
         ..Subject::default()
-    };
+    }
+}
+
+fn binding(namespace: &str) -> ClusterRoleBinding {
     let role_ref =
         RoleRef { api_group: Some(RBAC_GROUP.to_owned()), kind: "ClusterRole".to_owned(), name: "holdfast".to_owned() };
-    ClusterRoleBinding { metadata: metadata("holdfast", None), role_ref, subjects: Some(vec![subject]) }
+    ClusterRoleBinding { metadata: metadata("holdfast", None), role_ref, subjects: Some(vec![subject(namespace)]) }
+}
+
+fn certificate(namespace: &str) -> Role {
+    let named = |mut rule: PolicyRule| {
+        rule.resource_names = Some(vec![CERTIFICATE_SECRET.to_owned()]);
+        rule
+    };
+    let rules = vec![
+        named(rule(&[""], &["secrets"], &["get", "list", "watch", "update"])),
+        rule(&[""], &["secrets"], &["create"]),
+    ];
+    Role { metadata: metadata("holdfast", Some(namespace)), rules: Some(rules) }
+}
+
+fn certificate_binding(namespace: &str) -> RoleBinding {
+    let role_ref =
+        RoleRef { api_group: Some(RBAC_GROUP.to_owned()), kind: "Role".to_owned(), name: "holdfast".to_owned() };
+    RoleBinding { metadata: metadata("holdfast", Some(namespace)), role_ref, subjects: Some(vec![subject(namespace)]) }
 }
 
 fn break_glass() -> ClusterRole {
-    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[VERB])];
+    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[BREAK_GLASS_VERB])];
     ClusterRole { metadata: metadata("holdfast-break-glass", None), rules: Some(rules), ..ClusterRole::default() }
+}
+
+fn loosen() -> ClusterRole {
+    let rules = vec![
+        rule(&[GROUP], &["gitsyncs"], &[LOOSEN_VERB, SUSPEND_VERB]),
+        rule(&[GROUP], &["driftpolicies"], &[LOOSEN_VERB]),
+    ];
+    ClusterRole { metadata: metadata("holdfast-loosen", None), rules: Some(rules), ..ClusterRole::default() }
 }
 
 fn view() -> ClusterRole {

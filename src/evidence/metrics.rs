@@ -56,9 +56,16 @@ pub struct Metrics {
     fetches: Family<Result, Counter>,
     fetch_success: Gauge,
     certificate_expiry: Gauge,
-    /// Serving certificates that were brought and could not be used; the one before stayed.
+    /// Serving certificates that could not be used, or kept; the one before stayed.
     pub certificate_failures: Counter,
     snapshot_built: Gauge,
+    webhook_restores: Family<Result, Counter>,
+    /// Webhook configurations that are as they should be: 2 when all is well.
+    pub webhooks_registered: Gauge,
+    /// Connections to the webhook that are open.
+    pub connections: Gauge,
+    /// Connections that were closed at once because too many were open.
+    pub connections_refused: Counter,
     records: Family<Recorded, Counter>,
     api_calls: Family<Call, Counter>,
 }
@@ -182,6 +189,11 @@ impl Metrics {
         self.snapshot_built.set(at.as_second());
     }
 
+    /// Counts an attempt to put back a webhook configuration.
+    pub fn webhook_restored(&self, outcome: Outcome) {
+        self.webhook_restores.get_or_create(&Result { outcome }).inc();
+    }
+
     /// Counts what became of a record.
     pub fn recorded(&self, fate: Fate) {
         self.records.get_or_create(&Recorded { fate }).inc();
@@ -217,6 +229,10 @@ impl Metrics {
             certificate_expiry: Gauge::default(),
             certificate_failures: Counter::default(),
             snapshot_built: Gauge::default(),
+            webhook_restores: Family::default(),
+            webhooks_registered: Gauge::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
             records: Family::default(),
             api_calls: Family::default(),
         }
@@ -232,6 +248,7 @@ impl Metrics {
         zero(&self.heals, HealOutcome::ALL, |&outcome| Heal { outcome });
         zero(&self.applies, Outcome::ALL, |&outcome| Result { outcome });
         zero(&self.fetches, Outcome::ALL, |&outcome| Result { outcome });
+        zero(&self.webhook_restores, Outcome::ALL, |&outcome| Result { outcome });
         zero(&self.syncs, Readiness::ALL, |&ready| Sync { ready });
         zero(&self.records, Fate::ALL, |&fate| Recorded { fate });
         zero(&self.api_calls, Ask::ALL, |&verb| Call { verb });
@@ -243,7 +260,8 @@ impl Metrics {
         let Self {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
             break_glass_opened, break_glass_refused, break_glass_open, objects, drifted_objects, syncs, fetches, fetch_success,
-            certificate_expiry, certificate_failures, snapshot_built, records, api_calls,
+            certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
+            connections, connections_refused, records, api_calls,
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
@@ -268,8 +286,12 @@ impl Metrics {
         add.metric("git_fetches", "Questions to Git servers, by outcome", fetches);
         add.metric("git_last_success_timestamp_seconds", "When a Git server last answered", fetch_success);
         add.metric("certificate_expiry_timestamp_seconds", "When the serving certificate runs out", certificate_expiry);
-        add.metric("certificate_failures", "Serving certificates that could not be used; the one before stayed", certificate_failures);
+        add.metric("certificate_failures", "Serving certificates that could not be used, or kept; the one before stayed", certificate_failures);
         add.metric("snapshot_timestamp_seconds", "When the snapshot in use was built", snapshot_built);
+        add.metric("webhook_restores", "Attempts to put back a webhook configuration that somebody changed, by outcome", webhook_restores);
+        add.metric("webhooks_registered", "Webhook configurations that are as they should be: 2 when all is well", webhooks_registered);
+        add.metric("connections", "Connections to the webhook that are open", connections);
+        add.metric("connections_refused", "Connections closed at once because too many were open", connections_refused);
         add.metric("records", "Evidence records, by what became of them", records);
         add.metric("api_calls", "Requests to the API server, by verb; stands still in a steady state", api_calls);
     }

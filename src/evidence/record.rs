@@ -47,6 +47,8 @@ pub enum Kind {
     PruneWithheld,
     /// An emergency was opened on an object.
     BreakGlassOpened,
+    /// An emergency ends in a few minutes; said once.
+    BreakGlassEnding,
     /// An emergency ended: taken back, expired, or Git caught up.
     BreakGlassClosed,
     /// An emergency was asked for and not granted.
@@ -55,8 +57,14 @@ pub enum Kind {
     Suspended,
     /// A pause ended.
     Resumed,
+    /// A `GitSync` or the `DriftPolicy` was made to guard less, or deleted; `reason` says what, from and to.
+    Loosened,
     /// A commit could not be read or applied.
     SyncFailed,
+    /// Somebody changed or deleted a webhook configuration of Holdfast's, and it was put back.
+    WebhookRestored,
+    /// A serving certificate was made, rotated, or put back; `reason` says why.
+    CertificateRenewed,
 }
 
 /// One event. Build it from [`Record::new`] with struct update: `Record { object: Some(key), ..Record::new(kind, now) }`.
@@ -121,7 +129,7 @@ pub struct Actor {
 pub struct Field {
     /// Path inside the object.
     pub path: String,
-    /// What Git says.
+    /// What Git says; of a webhook configuration, what Holdfast had registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<Value>,
     /// What the cluster has, or what the edit would have put there.

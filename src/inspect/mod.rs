@@ -1,4 +1,5 @@
-//! What people ask before and beside the reconciler: what differs (`holdfast diff`), and why (`holdfast explain`).
+//! What people ask before and beside the reconciler: what differs (`holdfast diff`), why (`holdfast explain`), and what is held
+//! open (`holdfast break-glass list`).
 //!
 //! It asks what the reconciler asks (`reconcile::declare`, `core::drift`) and shows the answer instead of acting on it, so that
 //! the two can never disagree. Nothing is written to the cluster, and no running Holdfast is needed: Git is read anew.
@@ -15,6 +16,7 @@ mod error;
 mod explain;
 mod explanation;
 mod finding;
+mod glasses;
 mod paint;
 mod places;
 mod read;
@@ -32,6 +34,7 @@ pub use error::Error;
 pub use explain::Explaining;
 pub use explanation::Explanation;
 pub use finding::{Difference, Finding};
+pub use glasses::{OpenGlass, glasses_table, open_glasses};
 pub use read::Target;
 pub use report::{Outcome, Report, Trouble};
 pub use syncs::Wanted;

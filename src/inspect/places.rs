@@ -39,8 +39,8 @@ fn leaves_below(node: &Node, steps: &mut Vec<Step>, found: &mut Vec<Leaf>) {
             let path = Path::new([&steps[..], &[Step::Value(member.clone())]].concat());
             Leaf { path, line: node.line, git: member.clone() }
         })),
-        Shape::Leaf(value) | Shape::Open(value) => {
-            found.push(Leaf { path: Path::new(steps.clone()), line: node.line, git: value.clone() });
+        Shape::Leaf(_) | Shape::Open(_) => {
+            found.push(Leaf { path: Path::new(steps.clone()), line: node.line, git: node.value() });
         }
         Shape::Nothing => found.push(Leaf { path: Path::new(steps.clone()), line: node.line, git: Value::Null }),
     }

@@ -27,6 +27,10 @@ pub struct Entry {
     pub drifted: Option<Drifted>,
     /// The break-glass that was open when it was last seen.
     pub glass: Option<Glass>,
+    /// When people are to be reminded that it ends, unless they have been.
+    pub reminder: Option<Timestamp>,
+    /// Was it edited under a break-glass when Git last said otherwise? Then Git has caught up once the two are equal.
+    pub held_open: bool,
     /// Does it still have to be made what a commit says? Without `selfHeal` this is the one reason to write it.
     pub pending: bool,
 }
@@ -55,12 +59,22 @@ pub struct Drifted {
 impl Entry {
     /// An object that has not been looked at yet.
     pub fn new(managed: Arc<Managed>, kind: Kind, fingerprint: u64) -> Self {
-        Self { managed, kind, fingerprint, judged: 0, drifted: None, glass: None, pending: true }
+        Self {
+            managed,
+            kind,
+            fingerprint,
+            judged: 0,
+            drifted: None,
+            glass: None,
+            reminder: None,
+            held_open: false,
+            pending: true,
+        }
     }
 
     /// The same object at another commit that says the same of it.
     pub fn renewed(&self, managed: Managed) -> Self {
-        let Self { managed: _, kind, fingerprint, judged, drifted, glass, pending } = self;
+        let Self { managed: _, kind, fingerprint, judged, drifted, glass, reminder, held_open, pending } = self;
         Self {
             managed: Arc::new(managed),
             kind: kind.clone(),
@@ -68,6 +82,8 @@ impl Entry {
             judged: *judged,
             drifted: drifted.clone(),
             glass: glass.clone(),
+            reminder: *reminder,
+            held_open: *held_open,
             pending: *pending,
         }
     }
@@ -81,7 +97,23 @@ impl Entry {
     pub fn due(&self, now: Instant, wall: Timestamp) -> Option<Instant> {
         let retry = self.drifted.as_ref().and_then(|drifted| drifted.retry);
         let expiry = self.glass.as_ref().map(|glass| now + until(glass.until, wall));
-        retry.into_iter().chain(expiry).min()
+        let reminder = self.reminder.map(|reminder| now + until(reminder, wall));
+        retry.into_iter().chain(expiry).chain(reminder).min()
+    }
+
+    /// Remembers of an earlier commit whether the object is held open, and otherwise than Git said then.
+    pub fn replaces(&mut self, before: &Self) {
+        let says_otherwise = self.fingerprint != before.fingerprint;
+        self.held_open = says_otherwise && before.glass.is_some() && before.drifted.is_some();
+    }
+
+    /// Notes the break-glass the object carries, if it is open. Another end is another one to be reminded of.
+    pub fn note_glass(&mut self, glass: Option<Glass>, now: Timestamp) {
+        let known = self.glass.as_ref().map(|glass| glass.until);
+        if known != glass.as_ref().map(|glass| glass.until) {
+            self.reminder = glass.as_ref().and_then(|glass| glass.reminder(now));
+        }
+        self.glass = glass;
     }
 }
 

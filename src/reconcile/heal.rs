@@ -9,7 +9,7 @@ use crate::core::breakglass;
 use crate::core::compare::Deviation;
 use crate::core::drift::drift;
 use crate::core::fields::Entry;
-use crate::core::heal::{before_apply, to_apply};
+use crate::core::heal::{before_apply, is_addition, to_apply, to_apply_all_but};
 use crate::core::snapshot::Managed;
 use crate::core::state::State;
 use crate::core::who::Identities;
@@ -38,6 +38,8 @@ pub struct Writing<'a> {
     pub managed: &'a Managed,
     /// How to address it.
     pub kind: &'a Kind,
+    /// Has Git caught up with what was edited under a break-glass? Then that is over, whatever its end.
+    pub caught_up: bool,
 }
 
 // === impl Writing ===
@@ -71,7 +73,10 @@ impl Writing<'_> {
             Some(patch) => Some(cluster.patch(kind, key, patch).await?),
             None => live.cloned(),
         };
-        let mut answer = self.apply(prepared.as_ref()).await?;
+        let mut answer = match self.apply(prepared.as_ref()).await {
+            Err(error) if error.is_invalid() => return self.heal_the_rest(prepared.as_ref(), error).await,
+            answer => answer?,
+        };
         if took_over && !self.drift(&answer).is_empty() {
             // What an apply empties by taking out what we took over goes whole, even if Git says that it is there and empty.
             answer = self.apply(Some(&answer)).await?;
@@ -80,10 +85,24 @@ impl Writing<'_> {
         Ok(if left.is_empty() { End::Done(Box::new(answer)) } else { End::Undone(Box::new(answer), left) })
     }
 
+    /// What the API server will not let go of must not keep anything else from being healed. The refusal is still the answer.
+    async fn heal_the_rest(&self, live: Option<&Value>, refusal: Error) -> Result<End, Error> {
+        let Some(live) = live else { return Err(refusal) };
+        let drift = self.drift(live);
+        if drift.iter().any(is_addition) && !drift.iter().all(is_addition) {
+            let body = to_apply_all_but(self.managed, &State::whole(live), &drift);
+            self.send(Some(live), body).await?;
+        }
+        Err(refusal)
+    }
+
     async fn apply(&self, live: Option<&Value>) -> Result<Value, Error> {
-        let Self { cluster, managed, kind, .. } = self;
         let state = live.map(State::whole);
-        let mut body = to_apply(managed, state.as_ref());
+        self.send(live, to_apply(self.managed, state.as_ref())).await
+    }
+
+    async fn send(&self, live: Option<&Value>, mut body: Value) -> Result<Value, Error> {
+        let Self { cluster, managed, kind, .. } = self;
         if let Some(version) = live.and_then(|object| object.pointer("/metadata/resourceVersion")) {
             body["metadata"]["resourceVersion"] = version.clone();
         }
@@ -94,14 +113,16 @@ impl Writing<'_> {
     fn preparation(&self, live: &Value) -> Option<json_patch::Patch> {
         let state = State::whole(live);
         let outdated: Vec<_> = match breakglass::open(&state, jiff::Timestamp::now()) {
-            Some(_) => Vec::new(),
-            None => outdated(&state).collect(),
+            Some(_) if !self.caught_up => Vec::new(),
+            _ => outdated(&state).collect(),
         };
         before_apply(self.managed, &state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
     }
 
     fn is_settled(&self, live: &Value) -> bool {
-        self.drift(live).is_empty() && State::whole(live).is_owned_as_it_is()
+        let state = State::whole(live);
+        let is_over = !self.caught_up || outdated(&state).next().is_none();
+        self.drift(live).is_empty() && state.is_owned_as_it_is() && is_over
     }
 
     fn drift(&self, live: &Value) -> Vec<Deviation> {

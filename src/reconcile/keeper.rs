@@ -18,7 +18,7 @@ use super::entry::{Entry, until};
 use super::look::{Look, News};
 use super::prune::Stray;
 use super::status::Failure;
-use crate::api::meaning::SyncPlan;
+use crate::api::meaning::{Suspension, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
@@ -27,7 +27,7 @@ use crate::core::judge::Rules;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::evidence::metrics::Outcome;
-use crate::evidence::{Kind as What, Record};
+use crate::evidence::{Actor, Kind as What, Record};
 use crate::git::{self, Problem};
 
 /// What a keeper is told.
@@ -205,11 +205,13 @@ impl Keeper {
         }
         self.was_paused = paused;
         let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
-        let words = suspend.map(|suspend| format!("{} (until {})", suspend.reason, suspend.until));
+        let words = suspend.map(Suspension::words);
+        let by = suspend.filter(|_| paused).and_then(|suspend| suspend.by.clone());
         self.context.evidence.record(Record {
             sync: Some(self.name.clone()),
             revision: self.observed.clone(),
             reason: words.clone(),
+            by: by.map(|user| Actor { user: Some(user), ..Actor::default() }),
             ..Record::new(if paused { What::Suspended } else { What::Resumed }, Timestamp::now())
         });
         let reason = if paused { "Suspended" } else { "Resumed" }.to_owned();

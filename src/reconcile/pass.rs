@@ -284,13 +284,10 @@ impl Keeper {
         let accident = accident.then(|| too_many(leaving, entries.len()));
         let complete = is_complete && accident.is_none();
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
-            if self.entries.contains_key(&key) {
-                continue;
-            }
-            if complete {
-                self.strays.insert(key, Stray { kind: entry.kind, kept: None });
-            } else {
-                self.entries.insert(key, entry);
+            match self.entries.get_mut(&key) {
+                Some(renewed) => renewed.replaces(&entry),
+                None if complete => _ = self.strays.insert(key, Stray { kind: entry.kind, kept: None }),
+                None => _ = self.entries.insert(key, entry),
             }
         }
         let Self { strays, entries, .. } = self;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Context;
 use crate::cluster::events::{Note, reference};
+use crate::core::breakglass::Glass;
 use crate::core::compare::Deviation;
 use crate::core::fields::{Entry, entries};
 use crate::core::object::ObjectKey;
@@ -69,6 +70,17 @@ impl Context {
         self.drifted(managed, deviations, author);
         let paths: Vec<_> = deviations.iter().map(|deviation| deviation.path.to_string()).collect();
         self.note(managed, "Drifted", format!("differs from Git: {}; {why}", summary(&paths)), true);
+    }
+
+    /// A break-glass ends soon.
+    pub(super) fn ends_soon(&self, managed: &Managed, glass: &Glass, drifted: bool) {
+        let Glass { reason, by, until } = glass;
+        let then = if drifted { "what differs from Git is undone then" } else { "nothing differs from Git" };
+        let text = format!("break-glass by {by} ends at {until} ({reason}); {then}");
+        let record = record(Kind::BreakGlassEnding, managed, &[]);
+        let by = Some(Actor { user: Some(by.clone()), ..Actor::default() });
+        self.evidence.record(Record { by, reason: Some(text.clone()), ..record });
+        self.note(managed, "BreakGlassEnding", text, drifted);
     }
 
     /// Drift was undone, so long after it was made or seen.

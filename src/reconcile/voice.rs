@@ -10,6 +10,7 @@ use super::keeper::Keeper;
 use super::status::{Facts, status};
 use super::tally::Count;
 use crate::api::GitSyncStatus;
+use crate::api::meaning::Suspension;
 use crate::cluster::Error;
 
 // === impl Keeper ===
@@ -33,7 +34,7 @@ impl Keeper {
             problems: &self.problems,
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
-            paused: paused.map(|suspend| format!("{} (until {})", suspend.reason, suspend.until)),
+            paused: paused.map(Suspension::words),
             kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
         };
         let status = status(facts, &self.status, now);

@@ -57,6 +57,7 @@ impl Keeper {
         entry.pending = false;
         let drifted = entry.drifted.take().is_some();
         let glass = entry.glass.take().is_some();
+        entry.reminder = None;
         drifted || glass
     }
 
@@ -84,12 +85,27 @@ impl Keeper {
     /// Retries that are due, and break-glasses that have expired.
     pub(super) async fn look_again_at_what_is_due(&mut self) {
         let (now, wall) = (Instant::now(), Timestamp::now());
+        self.remind(wall);
         let is_due = |(key, entry): (&ObjectKey, &Entry)| {
             entry.due(now, wall).is_some_and(|due| due <= now).then(|| key.clone())
         };
         let due: Vec<_> = self.entries.iter().filter_map(is_due).collect();
         for key in due {
             self.miss(key).await;
+        }
+    }
+
+    /// Says of each break-glass, once, that it ends soon: what was edited under it is undone then.
+    fn remind(&mut self, now: Timestamp) {
+        for entry in self.entries.values_mut() {
+            let Some(glass) = entry.glass.clone().filter(|_| entry.reminder.is_some_and(|reminder| reminder <= now))
+            else {
+                continue;
+            };
+            entry.reminder = None;
+            if now < glass.until {
+                self.context.ends_soon(&entry.managed, &glass, entry.drifted.is_some());
+            }
         }
     }
 
@@ -163,7 +179,11 @@ impl Keeper {
                 let state = State::whole(object);
                 let rules = self.context.rules.borrow();
                 let drift = drift(&managed, &state, &|entry| rules.identities.is_interactive(entry));
-                let response = respond(&state, &drift, policy);
+                let caught_up = entry.held_open && breakglass::open(&state, policy.now).is_some();
+                let response = match respond(&state, &drift, policy) {
+                    Response::InSync if caught_up && !policy.suspended => Response::Heal,
+                    response => response,
+                };
                 (drift, response)
             }
         };
@@ -198,12 +218,14 @@ impl Keeper {
     fn answer(&mut self, job: Job, response: Response) -> Option<Job> {
         let entry = self.entries.get_mut(&job.key)?;
         entry.judged = job.live.as_ref().map_or(entry.judged, version);
-        entry.glass = job.live.as_ref().and_then(|live| breakglass::open(&State::whole(live), Timestamp::now()));
+        let now = Timestamp::now();
+        entry.note_glass(job.live.as_ref().and_then(|live| breakglass::open(&State::whole(live), now)), now);
         match response {
             Response::Heal => return Some(job),
             Response::InSync => (entry.drifted, entry.pending) = (None, false),
             Response::Terminating => entry.drifted = None,
             Response::Open(glass) => {
+                entry.held_open = false;
                 self.leave(&job, format!("break-glass by {} until {}: {}", glass.by, glass.until, glass.reason));
             }
             Response::Report if self.is_paused() => self.leave(&job, "the sync is paused".to_owned()),
@@ -246,7 +268,9 @@ impl Keeper {
         let Some(entry) = self.entries.get(&job.key) else { return Ok(End::Terminating) };
         let rules = self.context.rules.borrow().clone();
         let (cluster, managed, kind) = (&self.context.cluster, &entry.managed, &entry.kind);
-        let end = Writing { cluster, identities: &rules.identities, managed, kind }.settle(job.live.clone()).await;
+        let caught_up = entry.held_open && job.deviations.is_empty();
+        let end =
+            Writing { cluster, identities: &rules.identities, managed, kind, caught_up }.settle(job.live.clone()).await;
         if matches!(end, Ok(End::Done(_))) && job.live.is_none() && job.key.kind == "CustomResourceDefinition" {
             self.wait_until_served(kind, &job.key).await?;
             self.context.cluster.refresh().await?;
@@ -260,7 +284,7 @@ impl Keeper {
         match end {
             Ok(End::Done(answer)) => {
                 entry.judged = version(&answer);
-                entry.glass = None;
+                (entry.glass, entry.reminder, entry.held_open) = (None, None, false);
                 entry.pending = false;
                 let known = entry.drifted.take();
                 self.praise(job, known.as_ref(), because_of_commit);
@@ -322,13 +346,14 @@ impl Keeper {
         }
     }
 
-    /// A break-glass whose stamps this write removed has expired.
+    /// A break-glass whose stamps this write removed has expired, or is no longer needed.
     fn closed(&self, job: &Job) {
         let Some(entry) = self.entries.get(&job.key) else { return };
         let state = job.live.as_ref().map(State::whole);
         if let Some(glass) = state.as_ref().and_then(breakglass::stamped) {
             let mut record = super::report::record(What::BreakGlassClosed, &entry.managed, &[]);
-            record.reason = Some(format!("opened by {} until {}: {}", glass.by, glass.until, glass.reason));
+            let ended = if record.time < glass.until { "Git caught up" } else { "it expired" };
+            record.reason = Some(format!("{ended}; opened by {} until {}: {}", glass.by, glass.until, glass.reason));
             self.context.evidence.record(record);
         }
     }

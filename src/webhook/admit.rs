@@ -5,29 +5,31 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Reason, Refusal};
 use super::no_decision::NoDecision;
 use super::review::Review;
 use super::trial::Trial;
-use super::upstream::Upstream;
+use super::upstream::{Requester, Upstream};
 use super::{own, register, witness};
 use crate::core::breakglass::Refused;
 use crate::core::judge::{Judgement, Rules, Verdict, Why};
 use crate::core::snapshot::Snapshot;
 use crate::core::stamp::{Stamps, Write};
+use crate::core::who::Class;
 use crate::evidence::{Evidence, Kind, Metrics};
 
 /// All that answering reviews takes.
@@ -46,13 +48,24 @@ pub struct Webhook {
     pub clock: fn() -> Timestamp,
 }
 
-/// Largest body that is read. An API server takes requests of up to 3 MiB; a review holds two such objects, and the rest
-/// (user, groups, options) is well below one more.
-const LARGEST: usize = 7 * 1024 * 1024;
+/// Largest body that is read. A review holds an object twice. What etcd stores is at most 1.5 MiB, and JSON, as the API server
+/// writes it, spells one byte with six at most (`<` is `\u003c`): 9 MiB each, and the rest (user, groups, options) is well below
+/// two more. The API server takes requests of 3 MiB, but what is larger than this could not be stored, whoever decides.
+const LARGEST: usize = 20 * 1024 * 1024;
 
 /// Reviews in work at once. More wait their turn before their body is read: a burst costs them microseconds, while a refusal
 /// would hand each of them to `failurePolicy`.
 const AT_ONCE: usize = 512;
+
+/// So much of a body goes with one place, which makes 128 MiB for all of them.
+const PLACE: usize = 256 * 1024;
+
+/// Places for larger bodies, which take several each: 64 MiB. Theirs are others, so that the usual review never waits for them.
+const WIDE: usize = 256;
+
+/// Whoever has not got its turn by then is sent away: a queue that long is not a burst, and by default the API server has given
+/// up after 1 s.
+const TURN: Duration = Duration::from_secs(3);
 
 /// The routes of the webhook.
 pub fn router(webhook: Webhook) -> Router {
@@ -62,9 +75,10 @@ pub fn router(webhook: Webhook) -> Router {
     Router::new()
         .route(register::VALIDATE_PATH, at(Hook::Validate))
         .route(register::MUTATE_PATH, at(Hook::Mutate))
-        .route(register::VALIDATE_OWN_PATH, at(Hook::Own))
+        .route(register::VALIDATE_OWN_PATH, at(Hook::ValidateOwn))
+        .route(register::MUTATE_OWN_PATH, at(Hook::MutateOwn))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE) }))
+        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE), wide: Semaphore::new(WIDE) }))
 }
 
 /// What is asked for.
@@ -74,14 +88,17 @@ enum Hook {
     Mutate,
     /// Whether it may be stored.
     Validate,
-    /// Whether one of our own kinds makes sense.
-    Own,
+    /// Whether one of our own kinds makes sense, and may be loosened.
+    ValidateOwn,
+    /// Who paused a sync.
+    MutateOwn,
 }
 
 /// Where reviews are taken in.
 struct Desk {
     webhook: Webhook,
     places: Semaphore,
+    wide: Semaphore,
 }
 
 /// What was decided.
@@ -94,9 +111,24 @@ struct Decision {
 // === impl Desk ===
 
 impl Desk {
+    /// A body that does not say how long it is counts as the largest; the API server's always do.
+    async fn place(&self, length: Option<u64>) -> Option<SemaphorePermit<'_>> {
+        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(LARGEST);
+        let places = u32::try_from(length.min(LARGEST) / PLACE + 1).unwrap_or(u32::MAX);
+        let room = if places == 1 { &self.places } else { &self.wide };
+        match room.try_acquire_many(places) {
+            Ok(place) => Some(place),
+            Err(_) => timeout(TURN, room.acquire_many(places)).await.ok()?.ok(),
+        }
+    }
+
     async fn serve(&self, hook: Hook, request: Request) -> Response {
-        let _place = self.places.acquire().await;
         let metrics = &self.webhook.metrics;
+        let length = request.body().size_hint().upper();
+        let Some(_place) = self.place(length).await else {
+            metrics.review_failed(NoDecision::Busy.kind());
+            return NoDecision::Busy.into_response();
+        };
         metrics.reviews_in_flight.inc();
         let answered = AssertUnwindSafe(self.webhook.review(hook, request)).catch_unwind().await;
         metrics.reviews_in_flight.dec();
@@ -120,23 +152,89 @@ impl Webhook {
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
         let span = span(hook, &uid, &review);
         let Decision { verdict, answer, annotated } = self.decide(hook, review).instrument(span).await?;
-        if hook != Hook::Mutate || verdict == Verdict::Deny {
+        if !matches!(hook, Hook::Mutate | Hook::MutateOwn) || verdict == Verdict::Deny {
             self.metrics.reviewed(witness::counted(verdict), witness::operation(operation), started.elapsed());
         }
         Ok(answer.to_bytes(&uid, annotated))
     }
 
     async fn decide(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
-        if hook == Hook::Own {
-            return Ok(own::refusal(&review).map_or_else(Decision::pass, Decision::refused));
+        match hook {
+            Hook::ValidateOwn => self.validate_own(review).await,
+            Hook::MutateOwn => self.mutate_own(review).await,
+            Hook::Mutate | Hook::Validate => {
+                let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
+                self.judge(hook, review, snapshot).await
+            }
         }
-        let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
+    }
+
+    /// Is it what can be run, is it what Git says if Git says anything, and may it be loosened?
+    async fn validate_own(&self, review: Review<'_>) -> Result<Decision, NoDecision> {
+        if let Some(refusal) = own::refusal(&review).or_else(|| own::stamp::refusal(&review)) {
+            return Ok(Decision::refused(refusal));
+        }
+        let (loosening, is_dry_run) = (own::loosen::Loosening::of(&review), review.is_dry_run());
+        let requester = review.user_info.clone();
+        let decision = self.judge_if_ready(Hook::Validate, review).await?;
+        match loosening.filter(|_| decision.verdict != Verdict::Deny) {
+            Some(loosening) => Ok(self.loosen(loosening, &requester, is_dry_run).await?.unwrap_or(decision)),
+            None => Ok(decision),
+        }
+    }
+
+    /// Records a loosening; refuses it to guarded users who lack a right.
+    async fn loosen(
+        &self,
+        loosening: own::loosen::Loosening,
+        requester: &Requester,
+        is_dry_run: bool,
+    ) -> Result<Option<Decision>, NoDecision> {
+        let class = self.rules.borrow().identities.class(&requester.user);
+        let mut lacking = None;
+        for right in loosening.rights.iter().filter(|_| matches!(class, Class::Automation | Class::Person)) {
+            if !self.upstream.may(requester, right).await? {
+                lacking = Some(right.clone());
+                break;
+            }
+        }
+        let refusal = lacking.map(|right| Refusal { reason: Reason::Forbidden, message: loosening.message(&right) });
+        if !is_dry_run {
+            let kind = if refusal.is_some() { Kind::Denied } else { Kind::Loosened };
+            self.evidence.record(loosening.record(kind, (self.clock)()));
+        }
+        Ok(refusal.map(Decision::refused))
+    }
+
+    async fn mutate_own(&self, review: Review<'_>) -> Result<Decision, NoDecision> {
+        let stamps = match own::stamp::stamps(&review) {
+            Ok(stamps) => stamps,
+            Err(refusal) => return Ok(Decision::refused(refusal)),
+        };
+        let annotated = review.object.as_ref().is_some_and(|new| new.metadata.fields.contains_key("annotations"));
+        let mut decision = self.judge_if_ready(Hook::Mutate, review).await?;
+        decision.answer.writes.extend(stamps);
+        Ok(Decision { annotated, ..decision })
+    }
+
+    /// Our own kinds are open to repair for as long as it is not known what Git says.
+    async fn judge_if_ready(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
+        let snapshot = self.snapshots.borrow().clone();
+        match snapshot {
+            Some(snapshot) => self.judge(hook, review, snapshot).await,
+            None => Ok(Decision::pass()),
+        }
+    }
+
+    async fn judge(&self, hook: Hook, review: Review<'_>, snapshot: Arc<Snapshot>) -> Result<Decision, NoDecision> {
         let rules = self.rules.borrow().clone();
         let is_dry_run = review.is_dry_run();
-        let Some(trial) = Trial::open(review, snapshot, rules, (self.clock)())? else { return Ok(Decision::pass()) };
+        let trial = Trial::open(review, snapshot, rules, (self.clock)())?;
+        let Some(mut trial) = trial else { return Ok(Decision::pass()) };
+        trial.locate_replicas(&*self.upstream).await?;
         match hook {
             Hook::Mutate => self.mutate(&trial, is_dry_run).await,
-            Hook::Validate | Hook::Own => self.validate(&trial, is_dry_run).await,
+            _ => self.validate(&trial, is_dry_run).await,
         }
     }
 

@@ -28,6 +28,9 @@ pub(super) enum NoDecision {
     /// The API server did not answer.
     #[error("failed to ask the API server")]
     Upstream(#[from] Unanswered),
+    /// Too many others.
+    #[error("too many reviews are in work already")]
+    Busy,
     /// A panic.
     #[error("a bug in Holdfast: its log says more")]
     Bug,
@@ -43,6 +46,7 @@ impl NoDecision {
             Self::Body(_) | Self::Unreadable(_) => ErrorKind::Unreadable,
             Self::NotReady => ErrorKind::NotReady,
             Self::Upstream(_) => ErrorKind::Upstream,
+            Self::Busy => ErrorKind::Busy,
             Self::Bug => ErrorKind::Internal,
         }
     }
@@ -51,7 +55,7 @@ impl NoDecision {
         match self {
             Self::Body(body) => body.status(),
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
-            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -75,9 +75,14 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
         let mut object = Object { metadata: Metadata::default(), sections: Vec::new() };
+        let mut has_metadata = false;
         while let Some(Text(name)) = map.next_key()? {
+            // Said twice, it could be compared as the one and stored as the other.
+            if object.sections.iter().any(|(known, _)| *known == name) || (has_metadata && name == "metadata") {
+                return Err(Error::custom(format_args!("{name} is there twice")));
+            }
             match &*name {
-                "metadata" => object.metadata = map.next_value()?,
+                "metadata" => (has_metadata, object.metadata) = (true, map.next_value()?),
                 "apiVersion" | "kind" | "status" => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -1,6 +1,12 @@
-//! Reviews of our own kinds: what cannot run is refused when it is written, with the words of the reader that would run it.
+//! Reviews of our own kinds: what cannot run is refused when it is written, with the words of the reader that would run it, and
+//! what makes us guard less takes a right.
 //!
-//! This needs no snapshot. The sync that keeps the first snapshot from being built must be open to repair.
+//! None of this needs a snapshot: the sync that keeps the first one from being built must be open to repair. Once there is one,
+//! a `GitSync` that Git itself declares is besides guarded like any other object.
+
+pub(super) mod loosen;
+mod specs;
+pub(super) mod stamp;
 
 use std::fmt::Write;
 

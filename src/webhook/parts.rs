@@ -101,6 +101,16 @@ impl<'a> Parts<'a> {
         Ok(Self { sides, sections })
     }
 
+    /// The replicas of a `Scale`, put where the object itself has them.
+    pub(super) fn move_replicas_to(&mut self, path: &[String]) {
+        let [section, ..] = path else { return };
+        let Sides::Update(old, new) = &mut self.sides else { return };
+        for side in [old, new] {
+            side.move_replicas_to(path);
+        }
+        self.sections.push(Cow::Owned(section.clone()));
+    }
+
     /// The sections in which the two sides may differ.
     pub(super) fn scope(&self) -> Vec<&str> {
         std::iter::once("metadata").chain(self.sections.iter().map(|name| &**name)).collect()
@@ -124,6 +134,15 @@ impl<'a> Side<'a> {
         }
         fields.insert("metadata".to_owned(), Value::Object(metadata));
         Ok(Self { value: Value::Object(fields), managed_fields })
+    }
+
+    fn move_replicas_to(&mut self, path: &[String]) {
+        let Some(fields) = self.value.as_object_mut() else { return };
+        let replicas = fields.remove("spec").and_then(|mut spec| spec.get_mut("replicas").map(Value::take));
+        if let (Some(replicas), [section, below @ ..]) = (replicas, path) {
+            let wrap = |inner: Value, name: &String| Value::Object(Map::from_iter([(name.clone(), inner)]));
+            fields.insert(section.clone(), below.iter().rev().fold(replicas, wrap));
+        }
     }
 
     /// This side as the core reads it.

@@ -5,7 +5,11 @@
 //! request, so they are one expression long and name only identities that must never reach us: ourselves (a healer that needs its
 //! own webhook to be up would deadlock), nodes, and the controllers of kube-system.
 
+mod changes;
 mod entries;
+pub mod upkeep;
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     ByteString,
@@ -16,6 +20,7 @@ use k8s_openapi::{
 };
 
 use crate::core::snapshot::Resource;
+pub use changes::Change;
 use entries::Entry;
 
 /// Name of both configurations.
@@ -26,8 +31,13 @@ pub const VALIDATE_PATH: &str = "/validate";
 pub const MUTATE_PATH: &str = "/mutate";
 /// Where the API server sends our own kinds.
 pub const VALIDATE_OWN_PATH: &str = "/validate/own";
+/// Where it has them stamped.
+pub const MUTATE_OWN_PATH: &str = "/mutate/own";
 /// The service account Holdfast runs as, in its own namespace.
 pub const SERVICE_ACCOUNT: &str = "holdfast";
+
+/// The Secret in Holdfast's namespace that all replicas share their serving certificate in.
+pub const CERTIFICATE_SECRET: &str = "holdfast-webhook-certificate";
 
 /// Everything the configurations depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +153,8 @@ fn host(url: &str) -> &str {
 }
 
 fn metadata() -> ObjectMeta {
-    ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() }
+    let labels = BTreeMap::from([("app.kubernetes.io/name".to_owned(), NAME.to_owned())]);
+    ObjectMeta { name: Some(NAME.to_owned()), labels: Some(labels), ..ObjectMeta::default() }
 }
 
 #[cfg(test)]

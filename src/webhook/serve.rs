@@ -3,6 +3,13 @@
 //! The API server keeps up to 25 idle connections to us for 90 s and finds out about our end only by trying. So we close idle
 //! connections later than it does, and leave in three steps: keep serving while endpoints forget us, telling each HTTP/1
 //! connection that is used to close afterwards (lame duck); stop accepting and finish what has begun (drain); end.
+//!
+//! Whoever else can reach the port must not be able to take it from the API server: connections are counted (`door`), and a
+//! handshake, a head and a body each have their time. To the API server a connection that is closed on it is a failed call, so
+//! `failurePolicy` decides, as it does whenever there is no decision.
+
+mod door;
+mod prompt;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,18 +17,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, Version, header::CONNECTION};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum_server::accept::NoDelayAcceptor;
+use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use axum_server::{Handle, Server};
+use futures::{StreamExt, stream};
 use hyper_util::rt::TokioTimer;
-use tokio::time::sleep;
+use rustls::RootCertStore;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::tls::Serving;
+use crate::evidence::Metrics;
 use crate::shutdown::Shutdown;
+use door::Door;
+use prompt::Prompt;
+
+/// How the webhook is served.
+pub struct Server {
+    /// With which certificate.
+    pub serving: Arc<Serving>,
+    /// Who signs the certificates of clients; `None` asks for none.
+    pub clients: Option<RootCertStore>,
+    /// How much at once, and for how long.
+    pub limits: Limits,
+    /// How it ends.
+    pub leave: Leave,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// How much at once, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections that may be open.
+    pub connections: usize,
+    /// A client that does not finish its handshake by then never will; likewise one that says nothing for so long after it.
+    pub handshake: Duration,
+    /// How long a connection may idle. To hyper, waiting for the next request's head and waiting for the rest of it is one time.
+    pub idle: Duration,
+    /// How long a request's body may take.
+    pub body: Duration,
+}
 
 /// How long leaving takes at most.
 #[derive(Debug, Clone, Copy)]
@@ -32,15 +71,27 @@ pub struct Leave {
     pub drain: Duration,
 }
 
-/// How long a connection may idle. The API server gives up after 90 s; closing before it does makes for sporadic `EOF`s. To
-/// hyper, waiting for the next request's headers and waiting for the rest of them is one time.
-const IDLE: Duration = Duration::from_mins(2);
-
-/// A client that does not finish its handshake by now never will.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// What a connection has to pass, inside out.
+type Acceptor = Prompt<RustlsAcceptor<Door>>;
 
 /// How often a silent HTTP/2 connection is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);
+
+// === impl Limits ===
+
+impl Default for Limits {
+    /// Three API servers with 250 requests each fit in, and all of it into the 1024 file descriptors a process usually gets. The
+    /// API server gives idle connections up after 90 s; closing before it does makes for sporadic `EOF`s. It waits for an answer
+    /// 30 s at most, so a body that takes longer than 10 s is of a client that is not it.
+    fn default() -> Self {
+        Self {
+            connections: 768,
+            handshake: Duration::from_secs(10),
+            idle: Duration::from_mins(2),
+            body: Duration::from_secs(10),
+        }
+    }
+}
 
 // === impl Leave ===
 
@@ -51,36 +102,39 @@ impl Default for Leave {
     }
 }
 
-/// Serves `router` until the shutdown, then leaves. The caller owns the socket.
-pub async fn serve(
-    listener: TcpListener,
-    serving: Arc<Serving>,
-    router: Router,
-    shutdown: Shutdown,
-    leave: Leave,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let handle = Handle::new();
-    let server = server(listener, serving)?.handle(handle.clone());
-    let leaving = shutdown.clone();
-    let router = router.layer(from_fn(move |request, next| close_when_leaving(leaving.clone(), request, next)));
-    tokio::select! {
-        ended = server.serve(router.into_make_service()) => ended,
-        () = go(handle, shutdown, leave) => Ok(()),
-    }
-}
+// === impl Server ===
 
-fn server(
-    listener: TcpListener,
-    serving: Arc<Serving>,
-) -> io::Result<Server<SocketAddr, RustlsAcceptor<NoDelayAcceptor>>> {
-    let config = serving.config().map_err(io::Error::other)?;
-    let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config))).handshake_timeout(HANDSHAKE);
-    let mut server = axum_server::from_tcp(listener)?.acceptor(tls.acceptor(NoDelayAcceptor::new()));
-    let http = server.http_builder();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
-    Ok(server)
+impl Server {
+    /// With everything as it usually is.
+    pub fn new(serving: Arc<Serving>, metrics: Metrics) -> Self {
+        Self { serving, clients: None, limits: Limits::default(), leave: Leave::default(), metrics }
+    }
+
+    /// Serves `router` until the shutdown, then leaves. The caller owns the socket.
+    pub async fn run(self, listener: TcpListener, router: Router, shutdown: Shutdown) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let (handle, Limits { body, .. }, leave) = (Handle::new(), self.limits, self.leave);
+        let server = self.on(listener)?.handle(handle.clone());
+        let leaving = shutdown.clone();
+        let router = router.layer(from_fn(move |request, next| hurry(body, leaving.clone(), request, next)));
+        tokio::select! {
+            ended = server.serve(router.into_make_service()) => ended,
+            () = go(handle, shutdown, leave) => Ok(()),
+        }
+    }
+
+    fn on(self, listener: TcpListener) -> io::Result<axum_server::Server<SocketAddr, Acceptor>> {
+        let Self { serving, clients, limits, leave: _, metrics } = self;
+        let config = serving.config(clients).map_err(io::Error::other)?;
+        let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config))).handshake_timeout(limits.handshake);
+        let door = Door::new(limits.connections, metrics);
+        let acceptor = Prompt::new(tls.acceptor(door), limits.handshake);
+        let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor);
+        let http = server.http_builder();
+        http.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle);
+        http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
+        Ok(server)
+    }
 }
 
 /// Leaves when asked to. Never returns: the server does, when its last connection is done.
@@ -91,12 +145,25 @@ async fn go(handle: Handle<SocketAddr>, shutdown: Shutdown, leave: Leave) {
     std::future::pending::<()>().await;
 }
 
-/// HTTP/2 has a frame for this, which draining sends; HTTP/1 has only the answer to the next request.
-async fn close_when_leaving(shutdown: Shutdown, request: Request, next: Next) -> Response {
+/// Gives the body its time, and says goodbye when leaving: HTTP/2 has a frame for that, which draining sends; HTTP/1 has only
+/// the answer to the next request.
+async fn hurry(time: Duration, shutdown: Shutdown, request: Request, next: Next) -> Response {
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut response = next.run(request).await;
+    let mut response = next.run(request.map(|body| within(body, Instant::now() + time))).await;
     if is_http1 && shutdown.is_requested() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The body, if all of it comes before `deadline`.
+fn within(body: Body, deadline: Instant) -> Body {
+    let parts = stream::unfold(Some(body.into_data_stream()), move |body| async move {
+        let mut body = body?;
+        match timeout_at(deadline, body.next()).await {
+            Ok(part) => Some((part?.map_err(io::Error::other), Some(body))),
+            Err(_) => Some((Err::<Bytes, _>(io::ErrorKind::TimedOut.into()), None)),
+        }
+    });
+    Body::from_stream(parts)
 }

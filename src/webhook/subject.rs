@@ -12,6 +12,8 @@ pub(super) enum Subject {
     Object(ObjectKey),
     /// The replicas of this object, through its `scale` subresource.
     Scale(ObjectKey),
+    /// The deletion of this object, through its `eviction` subresource.
+    Eviction(ObjectKey),
     /// Another subresource, a stream, or an object without a name yet: Git declares nothing about those.
     NotOurs,
 }
@@ -26,15 +28,22 @@ impl Subject {
             return Self::NotOurs;
         }
         match &*review.sub_resource {
-            "" => Self::Object(key(review, &review.kind.group, &review.kind.kind)),
-            "scale" => {
-                let group = &review.resource.group;
-                let parent = snapshot.kind_of(group, &review.resource.plural);
-                parent.map_or(Self::NotOurs, |kind| Self::Scale(key(review, group, kind)))
+            // Through `status` one may write metadata, and so the marks, of most kinds.
+            "" | "status" => Self::Object(key(review, &review.kind.group, &review.kind.kind)),
+            "scale" => parent(review, snapshot).map_or(Self::NotOurs, Self::Scale),
+            "eviction" if review.operation == Operation::Create => {
+                let parent = parent(review, snapshot).filter(|parent| snapshot.get(parent).is_some());
+                parent.map_or(Self::NotOurs, Self::Eviction)
             }
             _ => Self::NotOurs,
         }
     }
+}
+
+/// The object whose subresource this is.
+fn parent(review: &Review<'_>, snapshot: &Snapshot) -> Option<ObjectKey> {
+    let group = &review.resource.group;
+    snapshot.kind_of(group, &review.resource.plural).map(|kind| key(review, group, kind))
 }
 
 fn key(review: &Review<'_>, group: &str, kind: &str) -> ObjectKey {

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use tokio::time::{MissedTickBehavior, interval};
+use rustls::{RootCertStore, ServerConfig};
+
+use crate::certs::validity::{Unusable, Validity};
 
 /// How often brought certificates are looked at. The kubelet itself takes up to a minute to mount a changed Secret.
 pub const POLL: Duration = Duration::from_secs(10);
@@ -23,16 +23,29 @@ pub const POLL: Duration = Duration::from_secs(10);
 /// The certificate that handshakes get. Exchange it with [`Serving::set`].
 #[derive(Debug)]
 pub struct Serving {
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Option<Arc<CertifiedKey>>>,
 }
 
-/// A chain and its private key, as PEM files.
+/// A chain, its private key and its authority, as PEM files.
 #[derive(Debug, Clone)]
 pub struct Files {
     /// The leaf, followed by what signed it.
     pub chain: PathBuf,
     /// The leaf's private key.
     pub key: PathBuf,
+    /// Whom to trust for the leaf.
+    pub ca: PathBuf,
+}
+
+/// What brought files hold, when all of it is of use.
+#[derive(Debug)]
+pub struct Found {
+    /// To serve.
+    pub pair: CertifiedKey,
+    /// To trust, as PEM.
+    pub authorities: Vec<u8>,
+    /// When the leaf is good.
+    pub validity: Validity,
 }
 
 /// Brought files, and what they last held.
@@ -46,6 +59,7 @@ pub struct Brought {
 struct Pem {
     chain: Vec<u8>,
     key: Vec<u8>,
+    ca: Vec<u8>,
 }
 
 /// Why a certificate cannot be served.
@@ -65,6 +79,9 @@ pub enum Error {
     /// Chain and key are not usable, or do not belong together.
     #[error("failed to use the certificate chain with the private key")]
     Pair(#[from] rustls::Error),
+    /// The leaf has no dates.
+    #[error("failed to read the leaf")]
+    Leaf(#[from] Unusable),
 }
 
 // === impl Serving ===
@@ -72,18 +89,31 @@ pub enum Error {
 impl Serving {
     /// Serves this pair.
     pub fn new(pair: CertifiedKey) -> Arc<Self> {
-        Arc::new(Self { current: RwLock::new(Arc::new(pair)) })
+        Arc::new(Self { current: RwLock::new(Some(Arc::new(pair))) })
+    }
+
+    /// Serves nothing yet: handshakes fail until there is a pair.
+    pub fn nothing() -> Arc<Self> {
+        Arc::new(Self { current: RwLock::new(None) })
     }
 
     /// Serves another pair from the next handshake on.
     pub fn set(&self, pair: CertifiedKey) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pair);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(pair));
     }
 
-    /// The configuration of a server that presents it, speaking HTTP/2 and HTTP/1.1.
-    pub fn config(self: Arc<Self>) -> Result<ServerConfig, rustls::Error> {
+    /// The configuration of a server that presents it, speaking HTTP/2 and HTTP/1.1. With authorities for `clients`, whoever
+    /// does not present a certificate that one of them signed gets no further than the handshake.
+    pub fn config(self: Arc<Self>, clients: Option<RootCertStore>) -> Result<ServerConfig, rustls::Error> {
         let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-        let mut config = versions.with_no_client_auth().with_cert_resolver(self);
+        let asking = match clients {
+            Some(authorities) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider()).build();
+                versions.with_client_cert_verifier(verifier.map_err(|error| rustls::Error::General(error.to_string()))?)
+            }
+            None => versions.with_no_client_auth(),
+        };
+        let mut config = asking.with_cert_resolver(self);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -91,7 +121,7 @@ impl Serving {
 
 impl ResolvesServerCert for Serving {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -99,40 +129,20 @@ impl ResolvesServerCert for Serving {
 
 impl Brought {
     /// Reads the files for the first time; without a usable pair there is nothing to serve.
-    pub async fn read(files: Files) -> Result<(Self, CertifiedKey), Error> {
+    pub async fn read(files: Files) -> Result<(Self, Found), Error> {
         let seen = files.read().await?;
-        let pair = pair(&seen.chain, &seen.key)?;
-        Ok((Self { files, seen }, pair))
+        let found = seen.found()?;
+        Ok((Self { files, seen }, found))
     }
 
-    /// The new pair, if the files hold another one than before. A pair that cannot be used is reported once.
-    pub async fn changed(&mut self) -> Result<Option<CertifiedKey>, Error> {
+    /// What is new, if the files hold something else than before. What cannot be used is reported once.
+    pub async fn changed(&mut self) -> Result<Option<Found>, Error> {
         let found = self.files.read().await?;
         if found == self.seen {
             return Ok(None);
         }
         self.seen = found;
-        pair(&self.seen.chain, &self.seen.key).map(Some)
-    }
-
-    /// Keeps `serving` equal to the files, for as long as the process lives.
-    pub async fn follow(mut self, serving: Arc<Serving>, every: Duration, failures: Counter) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            match self.changed().await {
-                Ok(None) => {}
-                Ok(Some(pair)) => {
-                    serving.set(pair);
-                    tracing::info!(chain = %self.files.chain.display(), "serving a new certificate");
-                }
-                Err(error) => {
-                    failures.inc();
-                    tracing::warn!(error = &error as &dyn std::error::Error, "keeping the certificate in use");
-                }
-            }
-        }
+        self.seen.found().map(Some)
     }
 }
 
@@ -140,8 +150,28 @@ impl Brought {
 
 impl Files {
     async fn read(&self) -> Result<Pem, Error> {
-        Ok(Pem { chain: bytes(&self.chain).await?, key: bytes(&self.key).await? })
+        Ok(Pem { chain: bytes(&self.chain).await?, key: bytes(&self.key).await?, ca: bytes(&self.ca).await? })
     }
+}
+
+// === impl Pem ===
+
+impl Pem {
+    fn found(&self) -> Result<Found, Error> {
+        let Self { chain, key, ca } = self;
+        CertificateDer::from_pem_slice(ca)?;
+        Ok(Found { pair: pair(chain, key)?, authorities: ca.clone(), validity: Validity::of_pem(chain)? })
+    }
+}
+
+/// The authorities in some PEM; at least one.
+pub fn authorities(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let mut authorities = RootCertStore::empty();
+    CertificateDer::from_pem_slice(pem)?;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        authorities.add(certificate?)?;
+    }
+    Ok(authorities)
 }
 
 /// Reads a chain and its key from PEM, and makes sure that they belong together.

@@ -7,21 +7,23 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::object::Object;
 use super::parts::{Look, Parts, Side, Sides};
 use super::review::{Review, Unreadable};
 use super::subject::{Subject, place};
-use super::upstream::{Place, Requester, Unanswered, Upstream};
+use super::upstream::{Place, Requester, Right, Unanswered, Upstream};
 use crate::core::breakglass::{self, Glass, Refused};
 use crate::core::compare::Scope;
+use crate::core::declaration::Declaration;
 use crate::core::judge::{Action, Court, Edit, Judgement, Rules, Verdict, judge};
 use crate::core::names::BREAK_GLASS;
 use crate::core::object::ObjectKey;
-use crate::core::snapshot::{Managed, Mode, Snapshot};
+use crate::core::snapshot::{Managed, Mode, Snapshot, Undeclared};
 use crate::core::stamp::{self, Stamps, Write};
 use crate::core::state::State;
+use crate::core::undeclared::differs_undeclared;
 use crate::core::who::Class;
 
 /// An edit ready to be judged.
@@ -37,12 +39,24 @@ pub(super) struct Trial<'a> {
     /// When.
     pub now: Timestamp,
     parts: Parts<'a>,
-    /// Where the parent is served, if this is about the replicas of one.
-    scaled: Option<Place>,
+    /// Where the object is served.
+    place: Place,
+    through: Through,
     /// Is a break-glass annotation on either side?
     has_break_glass: bool,
     snapshot: Arc<Snapshot>,
     rules: Arc<Rules>,
+}
+
+/// By which way the object is edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Through {
+    /// Itself.
+    Itself,
+    /// Its `scale` subresource.
+    Scale,
+    /// Its `eviction` subresource.
+    Eviction,
 }
 
 /// What the API server said about an emergency.
@@ -62,24 +76,53 @@ impl<'a> Trial<'a> {
         rules: Arc<Rules>,
         now: Timestamp,
     ) -> Result<Option<Self>, Unreadable> {
-        let (key, scaled) = match Subject::of(&review, &snapshot) {
+        let (key, through) = match Subject::of(&review, &snapshot) {
             Subject::NotOurs => return Ok(None),
-            Subject::Object(key) => (key, None),
-            Subject::Scale(key) => (key, Some(place(&review))),
+            Subject::Object(key) => (key, Through::Itself),
+            Subject::Scale(key) => (key, Through::Scale),
+            Subject::Eviction(key) => (key, Through::Eviction),
         };
+        let place = place(&review);
+        let only_metadata = review.sub_resource == "status";
         let tool = review.manager().map(str::to_owned);
         let Review { operation, user_info: requester, object, old_object, .. } = review;
         let objects = Sides::of(operation, old_object, object).ok_or(Unreadable::NoObject)?;
         let managed = snapshot.get(&key).cloned();
         let has_break_glass = has_break_glass(&objects);
-        let parts = Parts::read(objects, look(managed.as_deref()))?;
-        Ok(Some(Self { key, managed, requester, manager: tool, now, parts, scaled, has_break_glass, snapshot, rules }))
+        let look = if only_metadata { Look::Metadata } else { look(managed.as_deref()) };
+        let parts = Parts::read(objects, look)?;
+        Ok(Some(Self {
+            key,
+            managed,
+            requester,
+            manager: tool,
+            now,
+            place,
+            parts,
+            through,
+            has_break_glass,
+            snapshot,
+            rules,
+        }))
+    }
+
+    /// A custom resource may keep its replicas anywhere; a `Scale` does not say where.
+    pub(super) async fn locate_replicas(&mut self, upstream: &dyn Upstream) -> Result<(), Unanswered> {
+        if self.through != Through::Scale || self.managed.is_none() || !self.place.may_be_custom() {
+            return Ok(());
+        }
+        if let Some(path) = upstream.replicas_path(&self.place).await? {
+            self.parts.move_replicas_to(&path);
+        }
+        Ok(())
     }
 
     /// The verdict, after asking whatever it hangs on.
     pub(super) async fn verdict(&self, upstream: &dyn Upstream) -> Result<Judgement, Unanswered> {
+        let learned = self.learn_defaults(upstream).await?;
+        let snapshot = learned.as_ref().unwrap_or(&self.snapshot);
         let scaled = self.scaled_whole(upstream).await?;
-        let judge = |emergency| self.judge(emergency, scaled.as_ref());
+        let judge = |emergency| self.judge(snapshot, emergency, scaled.as_ref());
         let judgement = judge(Emergency::default());
         match &self.managed {
             Some(managed) if !passes(judgement.verdict) => match self.emergency(managed, upstream).await? {
@@ -108,7 +151,11 @@ impl<'a> Trial<'a> {
 
     /// The mark this judgement leaves on the object. What is being deleted takes no mark, and a `Scale` has no place for one.
     pub(super) fn mark(&self, judgement: &Judgement) -> Option<Write> {
-        let new = self.parts.sides.after().filter(|_| judgement.verdict == Verdict::Mark && self.scaled.is_none())?;
+        let new = self
+            .parts
+            .sides
+            .after()
+            .filter(|_| judgement.verdict == Verdict::Mark && self.through == Through::Itself)?;
         let old = self.parts.sides.before().map(|old| old.state());
         stamp::mark(old.as_ref(), &new.state(), &self.requester.user.name, &judgement.introduced, self.now)
     }
@@ -130,13 +177,36 @@ impl<'a> Trial<'a> {
     /// What is done, as admission calls it.
     pub(super) fn verb(&self) -> &'static str {
         match self.parts.sides {
+            Sides::Create(_) if self.through == Through::Eviction => "DELETE",
             Sides::Create(_) => "CREATE",
             Sides::Update(..) => "UPDATE",
             Sides::Delete(_) => "DELETE",
         }
     }
 
-    fn judge(&self, emergency: Emergency, scaled: Option<&[Value; 2]>) -> Judgement {
+    /// A person who creates an object owns its defaults, and what they added can only be told from those where they are known.
+    /// Nearly always they are, or nothing was added; the object judged by then is a snapshot of its own.
+    async fn learn_defaults(&self, upstream: &dyn Upstream) -> Result<Option<Snapshot>, Unanswered> {
+        let (Some(managed), Sides::Create(new), Through::Itself) = (&self.managed, &self.parts.sides, &self.through)
+        else {
+            return Ok(None);
+        };
+        let is_person = self.rules.identities.class(&self.requester.user) == Class::Person;
+        let Managed { sync, declaration, manifest, .. } = &**managed;
+        let matters = is_person && sync.mode != Mode::Off && sync.undeclared != Undeclared::Allow;
+        let nothing = Value::Null;
+        let known = declaration.pristine.is_some();
+        if known || !matters || !differs_undeclared(declaration, &nothing, new.state().object, Scope::Whole) {
+            return Ok(None);
+        }
+        let pristine = upstream.pristine(&self.place, &manifest.value).await?;
+        Ok(pristine.map(|pristine| {
+            let declaration = Declaration { pristine: Some(Box::new(pristine)), ..declaration.clone() };
+            Snapshot::new([Arc::new(Managed { declaration, ..Managed::clone(managed) })])
+        }))
+    }
+
+    fn judge(&self, snapshot: &Snapshot, emergency: Emergency, scaled: Option<&[Value; 2]>) -> Judgement {
         let scope = self.parts.scope();
         let edit = Edit {
             key: &self.key,
@@ -147,7 +217,7 @@ impl<'a> Trial<'a> {
             now: self.now,
         };
         let Rules { identities, limits, observe_only } = &*self.rules;
-        judge(&edit, &Court { snapshot: &self.snapshot, identities, limits, observe_only: *observe_only })
+        judge(&edit, &Court { snapshot, identities, limits, observe_only: *observe_only })
     }
 
     fn action<'s>(
@@ -157,10 +227,13 @@ impl<'a> Trial<'a> {
         scaled: Option<&'s [Value; 2]>,
     ) -> Action<'s> {
         match &self.parts.sides {
+            _ if self.through == Through::Eviction => Action::Evict(of_parent),
             Sides::Update(..) if let Some([old, new]) = scaled => {
                 Action::Scale(State::whole(old), State::whole(new), of_parent)
             }
-            Sides::Update(old, new) if self.scaled.is_some() => Action::Scale(old.state(), new.state(), of_parent),
+            Sides::Update(old, new) if self.through == Through::Scale => {
+                Action::Scale(old.state(), new.state(), of_parent)
+            }
             Sides::Update(old, new) => Action::Update(old.state(), new.state(), Scope::Only(scope)),
             Sides::Create(new) => Action::Create(new.state()),
             Sides::Delete(old) => Action::Delete(old.state()),
@@ -170,17 +243,17 @@ impl<'a> Trial<'a> {
     /// A `Scale` shows replicas and nothing else. Rules that look at the whole object are shown the object it scales, with the
     /// replicas of before and after.
     async fn scaled_whole(&self, upstream: &dyn Upstream) -> Result<Option<[Value; 2]>, Unanswered> {
-        let (Some(parent), Some(managed), Sides::Update(old, new)) = (&self.scaled, &self.managed, &self.parts.sides)
+        let (Through::Scale, Some(managed), Sides::Update(old, new)) = (self.through, &self.managed, &self.parts.sides)
         else {
             return Ok(None);
         };
         if !managed.exclusions.need_whole_object() {
             return Ok(None);
         }
-        let Some(object) = upstream.object(parent).await? else { return Ok(None) };
+        let Some(object) = upstream.object(&self.place).await? else { return Ok(None) };
         let with = |side: &Side<'_>| {
             let mut object = object.clone();
-            object["spec"]["replicas"] = side.state().object.pointer("/spec/replicas").cloned().unwrap_or_default();
+            json_patch::merge(&mut object, &json!({"spec": side.state().object.get("spec")}));
             object
         };
         Ok(Some([with(old), with(new)]))
@@ -188,14 +261,16 @@ impl<'a> Trial<'a> {
 
     /// Asks about the emergency, if one is in play and may be used.
     async fn emergency(&self, managed: &Managed, upstream: &dyn Upstream) -> Result<Option<Emergency>, Unanswered> {
-        let of_parent = match &self.scaled {
-            Some(parent) => upstream.glass(parent).await?.filter(|glass| self.now < glass.until),
-            None => None,
+        let of_parent = match &self.through {
+            Through::Scale | Through::Eviction => {
+                upstream.glass(&self.place).await?.filter(|glass| self.now < glass.until)
+            }
+            Through::Itself => None,
         };
         if of_parent.is_none() && !self.has_break_glass {
             return Ok(None);
         }
-        let may_break_glass = upstream.may_break_glass(&self.requester, &managed.sync.name).await?;
+        let may_break_glass = upstream.may(&self.requester, &Right::break_glass(&managed.sync.name)).await?;
         Ok(may_break_glass.then_some(Emergency { may_break_glass, of_parent }))
     }
 

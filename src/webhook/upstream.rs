@@ -9,15 +9,27 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::core::breakglass::Glass;
+use crate::core::names::GROUP;
 use crate::core::who::User;
 
 /// Answers to questions about rights and parents.
 pub trait Upstream: Send + Sync + 'static {
-    /// May this user break glass on objects of this sync (`namespace/name`)?
-    fn may_break_glass<'a>(&'a self, who: &'a Requester, sync: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>>;
+    /// Has this user this right?
+    fn may<'a>(&'a self, who: &'a Requester, right: &'a Right) -> BoxFuture<'a, Result<bool, Unanswered>>;
 
     /// The break-glass stamped on this object, expired or not. A review of `scale` does not show the object it scales.
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>>;
+
+    /// What the API server would make of this manifest alone, beside whatever defaults it knows; `None` if it would not take it.
+    fn pristine<'a>(
+        &'a self,
+        place: &'a Place,
+        manifest: &'a Value,
+    ) -> BoxFuture<'a, Result<Option<Value>, Unanswered>>;
+
+    /// Where a custom resource keeps the replicas its `scale` subresource speaks of (`spec`, `count`); `None` if no definition
+    /// says so.
+    fn replicas_path<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>>;
 
     /// The object itself, for rules that look at all of it; `None` if there is none.
     fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>>;
@@ -34,6 +46,26 @@ pub struct Requester {
     /// Whatever else the authenticator said.
     pub extra: BTreeMap<String, Vec<String>>,
 }
+
+/// A right RBAC may grant: one of our verbs on one of our objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// The verb.
+    pub verb: &'static str,
+    /// Plural resource name.
+    pub resource: &'static str,
+    /// Namespace; empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// The verb on `gitsyncs` that lets a user open and use a break-glass on the objects of that sync.
+pub const BREAK_GLASS_VERB: &str = "break-glass";
+/// The verb on `gitsyncs` that lets a user pause that sync.
+pub const SUSPEND_VERB: &str = "suspend";
+/// The verb on `gitsyncs` and `driftpolicies` that lets a user make them guard less.
+pub const LOOSEN_VERB: &str = "loosen";
 
 /// Where the API server serves an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,12 +86,28 @@ pub struct Place {
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
     /// About a right.
-    #[error("failed to ask whether \"{user}\" may break glass on GitSync {sync}")]
+    #[error("failed to ask whether \"{user}\" has the verb {right}")]
     Right {
         /// Who.
         user: String,
-        /// On what.
-        sync: String,
+        /// Which.
+        right: Right,
+        /// Why there was no answer.
+        source: BoxError,
+    },
+    /// About the defaults of an object.
+    #[error("failed to ask what a {resource} is made of by default")]
+    Defaults {
+        /// Plural resource name.
+        resource: String,
+        /// Why there was no answer.
+        source: BoxError,
+    },
+    /// About the definition of a custom resource.
+    #[error("failed to read where {resource} keep their replicas")]
+    Definition {
+        /// Plural resource name and group.
+        resource: String,
         /// Why there was no answer.
         source: BoxError,
     },
@@ -89,6 +137,33 @@ struct UserInfo {
     uid: Option<String>,
     #[serde(default)]
     extra: Option<BTreeMap<String, Vec<String>>>,
+}
+
+// === impl Right ===
+
+impl Right {
+    /// To break glass on the objects of this sync (`namespace/name`).
+    pub fn break_glass(sync: &str) -> Self {
+        let (namespace, name) = sync.split_once('/').unwrap_or(("", sync));
+        Self { verb: BREAK_GLASS_VERB, resource: "gitsyncs", namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl std::fmt::Display for Right {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { verb, resource, namespace, name } = self;
+        let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        write!(f, "\"{verb}\" on {resource}.{GROUP} \"{namespace}{name}\"")
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Groups of custom resources have a dot in them; of the built-in ones only some, and nothing there is scaled.
+    pub(crate) fn may_be_custom(&self) -> bool {
+        self.group.contains('.')
+    }
 }
 
 // === impl Requester ===

@@ -130,6 +130,7 @@ fn audit(trial: &Trial<'_>, judgement: &Judgement) -> BTreeMap<&'static str, Str
 fn word(why: &Why) -> &'static str {
     match why {
         Why::Ourselves => "ourselves",
+        Why::InOurGuise => "written under Holdfast's account by somebody else",
         Why::Unmanaged => "unmanaged",
         Why::Off => "off",
         Why::Terminating => "terminating",
@@ -145,6 +146,7 @@ fn word(why: &Why) -> &'static str {
         Why::Forged => "forged",
         Why::Ownership => "ownership",
         Why::OwnerReferences => "owner-references",
+        Why::Finalizers => "finalizers",
         Why::Refused(_) => "break-glass-refused",
     }
 }

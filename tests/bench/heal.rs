@@ -1,6 +1,6 @@
 //! `heal`: from the acknowledgement of an edit that slipped past the webhook to the moment a watcher sees Git's value again.
 //!
-//! A world of its own, with a real API server: Holdfast's webhooks are taken away, the administrator edits one object after
+//! A world of its own, with a real API server: Holdfast runs without its webhook (`--webhook=off`), the administrator edits one object after
 //! the other, and a watch that has nothing to do with Holdfast's says when each was healed. On the same world, how often
 //! Holdfast calls the API server when nothing happens, and how long a commit takes.
 
@@ -41,7 +41,8 @@ pub fn run(results: &mut Results) -> Result<()> {
 }
 
 async fn measure(results: &mut Results) -> Result<()> {
-    let options = Options { quiet: false, ..Options::for_tests() };
+    let unguarded = vec!["--webhook=off".to_owned()];
+    let options = Options { quiet: false, holdfast_arguments: unguarded, ..Options::for_tests() };
     let world = World::start(&results::folder().join("world"), options).await?;
     let measured = in_world(&world, results).await;
     world.stop().await?;
@@ -53,7 +54,6 @@ async fn in_world(world: &World, results: &mut Results) -> Result<()> {
     let commit = world.commit("What is to be kept", manifests::write).await?;
     world.apply(&world.git_sync(SYNC, manifests::FOLDER, NAMESPACE)?).await?;
     world.synced(SYNC, &commit).await?;
-    world.take_webhooks_away().await?;
     tokio::time::sleep(SETTLE).await;
 
     let mut bench = Bench::new(world).await?;
@@ -91,7 +91,7 @@ impl<'w> Bench<'w> {
         }
         let (healed, written): (Samples, Samples) = (healed.into_iter().collect(), written.into_iter().collect());
         let what = format!(
-            "{TRIALS} edits in {} managed objects, by turns a Deployment's replicas and a ConfigMap's value, webhook away, \
+            "{TRIALS} edits in {} managed objects, by turns a Deployment's replicas and a ConfigMap's value, webhook off, \
              acknowledgement to watch event, wall time, {healed} ms; the edits themselves took {:.1} ms (median); \
              etcd without fsync; {}",
             manifests::OBJECTS,

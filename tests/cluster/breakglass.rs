@@ -1,13 +1,14 @@
 //! Break-glass: who gets one, what passes while it is open, and how it ends.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::manifests::{SETTINGS, WEB};
 use crate::place::{Place, patch};
-use crate::stage::{test, tests};
+use crate::stage::{PATIENCE, test, tests};
 use crate::who::Who;
+use crate::world::wait_until;
 
 const SETTINGS_OBJECT: &str = "ConfigMap/settings";
 const OPEN: &str = "annotate configmap/settings holdfast.dev/break-glass=INC-4211";
@@ -59,7 +60,10 @@ pub fn trials() -> Vec<Trial> {
         it_covers_delete,
         it_can_be_made_longer,
         stamps_cannot_be_moved_while_it_is_open,
-        git_catching_up_is_in_sync,
+        everybody_who_uses_it_is_named,
+        git_catching_up_closes_it,
+        people_are_reminded_once,
+        what_is_open_can_be_listed,
     ])
     .collect()
 }
@@ -195,12 +199,108 @@ async fn stamps_cannot_be_moved_while_it_is_open() -> Result<()> {
     Ok(())
 }
 
-async fn git_catching_up_is_in_sync() -> Result<()> {
+/// Two edit under it: each needs the right, and the evidence names each.
+async fn everybody_who_uses_it_is_named() -> Result<()> {
+    let place = Place::new("glass-shared", &[("settings.yaml", SETTINGS)]).await?;
+    place.accepts(Who::Oncall, OPEN).await?;
+    let debug = r#"patch configmap/settings --type=merge --patch={"data":{"level":"debug"}}"#;
+    place.refuses(Who::Alice, debug).await?;
+    place.refuses(Who::Automation, debug).await?;
+    for (who, line, user) in [(Who::Oncall, SLOW, "oncall"), (Who::Administrator, debug, "administrator")] {
+        place.accepts(who, line).await?;
+        let edited = place.record("Edited", SETTINGS_OBJECT).await?;
+        ensure!(edited["by"]["user"] == user && edited["reason"] == "INC-4211", "{edited}");
+    }
+    // Whoever prolongs it answers for it from then on.
+    let longer = "annotate configmap/settings holdfast.dev/break-glass-for=1h --overwrite";
+    place.accepts(Who::Administrator, longer).await?;
+    ensure!(
+        annotation(&place.live(SETTINGS_OBJECT).await?, "break-glass-by") == "administrator",
+        "it is still oncall's"
+    );
+    let opened = place.record("BreakGlassOpened", SETTINGS_OBJECT).await?;
+    ensure!(opened["by"]["user"] == "administrator", "{opened}");
+    Ok(())
+}
+
+async fn git_catching_up_closes_it() -> Result<()> {
     let place = Place::new("glass-caught-up", &[("settings.yaml", SETTINGS)]).await?;
     place.accepts(Who::Oncall, OPEN).await?;
+    place.rests(SETTINGS_OBJECT).await?;
+    ensure!(!annotation(&place.live(SETTINGS_OBJECT).await?, "break-glass").is_empty(), "it closed before it was used");
     place.accepts(Who::Oncall, SLOW).await?;
     place.condition("Ready", false, &[]).await?;
     place.commits(&[("settings.yaml", &SETTINGS.replace("fast", "slow"))]).await?;
+    place.becomes(SETTINGS_OBJECT, "/metadata/annotations/holdfast.dev~1break-glass-until", &Value::Null).await?;
+    let closed = place.record("BreakGlassClosed", SETTINGS_OBJECT).await?;
+    ensure!(closed["reason"].as_str().is_some_and(|reason| reason.contains("Git caught up")), "{closed}");
     place.condition("Ready", true, &[]).await?;
-    place.is(SETTINGS_OBJECT, "/data/mode", json!("slow")).await
+    place.is(SETTINGS_OBJECT, "/data/mode", json!("slow")).await?;
+    let back = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"fast"}}"#;
+    place.refuses(Who::Oncall, back).await.map(drop)
+}
+
+async fn what_is_open_can_be_listed() -> Result<()> {
+    let place = Place::new("glass-listed", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
+    let list = async |more: &'static [&'static str]| {
+        let kubectl = place.stage.world.command(Who::Administrator.person());
+        let kubeconfig =
+            kubectl.as_std().get_envs().find(|(name, _)| *name == "KUBECONFIG").and_then(|(_, value)| value);
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        command.args(["break-glass", "list", "--kubeconfig"]).arg(kubeconfig.context("kubectl has a kubeconfig")?);
+        anyhow::Ok(
+            command.args(["--namespace", "glass-listed"]).args(more).env("NO_PROXY", "127.0.0.1").output().await?,
+        )
+    };
+    let none = list(&[]).await?;
+    ensure!(none.status.code() == Some(0) && none.stdout.is_empty(), "{none:?}");
+
+    place.accepts(Who::Oncall, OPEN).await?;
+    place
+        .accepts(Who::Oncall, "annotate deployment/web holdfast.dev/break-glass=INC-9 holdfast.dev/break-glass-for=10m")
+        .await?;
+    let some = list(&["--output=json"]).await?;
+    ensure!(some.status.code() == Some(1), "{some:?}");
+    let open: Value = serde_json::from_slice(&some.stdout)?;
+    ensure!(
+        open[0]["object"]["name"] == "web" && open[1]["object"]["name"] == "settings",
+        "the first to end is not first: {open}"
+    );
+    ensure!(open[0]["by"] == "oncall" && open[0]["reason"] == "INC-9", "{open}");
+    ensure!((500..=600).contains(&open[0]["remainingSeconds"].as_i64().unwrap_or_default()), "{open}");
+    let wide = String::from_utf8(list(&["--output=wide"]).await?.stdout)?;
+    ensure!(wide.contains("GITSYNC") && wide.contains("holdfast-system/glass-listed"), "{wide}");
+    let broken = list(&["--context=none"]).await?;
+    ensure!(broken.status.code() == Some(2), "{broken:?}");
+    Ok(())
+}
+
+/// Five minutes before the end; so of this one after four seconds.
+async fn people_are_reminded_once() -> Result<()> {
+    let place = Place::new("glass-ends", &[("settings.yaml", SETTINGS)]).await?;
+    place.accepts(Who::Oncall, &format!("{OPEN} holdfast.dev/break-glass-for=5m4s")).await?;
+    place.accepts(Who::Oncall, SLOW).await?;
+    let ending = place.record("BreakGlassEnding", SETTINGS_OBJECT).await?;
+    let reason = ending["reason"].as_str().unwrap_or_default();
+    ensure!(
+        ending["by"]["user"] == "oncall" && reason.contains("INC-4211") && reason.contains("undone then"),
+        "{ending}"
+    );
+    let event = ["get", "events", "--field-selector=reason=BreakGlassEnding", "--output=jsonpath={.items[*].message}"];
+    wait_until("there is an Event", PATIENCE, || async {
+        let told = place.run(Who::Administrator, &event, "").await?.success()?;
+        ensure!(told.contains("INC-4211"), "{told}");
+        Ok(())
+    })
+    .await?;
+    place.rests(SETTINGS_OBJECT).await?;
+    ensure!(place.records("BreakGlassEnding", SETTINGS_OBJECT)?.len() == 1, "it was said twice");
+
+    // Prolonged, it has another end.
+    place.accepts(Who::Oncall, "annotate configmap/settings holdfast.dev/break-glass-for=5m2s --overwrite").await?;
+    wait_until("people are reminded again", PATIENCE, || async {
+        ensure!(place.records("BreakGlassEnding", SETTINGS_OBJECT)?.len() == 2, "they are not");
+        Ok(())
+    })
+    .await
 }

@@ -174,7 +174,10 @@ impl Stand<'_> {
 
     async fn settle(&self, managed: &Managed, live: Option<Value>) -> Result<Value> {
         let (cluster, kind) = (&self.ground.cluster, &self.kind);
-        match (Writing { cluster, identities: &desired::identities(), managed, kind }).settle(live).await? {
+        match (Writing { cluster, identities: &desired::identities(), managed, kind, caught_up: false })
+            .settle(live)
+            .await?
+        {
             End::Done(object) => Ok(*object),
             other => Err(anyhow!("it is not what Git says then: {other:?}")),
         }

@@ -81,6 +81,7 @@ pub fn trials() -> Vec<Trial> {
         several_things_at_once_are_one_heal,
         report_only_reports_and_writes_nothing,
         a_webhook_that_rewrites_our_image_is_no_drift,
+        what_cannot_be_taken_away_keeps_nothing_else_from_healing,
     ];
     slips.chain(others).collect()
 }
@@ -171,6 +172,34 @@ async fn what_a_controller_adds_stays() -> Result<()> {
         containers.as_array().into_iter().flatten().map(|container| container["name"].clone()).collect();
     ensure!(names.contains(&json!("mesh")) && names.contains(&json!("app")), "the containers are {names:?}");
     place.is("Deployment/web", "/metadata/annotations/mesh", json!("yes")).await
+}
+
+/// Nobody but the operator knows which image its sidecar had; the API server will not have it without one.
+async fn what_cannot_be_taken_away_keeps_nothing_else_from_healing() -> Result<()> {
+    let place = unguarded("heal-the-rest", &[("web.yaml", WEB)]).await?;
+    let mesh = json!({"spec": {"template": {"spec": {"containers": [{"name": "mesh", "image": "mesh:1"}]}}}});
+    place
+        .accepts(Who::Automation, &format!("patch deployment/web --patch={mesh} --field-manager=mesh-operator"))
+        .await?;
+    let change =
+        json!({"spec": {"replicas": 8, "template": {"spec": {"containers": [{"name": "mesh", "image": "mesh:2"}]}}}});
+    place.accepts(Who::Alice, &format!("patch deployment/web --patch={change}")).await?;
+    place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+    place.record("HealFailed", "Deployment/web").await?;
+    place
+        .says("what is left, and what the API server says of it", async |status| {
+            let drift = &status["drift"][0];
+            ensure!(drift["paths"] == json!([".spec.template.spec.containers[name=mesh].image"]), "{drift}");
+            ensure!(drift["why"].as_str().is_some_and(|why| why.contains("containers[1].image: Required")), "{drift}");
+            Ok(())
+        })
+        .await?;
+    let named = |container: &Value| container["name"] == "mesh" && container["image"] == "mesh:2";
+    let live = place.live("Deployment/web").await?;
+    let containers = live["spec"]["template"]["spec"]["containers"].as_array();
+    ensure!(containers.is_some_and(|containers| containers.iter().any(named)), "{live}");
+    place.write(&[("web.yaml", &WEB.replace("replicas: 3", "replicas: 4"))]).await?;
+    place.becomes("Deployment/web", "/spec/replicas", &json!(4)).await
 }
 
 async fn several_things_at_once_are_one_heal() -> Result<()> {

@@ -40,6 +40,8 @@ mod rules;
 mod secrets;
 mod stage;
 mod sync;
+mod tampering;
+mod verbs;
 mod who;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         observe::trials(),
+        tampering::trials(),
         presets::trials(),
         heal::trials(),
         commits::trials(),
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         refused::trials(),
         accepted::trials(),
         own::trials(),
+        verbs::trials(),
         cases::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

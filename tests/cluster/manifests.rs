@@ -149,6 +149,36 @@ kind: Gadget
 metadata: {name: some}
 spec: {size: 1}
 ---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: some}
+spec: {count: 1}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: some}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: some-state}}
+  template:
+    metadata: {labels: {app: some-state}}
+    spec: {containers: [{name: app, image: 'registry.example/some:1.0'}]}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: some}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: some-set}}
+  template:
+    metadata: {labels: {app: some-set}}
+    spec: {containers: [{name: app, image: 'registry.example/some:1.0'}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: some}
+spec: {containers: [{name: app, image: 'registry.example/some:1.0'}]}
+---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: trinkets.example.com}
@@ -179,6 +209,19 @@ pub fn definition(kind: &str, plural: &str) -> Value {
 /// The CRD behind `Gadget`.
 pub fn gadgets() -> String {
     definition("Gadget", "gadgets").to_string()
+}
+
+/// The CRD behind `Widget`: served in two versions, and scaled by a field of its own.
+pub fn widgets() -> String {
+    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"count": {"type": "integer"}, "colour": {"type": "string"}}},
+        "status": {"type": "object", "properties": {"count": {"type": "integer"}}},
+    }}});
+    let scale = json!({"specReplicasPath": ".spec.count", "statusReplicasPath": ".status.count"});
+    let version = |name: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema, "subresources": {"scale": scale, "status": {}}});
+    let mut definition = definition("Widget", "widgets");
+    definition["spec"]["versions"] = json!([version("v1", true), version("v2", false)]);
+    definition.to_string()
 }
 
 /// A ConfigMap with one value.

@@ -76,18 +76,56 @@ const SCHEMA: &[Row] = &[
     ("a_pause_until_some_day", "/suspend", || json!({"reason": "INC-1", "until": "tomorrow"}), &["spec.suspend.until"]),
 ];
 
+/// What makes no sense in a `DriftPolicy`.
+const POLICY: &[Row] = &[
+    ("a_controller_without_a_name", "/controllers", || json!(["ci-*", " "]), &["spec.controllers[1]", "is empty"]),
+    ("everyone_as_a_controller", "/controllers", || json!(["*"]), &["spec.controllers[0]", "exempts everyone"]),
+    ("a_manager_without_a_name", "/interactiveManagers", || json!([""]), &["spec.interactiveManagers[0]", "is empty"]),
+    (
+        "a_usual_time_above_the_longest",
+        "/breakGlass",
+        || json!({"maxDuration": "10m", "defaultDuration": "20m"}),
+        &["spec.breakGlass.defaultDuration", "longer than maxDuration"],
+    ),
+    ("no_time_at_all", "/breakGlass", || json!({"maxDuration": "0s"}), &["spec.breakGlass.maxDuration", "no time"]),
+    ("some_time", "/breakGlass", || json!({"maxDuration": "long"}), &["spec.breakGlass.maxDuration"]),
+    (
+        "a_rule_with_a_bad_pointer",
+        "/ignoreDifferences",
+        || json!([{}, {"jsonPointers": ["/ok", "spec"]}]),
+        &["spec.ignoreDifferences[1].jsonPointers[1]"],
+    ),
+    (
+        "a_rule_with_a_bad_field_path",
+        "/ignoreDifferences",
+        || json!([{"fieldPaths": [".spec.containers[name"]}]),
+        &["spec.ignoreDifferences[0].fieldPaths[0]"],
+    ),
+    (
+        "a_rule_with_a_bad_jq_expression",
+        "/ignoreDifferences",
+        || json!([{"jqPathExpressions": [".spec["]}]),
+        &["spec.ignoreDifferences[0].jqPathExpressions[0]"],
+    ),
+    ("a_switch_that_is_no_switch", "/presets", || json!({"hpa": "maybe"}), &["spec.presets.hpa"]),
+];
+
 pub fn trials() -> Vec<Trial> {
     let rows = READ.iter().chain(SCHEMA);
     let rows = rows.map(|(name, at, value, words)| {
         test(format!("own::{name}_is_refused"), move || refused_with(at, value(), words))
     });
-    rows.chain(tests![
-        every_mistake_is_named_at_once,
-        a_good_one_is_taken_and_can_be_explained,
-        only_one_policy_has_effect,
-        a_policy_that_exempts_everyone_is_refused,
-    ])
-    .collect()
+    let policy = POLICY.iter().map(|(name, at, value, words)| {
+        test(format!("own::{name}_is_refused"), move || refused_policy(at, value(), words))
+    });
+    rows.chain(policy)
+        .chain(tests![
+            every_mistake_is_named_at_once,
+            a_good_one_is_taken_and_can_be_explained,
+            only_one_policy_has_effect,
+            a_policy_that_exempts_everyone_is_refused,
+        ])
+        .collect()
 }
 
 async fn refused_with(at: &str, value: Value, words: &[&str]) -> Result<()> {
@@ -96,6 +134,17 @@ async fn refused_with(at: &str, value: Value, words: &[&str]) -> Result<()> {
     let missing: Vec<_> = words.iter().filter(|word| !refusal.contains(**word)).collect();
     ensure!(missing.is_empty(), "it does not say {missing:?}: {refusal}");
     ensure!(!refusal.contains("secret@"), "it repeats the password: {refusal}");
+    Ok(())
+}
+
+async fn refused_policy(at: &str, value: Value, words: &[&str]) -> Result<()> {
+    let field = at.trim_start_matches('/');
+    let change = json!({"spec": {field: value}}).to_string();
+    let world = &stage::shared().await?.world;
+    let patch = ["patch", "driftpolicy", "default", "--type=merge", "--patch", &change, "--dry-run=server"];
+    let refusal = world.kubectl(Person::Administrator, &patch).await?.refusal()?;
+    let missing: Vec<_> = words.iter().filter(|word| !refusal.contains(**word)).collect();
+    ensure!(missing.is_empty(), "it does not say {missing:?}: {refusal}");
     Ok(())
 }
 

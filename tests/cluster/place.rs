@@ -348,7 +348,7 @@ fn written(object: &Value) -> Value {
 
 fn version_of(kind: &str) -> Result<&'static str> {
     Ok(match kind {
-        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" | "PersistentVolume" => "v1",
+        "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Namespace" | "Pod" | "PersistentVolume" => "v1",
         "Deployment" | "ReplicaSet" | "StatefulSet" => "apps/v1",
         "Job" => "batch/v1",
         "HorizontalPodAutoscaler" => "autoscaling/v2",
@@ -356,7 +356,7 @@ fn version_of(kind: &str) -> Result<&'static str> {
         "NetworkPolicy" => "networking.k8s.io/v1",
         "Role" | "ClusterRole" => "rbac.authorization.k8s.io/v1",
         "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
-        "Gadget" | "Gizmo" | "Relic" | "Fossil" => "example.com/v1",
+        "Gadget" | "Gizmo" | "Relic" | "Fossil" | "Widget" => "example.com/v1",
         _ => bail!("tell version_of about {kind}"),
     })
 }

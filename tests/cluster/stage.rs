@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::manifests::{EVERY_KIND, gadgets};
+use crate::manifests::{EVERY_KIND, gadgets, widgets};
 use crate::who::{AUTOMATION, LISTED};
 use crate::world::{Options, Person, World, wait_until};
 
@@ -81,7 +81,14 @@ impl Stage {
         let stage = Self { world, client, commits: Mutex::default() };
         stage.world.apply(&rights()).await?;
         stage.world.apply_yaml(&gadgets()).await?;
-        let established = ["wait", "crd/gadgets.example.com", "--for=condition=Established", "--timeout=30s"];
+        stage.world.apply_yaml(&widgets()).await?;
+        let established = [
+            "wait",
+            "crd/gadgets.example.com",
+            "crd/widgets.example.com",
+            "--for=condition=Established",
+            "--timeout=30s",
+        ];
         stage.world.kubectl(Person::Administrator, &established).await?.success()?;
         stage.declare_every_kind().await?;
         Ok(stage)

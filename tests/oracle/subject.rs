@@ -289,7 +289,8 @@ impl<'a> Subject<'a> {
     }
 
     async fn settle(&self, live: Option<Value>, identities: &Identities) -> Result<(Value, Vec<Deviation>), Error> {
-        let writing = Writing { cluster: self.cluster, identities, managed: &self.managed, kind: &self.kind };
+        let writing =
+            Writing { cluster: self.cluster, identities, managed: &self.managed, kind: &self.kind, caught_up: false };
         Ok(match writing.settle(live).await? {
             End::Done(live) => (*live, Vec::new()),
             End::Undone(live, left) => (*live, left),

@@ -19,7 +19,7 @@ use holdfast::evidence::{Evidence, Metrics};
 use holdfast::git::RenderOptions;
 use holdfast::git::documents;
 use holdfast::git::render::render;
-use holdfast::webhook::upstream::{Place, Requester, Unanswered, Upstream};
+use holdfast::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
 use holdfast::webhook::{Rules, Webhook, router};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -267,13 +267,13 @@ pub fn annotate(object: &mut Value, name: &str, value: &str) {
 // === impl Cluster ===
 
 impl Upstream for Cluster {
-    fn may_break_glass<'a>(&'a self, who: &'a Requester, sync: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>> {
+    fn may<'a>(&'a self, who: &'a Requester, right: &'a Right) -> BoxFuture<'a, Result<bool, Unanswered>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let (user, sync) = (who.user.name.clone(), sync.to_owned());
+        let (user, asked) = (who.user.name.clone(), right.clone());
         let right = self.right.lock().expect("no panic").clone();
         let answer = match right {
             Some(people) => Ok(people.contains(&user.as_str())),
-            None => Err(Unanswered::Right { user, sync, source: "connection refused".into() }),
+            None => Err(Unanswered::Right { user, right: asked, source: "connection refused".into() }),
         };
         async { answer }.boxed()
     }
@@ -283,6 +283,14 @@ impl Upstream for Cluster {
         assert_eq!((&*place.resource, &*place.name), ("deployments", "checkout"));
         let glass = self.glass.lock().expect("no panic").clone();
         async { Ok(glass) }.boxed()
+    }
+
+    fn pristine<'a>(&'a self, _: &'a Place, manifest: &'a Value) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        async { Ok(Some(applied(manifest))) }.boxed()
+    }
+
+    fn replicas_path<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>> {
+        async { panic!("{} has no definition", place.resource) }.boxed()
     }
 
     fn object<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {

@@ -3,5 +3,8 @@
 mod desk;
 mod garbage;
 mod leave;
+mod limits;
+mod odd;
+mod rotation;
 mod tls;
 mod verdicts;

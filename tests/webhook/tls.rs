@@ -9,13 +9,12 @@ use std::time::Duration;
 use axum::Router;
 use holdfast::certs::{Bundle, issue};
 use holdfast::core::snapshot::Mode;
+use holdfast::evidence::Metrics;
 use holdfast::shutdown::{DRAIN, Shutdown};
-use holdfast::webhook::serve::{Leave, serve};
+use holdfast::webhook::serve::{Leave, Server};
 use holdfast::webhook::tls::{Brought, Files, Serving, pair};
-use prometheus_client::metrics::counter::Counter;
 use reqwest::{Certificate, Client, ClientBuilder, StatusCode, Version};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use crate::desk::{Desk, EDIT_REPLICAS};
 
@@ -33,10 +32,14 @@ pub struct Running {
 
 impl Running {
     pub fn start(serving: Arc<Serving>, router: Router, leave: Leave) -> Self {
+        Self::with(Server { leave, ..Server::new(serving, Metrics::new().0) }, router)
+    }
+
+    pub fn with(server: Server, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let shutdown = Shutdown::new(DRAIN);
-        let served = tokio::spawn(serve(listener, serving, router, shutdown.clone(), leave));
+        let served = tokio::spawn(server.run(listener, router, shutdown.clone()));
         Self { address, shutdown, served }
     }
 
@@ -113,23 +116,28 @@ async fn handshakes(url: String, client: Client, stop: Arc<AtomicBool>) -> usize
 }
 
 /// Writes a pair the way the kubelet does: into a new folder, which one renamed symlink then makes current.
-fn mount(folder: &Path, version: &str, chain: &str, key: &str) {
+fn mount(folder: &Path, version: &str, [ca, chain, key]: [&str; 3]) {
     let data = folder.join(format!("..{version}"));
     std::fs::create_dir(&data).expect("a folder");
     std::fs::write(data.join("tls.crt"), chain).expect("a file");
     std::fs::write(data.join("tls.key"), key).expect("a file");
+    std::fs::write(data.join("ca.crt"), ca).expect("a file");
     let link = folder.join("..data_tmp");
     std::os::unix::fs::symlink(data.file_name().expect("a name"), &link).expect("a link");
     std::fs::rename(link, folder.join("..data")).expect("a rename");
 }
 
 fn mounted(folder: &Path, bundle: &Bundle) -> Files {
-    mount(folder, "first", &bundle.chain, &bundle.key);
+    mount(folder, "first", whole(bundle));
     let file = |name: &str| {
         std::os::unix::fs::symlink(Path::new("..data").join(name), folder.join(name)).expect("a link");
         folder.join(name)
     };
-    Files { chain: file("tls.crt"), key: file("tls.key") }
+    Files { chain: file("tls.crt"), key: file("tls.key"), ca: file("ca.crt") }
+}
+
+fn whole(Bundle { ca, chain, key, .. }: &Bundle) -> [&str; 3] {
+    [ca, chain, key]
 }
 
 #[tokio::test]
@@ -137,37 +145,34 @@ async fn half_a_pair_is_not_served() {
     let (folder, first, second) = (tempfile::tempdir().expect("a folder"), bundle(), bundle());
     let (mut brought, _) = Brought::read(mounted(folder.path(), &first)).await.expect("a pair");
     assert!(brought.changed().await.expect("readable").is_none());
-    mount(folder.path(), "half", &second.chain, &first.key);
+    mount(folder.path(), "half", [&first.ca, &second.chain, &first.key]);
     let refused = brought.changed().await.expect_err("chain and key do not match");
     assert_eq!(refused.to_string(), "failed to use the certificate chain with the private key");
     assert!(brought.changed().await.expect("told once").is_none());
-    mount(folder.path(), "whole", &second.chain, &second.key);
-    assert!(brought.changed().await.expect("a pair").is_some());
-    mount(folder.path(), "nonsense", "no certificate", "");
+    mount(folder.path(), "whole", whole(&second));
+    let found = brought.changed().await.expect("a pair").expect("a new one");
+    assert_eq!(found.authorities, second.ca.as_bytes());
+    assert_eq!(found.validity.until.as_second(), second.expires.as_second(), "read off the leaf");
+    mount(folder.path(), "authority", [&first.ca, &second.chain, &second.key]);
+    let found = brought.changed().await.expect("a pair").expect("the authority alone is news, too");
+    assert_eq!(found.authorities, first.ca.as_bytes());
+    mount(folder.path(), "nonsense", ["", "no certificate", ""]);
     brought.changed().await.expect_err("nothing in it");
 }
 
 #[tokio::test]
 async fn a_mounted_secret_is_followed_through_its_symlink() {
     let (folder, first, second) = (tempfile::tempdir().expect("a folder"), bundle(), bundle());
-    let (brought, pair) = Brought::read(mounted(folder.path(), &first)).await.expect("a pair");
-    let (serving, failures, desk) = (Serving::new(pair), Counter::default(), Desk::new(Mode::Deny));
+    let (mut brought, found) = Brought::read(mounted(folder.path(), &first)).await.expect("a pair");
+    let (serving, desk) = (Serving::new(found.pair), Desk::new(Mode::Deny));
     let server = Running::start(serving.clone(), desk.router.clone(), Leave::default());
-    let follow = tokio::spawn(brought.follow(serving, Duration::from_millis(5), failures.clone()));
 
-    mount(folder.path(), "half", &second.chain, &first.key);
-    timeout(LONG, until(|| failures.get() > 0)).await.expect("it is noticed");
+    mount(folder.path(), "half", [&first.ca, &second.chain, &first.key]);
+    brought.changed().await.expect_err("it is noticed");
     post(&client(&[&first]).build().expect("a client"), &server.url()).await.expect("the last good pair stays");
 
-    mount(folder.path(), "whole", &second.chain, &second.key);
+    mount(folder.path(), "whole", whole(&second));
+    serving.set(brought.changed().await.expect("readable").expect("new").pair);
     let new_one = client(&[&second]).pool_max_idle_per_host(0).build().expect("a client");
-    let followed = async { while post(&new_one, &server.url()).await.is_err() {} };
-    timeout(LONG, followed).await.expect("the new pair is served");
-    follow.abort();
-}
-
-async fn until(holds: impl Fn() -> bool) {
-    while !holds() {
-        tokio::task::yield_now().await;
-    }
+    post(&new_one, &server.url()).await.expect("the new pair is served");
 }

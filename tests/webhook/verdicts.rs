@@ -265,7 +265,7 @@ async fn what_is_no_decision_is_an_error_status() {
     });
     assert_eq!(desk.post("/validate", open.to_string()).await.status, StatusCode::BAD_GATEWAY);
     assert_eq!(desk.post("/validate", "{").await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(desk.post("/validate", vec![b' '; 8 << 20]).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(desk.post("/validate", vec![b' '; 21 << 20]).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     let half = review(|request| request["oldObject"] = Value::Null);
     assert_eq!(desk.post("/validate", half.to_string()).await.status, StatusCode::BAD_REQUEST);
     desk.snapshots.send_replace(None);

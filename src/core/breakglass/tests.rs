@@ -72,6 +72,18 @@ fn stamps_say_who_and_no_later_than_granted() {
 }
 
 #[test]
+fn people_are_reminded_of_a_long_one() {
+    let glass = |length: SignedDuration| Glass { reason: "r".into(), by: "alice".into(), until: now() + length };
+    let mins = SignedDuration::from_mins;
+    assert_eq!(glass(mins(30)).reminder(now()), Some(now() + mins(25)));
+    assert_eq!(glass(mins(5)).reminder(now()), None, "it ends in five minutes: whoever opened it has just said so");
+    assert_eq!(
+        glass(mins(5) + SignedDuration::from_secs(1)).reminder(now()),
+        Some(now() + SignedDuration::from_secs(1))
+    );
+}
+
+#[test]
 fn open_until_it_ends() {
     let object = with(&json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: "2026-03-01T12:00:01Z"}));
     let state = State::whole(&object);

@@ -303,7 +303,7 @@ fn collect(node: &Node, steps: &mut Vec<Step>, pattern: &[Any], found: &mut Vec<
         Shape::Members(_) | Shape::Nothing | Shape::Open(_) => {}
         Shape::Leaf(value) => {
             let path = Path::new(steps.clone());
-            if covers(pattern, &path) && !is_placeholder(value) {
+            if covers(pattern, &path) && !is_placeholder(&value.into()) {
                 found.push(path.steps().iter().map(Any::of).collect());
             }
         }

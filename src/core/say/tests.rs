@@ -19,7 +19,7 @@ fn managed(kind: &str) -> Managed {
     Managed {
         sync: Arc::new(sync("git@github.com:org/shop.git")),
         manifest: Arc::new(Manifest { key, value: json!({"apiVersion": api_version, "kind": kind}), origin }),
-        declaration: Declaration { sections: Vec::new(), pristine: None },
+        declaration: Declaration { sections: Box::default(), pristine: None },
         exclusions: Exclusions::default(),
         resource: "things".into(),
     }
@@ -154,6 +154,11 @@ fn ownership() {
 #[test]
 fn owner_references() {
     insta::assert_snapshot!(denied("ConfigMap", Why::OwnerReferences, Vec::new()));
+}
+
+#[test]
+fn finalizers() {
+    insta::assert_snapshot!(denied("ConfigMap", Why::Finalizers, Vec::new()));
 }
 
 #[test]

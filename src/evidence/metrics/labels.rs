@@ -59,6 +59,8 @@ labels! {
         NotReady = "not-ready",
         /// A question to the API server (a right, a parent object) was not answered.
         Upstream = "upstream",
+        /// Too many reviews were in work already.
+        Busy = "busy",
         /// A bug.
         Internal = "internal",
     }
@@ -112,6 +114,8 @@ labels! {
         Patch = "patch",
         /// A create.
         Create = "create",
+        /// An update: all of an object is replaced.
+        Update = "update",
         /// A deletion.
         Delete = "delete",
         /// An access review.

@@ -35,6 +35,10 @@ fn names_are_stable() {
     holdfast_certificate_expiry_timestamp_seconds gauge
     holdfast_certificate_failures counter
     holdfast_snapshot_timestamp_seconds gauge
+    holdfast_webhook_restores counter
+    holdfast_webhooks_registered gauge
+    holdfast_connections gauge
+    holdfast_connections_refused counter
     holdfast_records counter
     holdfast_api_calls counter
     "#);

@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
 
-use super::{MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
+use super::{MUTATE_OWN_PATH, MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
 use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL};
 
 /// One entry, before it is said whether it validates or mutates.
@@ -22,6 +22,8 @@ pub(super) struct Entry {
     objects: Option<LabelSelector>,
     namespaces: Option<LabelSelector>,
     side_effects: &'static str,
+    /// A further condition: its name, and what must hold.
+    only: Option<(&'static str, String)>,
 }
 
 // === impl Entry ===
@@ -29,16 +31,23 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn validating(registration: &Registration) -> Vec<Self> {
         let elsewhere = outside(&registration.namespace);
-        let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &registration.declared, &elsewhere);
-        let unmarked = Self::unmarked(&registration.declared, &elsewhere);
-        let always = [Self::scale(&elsewhere), Self::namespaces(), Self::own()];
-        managed.into_iter().chain(unmarked).chain(always).collect()
+        let declared = others(&registration.declared);
+        let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &declared, &elsewhere);
+        let unmarked = Self::unmarked(&declared, &elsewhere);
+        let beside = [Self::status(&declared, &elsewhere), Self::eviction(&declared, &elsewhere)];
+        let always = [
+            Self::scale(&elsewhere),
+            Self::namespaces(),
+            Self::own(VALIDATE_OWN_PATH, &["CREATE", "UPDATE", "DELETE"]),
+        ];
+        managed.into_iter().chain(unmarked).chain(beside.into_iter().flatten()).chain(always).collect()
     }
 
     /// Only what can be stamped or marked: a deletion has no object to write on.
     pub(super) fn mutating(registration: &Registration) -> Vec<Self> {
         let elsewhere = outside(&registration.namespace);
-        Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &registration.declared, &elsewhere).into_iter().collect()
+        let managed = Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &others(&registration.declared), &elsewhere);
+        managed.into_iter().chain([Self::own(MUTATE_OWN_PATH, &["CREATE", "UPDATE"])]).collect()
     }
 
     /// Everything with our label. The selector matches if the old *or* the new object has it, so taking it off does not escape.
@@ -58,6 +67,7 @@ impl Entry {
             objects: Some(LabelSelector { match_labels: Some(managed_label()), ..LabelSelector::default() }),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
+            only: None,
         })
     }
 
@@ -70,7 +80,37 @@ impl Entry {
             objects: None,
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
+            only: None,
         }
+    }
+
+    /// Through `status` one may write metadata of most kinds, and so marks and stamps. Controllers report there all the time, so
+    /// only what moves metadata gets here.
+    fn status(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
+        let status =
+            |resource: &Resource| Resource { plural: format!("{}/status", resource.plural), ..resource.clone() };
+        let managed = Self::managed(VALIDATE_PATH, &["UPDATE"], declared, elsewhere)?;
+        let declared: Vec<_> = declared.iter().map(status).collect();
+        Some(Self {
+            name: "status.holdfast.dev",
+            rules: rules(&["UPDATE"], &declared),
+            only: Some(("moves-metadata", moves_metadata())),
+            ..managed
+        })
+    }
+
+    /// An eviction deletes a Pod without a review of the deletion, and without showing it.
+    fn eviction(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
+        let pods = |resource: &Resource| resource.group.is_empty() && resource.plural == "pods";
+        declared.iter().any(pods).then(|| Self {
+            name: "evictions.holdfast.dev",
+            path: VALIDATE_PATH,
+            rules: vec![rule(&["CREATE"], "", "v1", ["pods/eviction"])],
+            objects: None,
+            namespaces: Some(elsewhere.clone()),
+            side_effects: "NoneOnDryRun",
+            only: None,
+        })
     }
 
     /// Deleting a Namespace deletes everything in it, with or without a label on the Namespace.
@@ -82,6 +122,7 @@ impl Entry {
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
+            only: None,
         }
     }
 
@@ -95,29 +136,32 @@ impl Entry {
             objects: Some(not_in(MANAGED_LABEL, &["true"])),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
+            only: None,
         })
     }
 
-    /// Our own kinds, read by the parser that will run them. Nothing is recorded, so it has no side effects at all.
-    fn own() -> Self {
+    /// Our own kinds, wherever they are: read by the parser that will run them, and loosened only by right.
+    fn own(path: &'static str, operations: &[&str]) -> Self {
         Self {
             name: "gitsyncs.holdfast.dev",
-            path: VALIDATE_OWN_PATH,
-            rules: vec![rule(&["CREATE", "UPDATE"], GROUP, "*", ["gitsyncs", "driftpolicies"])],
+            path,
+            rules: vec![rule(operations, GROUP, "*", ["gitsyncs", "driftpolicies"])],
             objects: None,
             namespaces: None,
-            side_effects: "None",
+            side_effects: "NoneOnDryRun",
+            only: None,
         }
     }
 
     pub(super) fn into_validating(self, registration: &Registration) -> ValidatingWebhook {
-        let Self { name, path, rules, objects, namespaces, side_effects } = self;
+        let Self { name, path, rules, objects, namespaces, side_effects, only } = self;
+        let only = only.map(|(name, expression)| MatchCondition { name: name.to_owned(), expression });
         ValidatingWebhook {
             name: name.to_owned(),
             admission_review_versions: vec!["v1".to_owned()],
             client_config: registration.client.config(path, &registration.ca_bundle),
             failure_policy: Some(registration.failure_policy.as_str().to_owned()),
-            match_conditions: Some(conditions(&registration.namespace)),
+            match_conditions: Some(conditions(&registration.namespace).into_iter().chain(only).collect()),
             match_policy: Some("Equivalent".to_owned()),
             namespace_selector: namespaces,
             object_selector: objects,
@@ -162,18 +206,48 @@ impl Entry {
 
 // === selection ===
 
+/// What Git declares besides our own kinds, which have an entry of theirs.
+fn others(declared: &[Resource]) -> Vec<Resource> {
+    declared.iter().filter(|resource| resource.group != GROUP).cloned().collect()
+}
+
 /// Requests that must never reach us: by who asks, and by what is asked. An absent `groups` would be an error in CEL, and an error skips the webhook.
 fn conditions(namespace: &str) -> Vec<MatchCondition> {
     let carries = |group: &str| format!("has(request.userInfo.groups) && '{group}' in request.userInfo.groups");
+    let called =
+        |start: &str, group: &str| format!("request.userInfo.username.startsWith('{start}') && {}", carries(group));
     let name = format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}'");
-    let ourselves = format!("{name} && {}", carries(&format!("system:serviceaccounts:{namespace}")));
+    let ourselves =
+        format!("{name} && {} && ({})", carries(&format!("system:serviceaccounts:{namespace}")), by_our_hand());
     let never = [
         ("not-holdfast", ourselves),
-        ("not-a-node", carries("system:nodes")),
-        ("not-a-cluster-controller", carries("system:serviceaccounts:kube-system")),
+        ("not-a-node", called("system:node:", "system:nodes")),
+        (
+            "not-a-cluster-controller",
+            called("system:serviceaccount:kube-system:", "system:serviceaccounts:kube-system"),
+        ),
         ("not-a-question", question()),
     ];
     never.map(|(name, who)| MatchCondition { name: name.to_owned(), expression: format!("!({who})") }).into()
+}
+
+/// Is anything in the metadata moved that is ours, or that others rely on? Owners the API server itself leaves as they were.
+fn moves_metadata() -> String {
+    let moved = |name: &str, none: &str| {
+        let part = |side: &str| format!("{side}.metadata.?{name}.orValue({none})");
+        format!("{} != {}", part("object"), part("oldObject"))
+    };
+    let fields = [("labels", "{}"), ("annotations", "{}"), ("ownerReferences", "[]"), ("finalizers", "[]")];
+    fields.map(|(name, none)| moved(name, none)).join(" || ")
+}
+
+/// Whoever may impersonate our account could write as us, but does so with other tools: our writes all carry our field manager, and
+/// our deletions name the very object that was judged. What comes otherwise is let pass, and recorded.
+fn by_our_hand() -> String {
+    let manager = format!("has(request.options.fieldManager) && request.options.fieldManager == '{FIELD_MANAGER}'");
+    let judged =
+        "request.operation == 'DELETE' && has(request.options.preconditions) && has(request.options.preconditions.uid)";
+    format!("has(request.options) && ({manager} || {judged})")
 }
 
 /// A dry run of the very apply the reconciler would send: `holdfast diff` asks what a manifest means to the API server, also of

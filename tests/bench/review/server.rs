@@ -22,9 +22,9 @@ use holdfast::evidence::{Evidence, Metrics};
 use holdfast::shutdown::Shutdown;
 use holdfast::telemetry;
 use holdfast::webhook::register::VALIDATE_PATH;
-use holdfast::webhook::serve::{Leave, serve};
+use holdfast::webhook::serve::Server;
 use holdfast::webhook::tls::{Serving, pair};
-use holdfast::webhook::upstream::{Place, Requester, Unanswered, Upstream};
+use holdfast::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
 use holdfast::webhook::{Webhook, router};
 use jiff::{SignedDuration, Timestamp};
 use nix::time::{clock_getcpuclockid, clock_gettime};
@@ -108,7 +108,8 @@ pub fn main(which: &str) -> Result<()> {
     let serving = Serving::new(pair(certificate.chain.as_bytes(), certificate.key.as_bytes())?);
     let ready = Ready { port: listener.local_addr()?.port(), ca: certificate.ca };
     let shutdown = Shutdown::new(Duration::ZERO);
-    runtime.spawn(serve(listener, serving, routes(serde_json::from_str(which)?)?, shutdown, Leave::default()));
+    let server = Server::new(serving, Metrics::new().0);
+    runtime.spawn(server.run(listener, routes(serde_json::from_str(which)?)?, shutdown));
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&ready)?)?;
     match std::io::stdin().read(&mut [0])? {
         0 => Ok(()),
@@ -161,11 +162,19 @@ struct Nobody;
 // === impl Nobody ===
 
 impl Upstream for Nobody {
-    fn may_break_glass<'a>(&'a self, _: &'a Requester, _: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>> {
+    fn may<'a>(&'a self, _: &'a Requester, _: &'a Right) -> BoxFuture<'a, Result<bool, Unanswered>> {
         Box::pin(async { Ok(false) })
     }
 
     fn glass<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn pristine<'a>(&'a self, _: &'a Place, _: &'a Value) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn replicas_path<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Vec<String>>, Unanswered>> {
         Box::pin(async { Ok(None) })
     }
 

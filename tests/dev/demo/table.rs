@@ -64,9 +64,9 @@ fn what(record: &Value) -> String {
             [first.unwrap_or_default(), from_commit(text("revision"))].join(" ").trim().to_owned()
         }
         ("Healed", Some(change)) => format!("{change}, after {} ms", record["remediationMs"]),
+        ("WebhookRestored", _) | (_, None) => shortened(text("reason"), 40),
         (_, Some(_)) if record["verb"] == "DELETE" => "delete".to_owned(),
         (_, Some(change)) => change,
-        (_, None) => shortened(text("reason"), 40),
     }
 }
 

@@ -47,14 +47,14 @@ impl Holdfast {
         Ok(manifests)
     }
 
-    /// Starts it unless it runs; done when it says that it is ready.
-    pub async fn start(&self) -> Result<Start> {
+    /// Starts it unless it runs, with further arguments; done when it says that it is ready.
+    pub async fn start(&self, arguments: &[&str]) -> Result<Start> {
         let ready = async |[_, admin]: [u16; 2]| {
             let client = reqwest::Client::builder().no_proxy().build()?;
             client.get(format!("http://127.0.0.1:{admin}/readyz")).send().await?.error_for_status()?;
             Ok(())
         };
-        server::start(&self.layout, HOLDFAST, [WEBHOOK, ADMIN], |ports| Ok(self.command(ports)), ready).await
+        server::start(&self.layout, HOLDFAST, [WEBHOOK, ADMIN], |ports| Ok(self.command(ports, arguments)), ready).await
     }
 
     /// Where the API server calls it.
@@ -77,7 +77,7 @@ impl Holdfast {
         json_lines(&self.layout.records())
     }
 
-    fn command(&self, [webhook, admin]: [u16; 2]) -> Command {
+    fn command(&self, [webhook, admin]: [u16; 2], arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg("run")
@@ -88,7 +88,8 @@ impl Holdfast {
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
             .arg("--cache-dir")
             .arg(self.layout.cache())
-            .args(&self.arguments);
+            .args(&self.arguments)
+            .args(arguments);
         command
     }
 }

@@ -42,7 +42,12 @@ impl World {
 
     /// Starts Holdfast, and waits until it is ready.
     pub async fn start_holdfast(&self) -> Result<()> {
-        self.steps.start("Holdfast", self.holdfast.start()).await
+        self.start_holdfast_with(&[]).await
+    }
+
+    /// Likewise, with further arguments for this one start.
+    pub async fn start_holdfast_with(&self, arguments: &[&str]) -> Result<()> {
+        self.steps.start("Holdfast", self.holdfast.start(arguments)).await
     }
 
     /// Ends Holdfast and leaves its webhooks where they are.
@@ -50,7 +55,7 @@ impl World {
         self.process(HOLDFAST).stop().await
     }
 
-    /// Takes Holdfast's webhooks out of the cluster: from here edits slip through.
+    /// Takes the webhooks of a Holdfast that is not running out of the cluster; one that runs would put them back.
     pub async fn take_webhooks_away(&self) -> Result<()> {
         holdfast::take_webhooks_away(self.client(Person::Administrator).await?).await
     }

@@ -229,7 +229,9 @@ impl Case {
         match &self.expect.only {
             Some(Only::Model(why)) => Some(why),
             _ if self.live.is_some() => Some("what is live is given by hand"),
-            _ if self.past.iter().any(|event| matches!(event.how, How::Inject)) => Some("a mutating webhook writes"),
+            _ if self.past.iter().any(|event| matches!(event.how, How::Inject | How::Rewrite)) => {
+                Some("a mutating webhook writes")
+            }
             _ => None,
         }
     }

@@ -1,0 +1,131 @@
+//! Who may make us guard less: which rights an edit of our own kinds takes, and what is said of it.
+
+use jiff::Timestamp;
+
+use super::specs::{Spec, Specs};
+use crate::api::DriftPolicySpec;
+use crate::api::loosening::{Loosened, of_policy, of_sync, pauses};
+use crate::core::names::GROUP;
+use crate::core::object::ObjectKey;
+use crate::evidence::record::{Actor, Field, Kind, Record};
+use crate::webhook::review::{Operation, Review};
+use crate::webhook::upstream::{LOOSEN_VERB, Right, SUSPEND_VERB};
+
+/// An edit that makes us guard less.
+pub(in crate::webhook) struct Loosening {
+    /// The rights it takes.
+    pub rights: Vec<Right>,
+    key: ObjectKey,
+    verb: &'static str,
+    by: Actor,
+    found: Vec<Loosened>,
+}
+
+// === impl Loosening ===
+
+impl Loosening {
+    /// What an edit loosens, if anything. What cannot be read was never in force, so nothing is loosened by changing it.
+    pub(in crate::webhook) fn of(review: &Review<'_>) -> Option<Self> {
+        let paused = paused(review);
+        let loosened = loosened(review);
+        let right = |verb| Right {
+            verb,
+            resource: if review.kind.kind == "GitSync" { "gitsyncs" } else { "driftpolicies" },
+            namespace: review.object_namespace().unwrap_or_default().to_owned(),
+            name: review.object_name().to_owned(),
+        };
+        let mut rights = Vec::new();
+        rights.extend(paused.is_some().then(|| right(SUSPEND_VERB)));
+        rights.extend((!loosened.is_empty()).then(|| right(LOOSEN_VERB)));
+        let user = &review.user_info.user;
+        let by = Actor {
+            user: Some(user.name.clone()),
+            groups: user.groups.clone(),
+            manager: review.manager().map(str::to_owned),
+        };
+        let found: Vec<_> = paused.into_iter().chain(loosened).collect();
+        (!found.is_empty()).then(|| Self { rights, key: key(review), verb: verb(review.operation), by, found })
+    }
+
+    /// What whoever lacks a right is told.
+    pub(in crate::webhook) fn message(&self, lacking: &Right) -> String {
+        let user = self.by.user.as_deref().unwrap_or_default();
+        format!(
+            "{} would guard less than it does, and user \"{user}\" lacks the verb {lacking}:\n  {}",
+            self.key,
+            self.words("\n  ")
+        )
+    }
+
+    /// The record of it, passed or refused.
+    pub(in crate::webhook) fn record(self, kind: Kind, now: Timestamp) -> Record {
+        let sync = (self.key.kind == "GitSync")
+            .then(|| format!("{}/{}", self.key.namespace.as_deref().unwrap_or_default(), self.key.name));
+        let field = |loosened: &Loosened| Field {
+            path: loosened.field.clone(),
+            git: None,
+            live: Some(loosened.to.clone().into()),
+            why: Some("loosened".to_owned()),
+        };
+        Record {
+            sync,
+            reason: Some(self.words("; ")),
+            fields: self.found.iter().map(field).collect(),
+            object: Some(self.key),
+            by: Some(self.by),
+            verb: Some(self.verb.to_owned()),
+            ..Record::new(kind, now)
+        }
+    }
+
+    fn words(&self, between: &str) -> String {
+        self.found.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
+    }
+}
+
+fn paused(review: &Review<'_>) -> Option<Loosened> {
+    let Specs { old, new } = Specs::read(review);
+    match (old, new) {
+        (Some(Spec::Sync(old)), Some(Spec::Sync(new))) => pauses(old.suspend.as_ref(), new.suspend.as_ref()),
+        (None, Some(Spec::Sync(new))) => pauses(None, new.suspend.as_ref()),
+        _ => None,
+    }
+}
+
+fn loosened(review: &Review<'_>) -> Vec<Loosened> {
+    let Specs { old, new } = Specs::read(review);
+    match (old, new) {
+        _ if review.operation == Operation::Delete => gone(review).into_iter().collect(),
+        (Some(Spec::Sync(old)), Some(Spec::Sync(new))) => of_sync(&old, &new),
+        (Some(Spec::Policy(old)), Some(Spec::Policy(new))) => of_policy(&old, &new),
+        (None, Some(Spec::Policy(new))) if review.operation == Operation::Create => {
+            of_policy(&DriftPolicySpec::default(), &new)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A deletion; one that is under way already loosens nothing more.
+fn gone(review: &Review<'_>) -> Option<Loosened> {
+    let old = review.old_object.as_ref()?;
+    let terminating = old.metadata.fields.contains_key("deletionTimestamp");
+    let all = |text: &str| text.to_owned();
+    (!terminating).then(|| Loosened { field: all("it"), from: all("in force"), to: all("deleted") })
+}
+
+fn key(review: &Review<'_>) -> ObjectKey {
+    ObjectKey {
+        group: GROUP.to_owned(),
+        kind: review.kind.kind.to_string(),
+        namespace: review.object_namespace().map(str::to_owned),
+        name: review.object_name().to_owned(),
+    }
+}
+
+fn verb(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "CREATE",
+        Operation::Delete => "DELETE",
+        Operation::Update | Operation::Connect => "UPDATE",
+    }
+}
