@@ -34,7 +34,10 @@ pub fn message(key: &ObjectKey, managed: Option<&Managed>, judgement: &Judgement
     }
     for error in failed.iter().take(1) {
         let more = if failed.len() > 1 { format!(" (and {} more)", failed.len() - 1) } else { String::new() };
-        paragraph(&mut text, &format!("An exclusion rule failed, and this was judged without it: {error}{more}"));
+        paragraph(
+            &mut text,
+            &format!("An exclusion rule could not be asked, and this was judged without it: {error}{more}"),
+        );
     }
     whereabouts(&mut text, managed, &shown, *verdict);
     if *verdict == Verdict::Deny && matches!(why, Why::Drift | Why::Delete) {
