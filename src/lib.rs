@@ -53,6 +53,8 @@
 //!   `webhook::what_is_no_decision_is_an_error_status`, `webhook::mutilated_reviews_are_answered_or_refused`.
 //! - Nobody judges by half a snapshot: `publish::nothing_is_published_before_every_known_sync_was_read`.
 //! - A dry run gets the same verdict and leaves no record: `webhook::a_dry_run_gets_the_same_verdict_and_leaves_no_record`.
+//! - Who only observes stops nobody, undoes nothing, and believes nothing: `webhook::observing_refuses_nobody_and_records_who_would_have_been`,
+//!   `webhook::what_would_be_believed_later_is_refused_while_observing`, `cluster::who_only_observes_stops_nobody_and_undoes_nothing`.
 //! - Nobody grants themselves an emergency: stamps are Holdfast's, the right is RBAC's:
 //!   `webhook::typed_stamps_are_refused_where_they_would_be_written`, `cluster::it_opens_for_oncall_alone_and_ends_when_taken_back`.
 //! - An object is adopted once, and never made anew: `cluster::a_deployment_is_adopted_without_a_rollout`,

@@ -237,7 +237,7 @@ fn whole(scene: &Scene) -> Action<'_> {
 fn judged(scene: &Scene, managed: &Managed, action: Action<'_>) -> Judgement {
     let snapshot = Snapshot::new([Arc::new(managed.clone())]);
     let (identities, limits) = (identities(), limits());
-    let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits };
+    let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits, observe_only: false };
     let user = scene.who.user();
     let now = "2026-03-01T12:00:00Z".parse().expect("a time");
     let key = &managed.manifest.key;

@@ -30,10 +30,15 @@ pub const POLICY_NAME: &str = "default";
     doc = "Cluster-wide rules of Holdfast. There is at most one, named default; without it the defaults below hold.",
     validation = Rule::new("self.metadata.name == 'default'").message("the only DriftPolicy is named 'default'")
 )]
+#[kube(printcolumn(name = "Observe only", type_ = "boolean", json_path = ".spec.observeOnly"))]
 #[kube(printcolumn(name = "Longest break-glass", type_ = "string", json_path = ".spec.breakGlass.maxDuration"))]
 #[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[serde(rename_all = "camelCase")]
 pub struct DriftPolicySpec {
+    /// Nothing is refused and no drift is undone, in any `GitSync`; what would have been refused is recorded and counted, and
+    /// drift is reported. Commits are applied all the same.
+    #[serde(default)]
+    pub observe_only: bool,
     /// Users and groups, as globs, that are never denied at admission, besides nodes and the service accounts of
     /// kube-system. What they change is still healed if it is not ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -96,6 +101,8 @@ pub struct BreakGlass {
 /// A [`DriftPolicy`] as meant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
+    /// Is nothing refused and nothing undone?
+    pub observe_only: bool,
     /// Globs over user names and groups that are never denied.
     pub controllers: Vec<String>,
     /// Longest break-glass.
@@ -115,6 +122,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            observe_only: false,
             controllers: Vec::new(),
             break_glass_longest: Duration::from_hours(4),
             break_glass_usual: Duration::from_mins(30),
@@ -129,8 +137,8 @@ impl TryFrom<&DriftPolicy> for Policy {
     type Error = Vec<FieldError>;
 
     fn try_from(typed: &DriftPolicy) -> Result<Self, Self::Error> {
-        let DriftPolicySpec { controllers, break_glass, interactive_managers, ignore_differences, presets } =
-            &typed.spec;
+        let DriftPolicySpec { observe_only, controllers, break_glass, .. } = &typed.spec;
+        let DriftPolicySpec { interactive_managers, ignore_differences, presets, .. } = &typed.spec;
         let mut faults = Faults::default();
         named_default(typed, &mut faults);
         globs("spec.controllers", controllers, &mut faults);
@@ -139,6 +147,7 @@ impl TryFrom<&DriftPolicy> for Policy {
         let (break_glass_longest, break_glass_usual) = limits(break_glass, &mut faults);
         let ignore = ignore::read(ignore_differences, "spec.ignoreDifferences", "DriftPolicy default", &mut faults);
         faults.or(Self {
+            observe_only: *observe_only,
             controllers: controllers.clone(),
             break_glass_longest,
             break_glass_usual,
@@ -189,6 +198,7 @@ fn limits(typed: &BreakGlass, faults: &mut Faults) -> (Duration, Duration) {
 impl Default for DriftPolicySpec {
     fn default() -> Self {
         Self {
+            observe_only: false,
             controllers: Vec::new(),
             break_glass: BreakGlass::default(),
             interactive_managers: interactive(),

@@ -97,5 +97,6 @@ fn rules(policy: &Policy, ourselves: (String, String)) -> Rules {
     Rules {
         identities: Identities { ourselves, controllers, interactive: interactive_managers },
         limits: Limits { default: signed(break_glass_usual), max: signed(break_glass_longest) },
+        observe_only: policy.observe_only,
     }
 }

@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod mask;
 pub mod names;
 pub mod object;
+mod observe;
 pub mod ownership;
 pub mod path;
 pub mod say;

@@ -1,60 +1,76 @@
 //! What a person reads when an edit is refused, warned of or let through: what was touched, Git's value and theirs, where in
 //! Git it says so, and what to do instead.
+//!
+//! It is read in a terminal, often by somebody in a hurry: at most [`WIDTH`] columns and fifteen lines, the first of which says
+//! it all. Only what has to be copied in one piece (a link, a command) is never broken.
+
+mod link;
 
 use std::fmt::Write;
 
 use super::judge::{Judgement, Verdict, Why};
 use super::mask::{Shown, show};
-use super::names::{BREAK_GLASS, BREAK_GLASS_FOR, MANAGED_LABEL, TRACKING_ID};
+use super::names::{BREAK_GLASS, MANAGED_LABEL, TRACKING_ID};
 use super::object::ObjectKey;
 use super::snapshot::{Managed, Sync};
 
+pub use link::link;
+
 /// How many fields a message names before it counts the rest: it has to fit a terminal.
-const FIELDS: usize = 5;
+const FIELDS: usize = 3;
+/// Columns of a terminal that nobody has made narrow.
+const WIDTH: usize = 100;
+/// How far values stand in, with what they are called.
+const INDENT: usize = "      Git:  ".len();
 
 /// The message for an edit of `key`; `managed` is what Git declares for it, if it does.
 pub fn message(key: &ObjectKey, managed: Option<&Managed>, judgement: &Judgement) -> String {
     let Judgement { verdict, why, introduced, failed } = judgement;
-    let mut text = headline(key, *verdict, why);
-    if let Some(managed) = managed {
-        let shown = show(key, introduced);
-        if !matches!(why, Why::Delete) {
-            fields(&mut text, managed, &shown);
-        }
-        for error in failed {
-            let _ = write!(text, "\nAn exclusion rule could not be asked: {error}. This was judged without it.");
-        }
-        whereabouts(&mut text, managed);
-        if *verdict == Verdict::Deny {
-            way_out(&mut text, key, &managed.sync, why);
-        }
+    let mut text = wrapped(&headline(key, managed, *verdict, why));
+    let Some(managed) = managed else { return text };
+    let shown = show(key, introduced);
+    if !matches!(why, Why::Delete) {
+        fields(&mut text, managed, &shown);
+    }
+    for error in failed.iter().take(1) {
+        let more = if failed.len() > 1 { format!(" (and {} more)", failed.len() - 1) } else { String::new() };
+        paragraph(&mut text, &format!("An exclusion rule failed, and this was judged without it: {error}{more}"));
+    }
+    whereabouts(&mut text, managed, &shown, *verdict);
+    if *verdict == Verdict::Deny && matches!(why, Why::Drift | Why::Delete) {
+        emergency(&mut text, key);
     }
     text
 }
 
-/// The one line that says what happened and why.
-fn headline(key: &ObjectKey, verdict: Verdict, why: &Why) -> String {
+/// What happened and why, in a sentence.
+fn headline(key: &ObjectKey, managed: Option<&Managed>, verdict: Verdict, why: &Why) -> String {
     match why {
         Why::Drift | Why::Suspended if verdict == Verdict::Deny => {
             format!("{key} is kept equal to Git, and this edit is not what Git says.")
         }
-        Why::Drift | Why::Suspended => {
+        Why::Suspended => {
+            let pause = managed.and_then(|managed| managed.sync.suspension.as_ref());
+            let pause = pause.map(|pause| format!(" until {} ({})", pause.until, pause.reason)).unwrap_or_default();
+            format!("The GitSync of {key} is paused{pause}: this edit stays for so long, and is undone afterwards.")
+        }
+        Why::Drift => {
             format!("{key} is kept equal to Git; Git does not say this, and it may be undone.")
         }
         Why::Delete if verdict == Verdict::Deny => format!("{key} is declared in Git and cannot be deleted by hand."),
         Why::Delete => format!("{key} is declared in Git; deleted by hand, it may come back."),
-        Why::NamespaceDelete(held) => {
-            format!("{key} holds {held} objects declared in Git and cannot be deleted by hand.")
-        }
+        Why::NamespaceDelete(held) => format!(
+            "{key} holds {held} objects declared in Git and cannot be deleted by hand. Remove them from Git first."
+        ),
         Why::Marks => {
-            format!("the marks of a managed object ({MANAGED_LABEL}, {TRACKING_ID}, …) are Holdfast's to write: {key}.")
+            format!("{key}: the marks of a managed object ({MANAGED_LABEL}, {TRACKING_ID}, …) are Holdfast's to write.")
         }
         Why::Forged => {
             format!("{key} is not declared in Git, and {TRACKING_ID} would make it look as if it were. Leave it out.")
         }
-        Why::Ownership => format!("Holdfast's entry in metadata.managedFields of {key} is Holdfast's to write."),
+        Why::Ownership => format!("{key}: Holdfast's entry in metadata.managedFields is Holdfast's to write."),
         Why::OwnerReferences => {
-            format!("the owner references of {key}, which is declared in Git, cannot be changed by hand.")
+            format!("{key} is declared in Git, and its owner references cannot be changed by hand.")
         }
         Why::Finalizers => {
             format!("the finalizers of {key}, which is declared in Git, are not to be changed by hand while it lives.")
@@ -75,43 +91,88 @@ fn headline(key: &ObjectKey, verdict: Verdict, why: &Why) -> String {
 }
 
 fn fields(text: &mut String, managed: &Managed, shown: &[Shown]) {
-    let file = &managed.manifest.origin.file;
     for field in shown.iter().take(FIELDS) {
-        let place = field.line.map(|line| format!("   ({file}:{line})")).unwrap_or_default();
-        let git = field.git.as_deref().unwrap_or("nothing");
+        let _ = write!(text, "\n  {}", cut(&field.path, WIDTH - 2));
+        git_says(text, managed, field);
         let theirs = field.live.as_deref().unwrap_or("nothing");
-        let _ = write!(text, "\n  {}\n      Git:  {git}{place}\n      this: {theirs}", field.path);
+        let _ = write!(text, "\n      this: {}", cut(theirs, WIDTH - INDENT));
     }
     if shown.len() > FIELDS {
         let _ = write!(text, "\n  … and {} more", shown.len() - FIELDS);
     }
 }
 
-fn whereabouts(text: &mut String, managed: &Managed) {
-    let Managed { sync, manifest, .. } = managed;
-    let Sync { repository, target, revision, name, .. } = &**sync;
-    let short = revision.get(..7).unwrap_or(revision);
-    let (file, line) = (&manifest.origin.file, manifest.origin.lines.line);
-    let _ = write!(text, "\nGit: {repository} ({target} at {short}), {file}:{line}, synced by GitSync {name}");
+/// Git's value and its place: the file is named again further down, so where it does not fit the line alone has to do.
+fn git_says(text: &mut String, managed: &Managed, field: &Shown) {
+    let git = field.git.as_deref().unwrap_or("nothing");
+    let file = &managed.manifest.origin.file;
+    let place = field.line.map(|line| format!("   ({file}:{line})")).unwrap_or_default();
+    let fits = INDENT + git.chars().count() + place.chars().count() <= WIDTH;
+    let place = if fits { place } else { field.line.map(|line| format!("   (line {line})")).unwrap_or_default() };
+    let room = WIDTH - INDENT - place.chars().count();
+    let _ = write!(text, "\n      Git:  {}{place}", cut(git, room));
 }
 
-fn way_out(text: &mut String, key: &ObjectKey, sync: &Sync, why: &Why) {
-    let _ = write!(text, "\nTo change it: commit to {} and let Holdfast apply it.", sync.target);
-    if !matches!(why, Why::Drift | Why::Delete) {
-        return;
-    }
+/// Where Git says it: of the first field that has a line, or else of the object.
+fn whereabouts(text: &mut String, managed: &Managed, shown: &[Shown], verdict: Verdict) {
+    let Managed { sync, manifest, .. } = managed;
+    let Sync { repository, target, revision, name, .. } = &**sync;
+    let (file, line) = (&manifest.origin.file, shown.iter().find_map(|field| field.line));
+    let line = line.unwrap_or(manifest.origin.lines.line);
+    let lead = match verdict {
+        Verdict::Deny => format!("To change it, commit to {target} (GitSync {name} applies it):"),
+        _ => format!("Git says it here ({target}, GitSync {name}):"),
+    };
+    paragraph(text, &lead);
+    let short = revision.get(..7).unwrap_or(revision);
+    let place =
+        link(repository, revision, file, line).unwrap_or_else(|| format!("{file}:{line} in {repository} at {short}"));
+    let _ = write!(text, "\n  {place}");
+}
+
+fn emergency(text: &mut String, key: &ObjectKey) {
     let namespace = key.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
     let resource = resource(key);
-    let _ = write!(
-        text,
-        "\nIn an emergency, with the right to: kubectl annotate{namespace} {resource} {BREAK_GLASS}=\"INC-…: why\" {BREAK_GLASS_FOR}=30m"
-    );
+    let _ = write!(text, "\nIn an emergency, with the right to break glass:");
+    let _ = write!(text, "\n  kubectl annotate{namespace} {resource} --overwrite {BREAK_GLASS}=\"INC-…: why\"");
 }
 
 /// How kubectl takes an object's name: `deployment.apps/api`.
 fn resource(key: &ObjectKey) -> String {
     let kind = key.kind.to_lowercase();
     if key.group.is_empty() { format!("{kind}/{}", key.name) } else { format!("{kind}.{}/{}", key.group, key.name) }
+}
+
+fn paragraph(text: &mut String, sentence: &str) {
+    text.push('\n');
+    text.push_str(&wrapped(sentence));
+}
+
+/// Broken between words; a word that is too long by itself stays whole.
+fn wrapped(sentence: &str) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in sentence.split_whitespace() {
+        let width = word.chars().count();
+        let fits = column + 1 + width <= WIDTH;
+        text.push_str(if column == 0 {
+            ""
+        } else if fits {
+            " "
+        } else {
+            "\n"
+        });
+        column = if column > 0 && fits { column + 1 + width } else { width };
+        text.push_str(word);
+    }
+    text
+}
+
+/// No longer than `room`.
+fn cut(text: &str, room: usize) -> String {
+    match text.char_indices().nth(room) {
+        Some(_) => text.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Every metric there is, in one place.
 //!
-//! Labels are closed enums. No object name, user name or error text is ever a label: those grow without bound, and they are in
-//! the records. Buckets begin far below the API server's own (5 ms), because that is where a good webhook lives.
+//! Labels are closed enums, but for the name of a GitSync where teams are told apart. No object name, user name or error text is
+//! ever a label: those grow without bound, and they are in the records. Buckets begin far below the API server's own (5 ms), because that is where a good webhook lives.
 
 mod labels;
 
@@ -26,6 +26,7 @@ const REMEDIATION_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 #[derive(Debug, Clone)]
 pub struct Metrics {
     reviews: Family<Review, Counter>,
+    would_deny: Family<Team, Counter>,
     review_errors: Family<Error, Counter>,
     review_seconds: Histogram,
     /// Reviews being answered right now.
@@ -75,6 +76,12 @@ struct Review {
     operation: Operation,
 }
 
+/// A team is known by its GitSync: the one label that is no closed enum, and there are as many as somebody made on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Team {
+    gitsync: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Error {
     kind: ErrorKind,
@@ -121,6 +128,21 @@ impl Metrics {
     pub fn reviewed(&self, verdict: Verdict, operation: Operation, took: Duration) {
         self.reviews.get_or_create(&Review { verdict, operation }).inc();
         self.review_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts an edit that would have been refused on an object of this sync; none of one, if it is a whole namespace.
+    pub fn would_deny(&self, gitsync: &str) {
+        self.would_deny.get_or_create(&Team { gitsync: gitsync.to_owned() }).inc();
+    }
+
+    /// There is such a sync: its count begins at zero, and ends with it.
+    pub fn knows(&self, gitsync: &str, there: bool) {
+        let team = Team { gitsync: gitsync.to_owned() };
+        if there {
+            drop(self.would_deny.get_or_create(&team));
+        } else {
+            self.would_deny.remove(&team);
+        }
     }
 
     /// Counts a review that could not be answered; the API server's `failurePolicy` decided instead.
@@ -185,6 +207,7 @@ impl Metrics {
     fn unregistered() -> Self {
         Self {
             reviews: Family::default(),
+            would_deny: Family::default(),
             review_errors: Family::default(),
             review_seconds: Histogram::new(REVIEW_SECONDS),
             reviews_in_flight: Gauge::default(),
@@ -220,6 +243,7 @@ impl Metrics {
         for &verdict in Verdict::ALL {
             zero(&self.reviews, Operation::ALL, |&operation| Review { verdict, operation });
         }
+        self.knows("", true);
         zero(&self.review_errors, ErrorKind::ALL, |&kind| Error { kind });
         zero(&self.heals, HealOutcome::ALL, |&outcome| Heal { outcome });
         zero(&self.applies, Outcome::ALL, |&outcome| Result { outcome });
@@ -234,13 +258,14 @@ impl Metrics {
     #[rustfmt::skip] // one metric, one line: a table
     fn register(&self, registry: &mut Registry) {
         let Self {
-            reviews, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
+            reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
             break_glass_opened, break_glass_refused, break_glass_open, objects, drifted_objects, syncs, fetches, fetch_success,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
             connections, connections_refused, records, api_calls,
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
+        add.metric("would_deny", "Edits that passed only because the DriftPolicy observes, by GitSync", would_deny);
         add.metric("review_errors", "Admission reviews that could not be answered; failurePolicy decided", review_errors);
         add.metric("review_duration_seconds", "Time to answer an admission review, without transport", review_seconds);
         add.metric("reviews_in_flight", "Admission reviews being answered now", reviews_in_flight);

@@ -25,6 +25,8 @@ use crate::core::object::ObjectKey;
 pub enum Kind {
     /// Admission refused an edit.
     Denied,
+    /// Admission let an edit pass that it would have refused: the policy only observes.
+    WouldDeny,
     /// Admission let an edit pass with a warning.
     Warned,
     /// Admission let an edit pass and marked the object.

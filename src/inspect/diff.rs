@@ -54,10 +54,10 @@ impl Comparing<'_> {
             let choices: Vec<_> = chosen.iter().map(|sync| sync.name.as_str()).collect();
             return Err(Error::NameOne { what: self.target.to_string(), choices: choices.join(", ") });
         }
-        let ClusterWide { identities, around, notes } = cluster_wide(self.cluster).await?;
+        let ClusterWide { identities, around, observe_only, notes } = cluster_wide(self.cluster).await?;
         let mut comparison = Comparison {
             asking: self,
-            judging: Judging { identities: &identities, around: &around, now: Timestamp::now() },
+            judging: Judging { identities: &identities, around: &around, observe_only, now: Timestamp::now() },
             report: Report { notes, ..Report::default() },
             claimed: HashMap::new(),
         };

@@ -55,9 +55,9 @@ impl Explaining<'_> {
     pub async fn explain(&self) -> Result<(Explanation, Vec<String>), Error> {
         let Addressed { kind, key, others } = self.addressed().await?;
         let live = self.cluster.get(&kind, &key).await?;
-        let ClusterWide { identities, around, mut notes } = cluster_wide(self.cluster).await?;
+        let ClusterWide { identities, around, observe_only, mut notes } = cluster_wide(self.cluster).await?;
         let syncs = self.syncs(live.as_ref()).await?;
-        let judging = Judging { identities: &identities, around: &around, now: Timestamp::now() };
+        let judging = Judging { identities: &identities, around: &around, observe_only, now: Timestamp::now() };
         let mut revisions = Vec::new();
         for sync in &syncs {
             match self.look(sync, &key).await {

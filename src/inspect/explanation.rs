@@ -16,6 +16,7 @@ use crate::core::judge::is_mark;
 use crate::core::mask::Mask;
 use crate::core::object::ObjectKey;
 use crate::core::path::Path;
+use crate::core::say::link;
 use crate::core::snapshot::Managed;
 use crate::core::state::State;
 
@@ -55,6 +56,9 @@ pub struct Declared {
     pub file: String,
     /// Line of the object.
     pub line: u32,
+    /// Where a browser shows it, if the host is a known one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// What admission does about manual edits.
     pub admission: String,
     /// What is done about undeclared fields that people add.
@@ -121,6 +125,7 @@ impl Explanation {
     pub(super) fn of(case: &Case<'_>) -> Self {
         let Managed { manifest, sync, .. } = case.managed;
         let deviations = case.deviations();
+        let (file, line) = (&manifest.origin.file, manifest.origin.lines.line);
         let mut mask = Mask::new(&manifest.key);
         let fields = case.fields(&deviations, &mut mask);
         let undeclared = case.undeclared(&deviations, &mut mask);
@@ -132,8 +137,9 @@ impl Explanation {
                 repository: sync.repository.clone(),
                 target: sync.target.clone(),
                 revision: sync.revision.clone(),
-                file: manifest.origin.file.to_string(),
-                line: manifest.origin.lines.line,
+                file: file.to_string(),
+                line,
+                link: link(&sync.repository, &sync.revision, file, line),
                 admission: format!("{:?}", sync.mode),
                 undeclared_fields: format!("{:?}", sync.undeclared),
             }),

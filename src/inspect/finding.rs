@@ -9,11 +9,12 @@ use crate::core::compare::{Deviation, Kind};
 use crate::core::drift::deviations;
 use crate::core::exclude::Surroundings;
 use crate::core::fields::entries;
-use crate::core::manifest::Manifest;
+use crate::core::manifest::{Manifest, Origin};
 use crate::core::mask::Mask;
 use crate::core::names::{MANAGED_LABEL, TRACKING_ID};
 use crate::core::object::ObjectKey;
 use crate::core::path::Path;
+use crate::core::say::link;
 use crate::core::snapshot::{Managed, Sync};
 use crate::core::state::State;
 use crate::core::who::Identities;
@@ -34,6 +35,9 @@ pub struct Finding {
     /// Line of the declaration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// Where a browser shows what Git says of the first drift, if the host is a known one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// Is any of it drift, or is all of it excluded?
     pub drift: bool,
     /// What keeps the drift from being healed, if something does.
@@ -79,6 +83,8 @@ pub(super) struct Judging<'a> {
     pub identities: &'a Identities,
     /// What exclusions depend on besides the object.
     pub around: &'a Surroundings,
+    /// Does the policy only observe?
+    pub observe_only: bool,
     /// When.
     pub now: Timestamp,
 }
@@ -94,11 +100,13 @@ impl Judging<'_> {
         let show = |deviation| Difference::of(deviation, managed, live, &mut mask);
         let deviations: Vec<_> = found.into_iter().map(show).collect();
         let drift = deviations.iter().any(|difference| difference.excluded.is_none());
+        let first = deviations.iter().filter(|difference| difference.excluded.is_none()).find_map(|first| first.line);
         (!deviations.is_empty()).then(|| Finding {
             object: managed.manifest.key.clone(),
             sync: managed.sync.name.clone(),
             file: Some(file.to_string()),
             line: Some(managed.manifest.origin.lines.line),
+            link: linked(&managed.sync, &managed.manifest, first),
             drift,
             note: self.standing(&managed.sync, Some(live)).filter(|_| drift),
             deviations,
@@ -126,6 +134,7 @@ impl Judging<'_> {
             sync: sync.name.clone(),
             file,
             line,
+            link: linked(sync, manifest, None),
             drift: excluded.is_none(),
             note: self.standing(sync, None),
             deviations: vec![difference],
@@ -142,6 +151,7 @@ impl Judging<'_> {
             sync: sync.name.clone(),
             file: None,
             line: None,
+            link: None,
             drift: kept.is_none(),
             note: self.standing(sync, None).or(not_pruned),
             deviations: vec![Difference { live: Some(live), excluded: kept, ..Difference::whole(Kind::Unwanted) }],
@@ -155,6 +165,7 @@ impl Judging<'_> {
         }
         match sync.suspended_at(self.now) {
             Some(pause) => Some(format!("its GitSync is paused until {}: {}", pause.until, pause.reason)),
+            None if self.observe_only => Some("reported only: the DriftPolicy only observes".to_owned()),
             None => (!sync.self_heal).then(|| "reported only: selfHeal is off in its GitSync".to_owned()),
         }
     }
@@ -184,6 +195,12 @@ impl Difference {
         let path = Path::default();
         Self { path, kind, git: None, live: None, file: None, line: None, owner: None, excluded: None }
     }
+}
+
+/// Where a browser shows `line` of the manifest, or where it begins.
+fn linked(sync: &Sync, manifest: &Manifest, line: Option<u32>) -> Option<String> {
+    let Origin { file, lines } = &manifest.origin;
+    link(&sync.repository, &sync.revision, file, line.unwrap_or(lines.line))
 }
 
 /// The field managers that own something at or below this place, in the order the API server keeps them.

@@ -108,6 +108,8 @@ pub(super) struct ClusterWide {
     pub identities: Identities,
     /// What exclusions depend on besides the objects.
     pub around: Surroundings,
+    /// Does the policy only observe?
+    pub observe_only: bool,
     /// What could not be seen, and what was taken instead.
     pub notes: Vec<String>,
 }
@@ -128,10 +130,10 @@ pub(super) async fn cluster_wide(cluster: &Cluster) -> Result<ClusterWide, Error
     };
     // Who Holdfast itself is matters to verdicts on requests, and there are none here.
     let ourselves = (String::new(), String::new());
-    let Policy { controllers, interactive_managers: interactive, ignore: rules, presets, .. } = policy;
+    let Policy { observe_only, controllers, interactive_managers: interactive, ignore: rules, presets, .. } = policy;
     let identities = Identities { ourselves, controllers, interactive };
     let (around, unseen) = gather(cluster, Exempt { rules, presets, unreadable: None }).await;
-    Ok(ClusterWide { identities, around, notes: note.into_iter().chain(unseen).collect() })
+    Ok(ClusterWide { identities, around, observe_only, notes: note.into_iter().chain(unseen).collect() })
 }
 
 fn there_are(names: &[String]) -> String {

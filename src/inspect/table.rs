@@ -36,10 +36,13 @@ pub fn table(explanation: &Explanation) -> String {
 }
 
 fn head(text: &mut String, declared: &Declared, summary: &str) {
-    let Declared { sync, repository, target, revision, file, line, admission, undeclared_fields } = declared;
+    let Declared { sync, repository, target, revision, file, line, link, admission, undeclared_fields } = declared;
     let short = revision.get(..7).unwrap_or(revision);
     let _ = writeln!(text, "  verdict    {}", paint(style_of(summary), summary));
     let _ = writeln!(text, "  git        {file}:{line}, {repository} ({target} at {short})");
+    if let Some(link) = link {
+        let _ = writeln!(text, "             {link}");
+    }
     let _ = writeln!(text, "  gitsync    {sync}; manual edits: {admission}, undeclared fields: {undeclared_fields}");
 }
 

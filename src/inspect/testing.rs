@@ -86,7 +86,7 @@ pub(super) fn live(managed: &Managed) -> Value {
 /// Judges with the usual field managers as people.
 pub(super) fn judging(identities: &Identities) -> Judging<'_> {
     static ALONE: LazyLock<Surroundings> = LazyLock::new(Surroundings::default);
-    Judging { identities, around: &ALONE, now: "2026-11-21T12:00:00Z".parse().expect("a time") }
+    Judging { identities, around: &ALONE, observe_only: false, now: "2026-11-21T12:00:00Z".parse().expect("a time") }
 }
 
 /// Who is who.
@@ -123,7 +123,7 @@ fn managed(file: &str, text: &str, owned: &Value, rules: &[Rule]) -> Managed {
 pub(super) fn sync() -> Sync {
     Sync {
         name: "holdfast-system/shop".to_owned(),
-        repository: "https://git.example/shop.git".to_owned(),
+        repository: "https://gitlab.com/org/shop.git".to_owned(),
         target: "main".to_owned(),
         revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
         mode: Mode::Deny,

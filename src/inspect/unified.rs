@@ -32,12 +32,15 @@ pub fn unified(finding: &Finding) -> String {
 }
 
 fn heading(finding: &Finding) -> String {
-    let Finding { object, sync, file, line, note, .. } = finding;
+    let Finding { object, sync, file, line, link, note, .. } = finding;
     let place = match (file, line) {
         (Some(file), Some(line)) => format!("  {file}:{line}"),
         _ => String::new(),
     };
     let mut text = format!("{}{}\n", paint(TITLE, object), paint(ASIDE, format_args!("{place}  GitSync {sync}")));
+    if let Some(link) = link {
+        let _ = writeln!(text, "{}", paint(ASIDE, link));
+    }
     if let Some(note) = note {
         let _ = writeln!(text, "{}", paint(NOTICE, note));
     }

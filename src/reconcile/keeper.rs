@@ -23,6 +23,7 @@ use crate::api::{GitSync, GitSyncStatus};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
 use crate::core::exclude::Surroundings;
+use crate::core::judge::Rules;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::evidence::metrics::Outcome;
@@ -55,6 +56,8 @@ pub struct Keeper {
     pub(super) around: watch::Receiver<Arc<Surroundings>>,
     /// What more than one sync declares.
     pub(super) contested: watch::Receiver<Arc<Contested>>,
+    /// What the policy says, to notice when it says something else.
+    rules: watch::Receiver<Arc<Rules>>,
     pub(super) sync: Option<Box<GitSync>>,
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
@@ -88,6 +91,7 @@ impl Keeper {
         Self {
             around: context.publisher.around(),
             contested: context.publisher.contested(),
+            rules: context.rules.clone(),
             context,
             name,
             wanted,
@@ -126,6 +130,7 @@ impl Keeper {
                 },
                 Ok(()) = self.around.changed() => self.look_around().await,
                 Ok(()) = self.contested.changed() => self.look_at_claims().await,
+                Ok(()) = self.rules.changed() => self.look_at_what_differs().await,
                 news = join(&mut self.reading) => self.learn(news).await,
                 () = sleep_until(wake) => self.tick().await,
             }

@@ -132,6 +132,7 @@ impl Router {
         let sync = Box::new(sync);
         if !self.keepers.contains_key(&name) {
             self.context.publisher.know(&name);
+            self.context.metrics.knows(&name, true);
             let (sender, inputs) = mpsc::unbounded_channel();
             let keeper = Keeper::new(self.context.clone(), name.clone(), self.wanted.0.clone());
             self.tasks.spawn(keeper.run(inputs, self.stop.clone()));
@@ -144,6 +145,7 @@ impl Router {
     fn forget(&mut self, name: &str) {
         self.keepers.remove(name);
         self.context.publisher.forget(name);
+        self.context.metrics.knows(name, false);
         self.context.tally.set(name, None);
     }
 

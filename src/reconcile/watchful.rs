@@ -116,6 +116,20 @@ impl Keeper {
         }
     }
 
+    /// The policy says something else: what differs is looked at again, since it may have been left only because of that.
+    pub(super) async fn look_at_what_differs(&mut self) {
+        let differs = |(key, entry): (&ObjectKey, &Entry)| entry.drifted.is_some().then(|| key.clone());
+        let keys: Vec<_> = self.entries.iter().filter_map(differs).collect();
+        for key in keys {
+            self.miss(key).await;
+        }
+    }
+
+    /// Does the sync itself want drift undone?
+    fn heals(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.self_heal)
+    }
+
     /// Resolves exclusions in what surrounds the objects now; answers with the objects it made a difference to.
     pub(super) fn take_surroundings(&mut self) -> Vec<ObjectKey> {
         let around = self.around.borrow_and_update().clone();
@@ -150,7 +164,7 @@ impl Keeper {
     fn job(&mut self, key: ObjectKey, live: Option<Value>) -> Option<Job> {
         let entry = self.entries.get(&key)?;
         let policy = Policy {
-            self_heal: entry.pending || self.plan.as_ref().is_some_and(|plan| plan.self_heal),
+            self_heal: entry.pending || (self.heals() && !self.context.rules.borrow().observe_only),
             suspended: self.is_paused(),
             now: Timestamp::now(),
         };
@@ -215,6 +229,7 @@ impl Keeper {
                 self.leave(&job, format!("break-glass by {} until {}: {}", glass.by, glass.until, glass.reason));
             }
             Response::Report if self.is_paused() => self.leave(&job, "the sync is paused".to_owned()),
+            Response::Report if self.heals() => self.leave(&job, "the DriftPolicy only observes".to_owned()),
             Response::Report => self.leave(&job, "selfHeal is off".to_owned()),
         }
         None

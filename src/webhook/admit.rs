@@ -277,6 +277,7 @@ impl Webhook {
         match record.kind {
             Kind::BreakGlassOpened => _ = self.metrics.break_glass_opened.inc(),
             Kind::BreakGlassRefused => _ = self.metrics.break_glass_refused.inc(),
+            Kind::WouldDeny => self.metrics.would_deny(record.sync.as_deref().unwrap_or_default()),
             _ => {}
         }
         self.metrics.rule_errors.inc_by(u64::from(!judgement.failed.is_empty()));

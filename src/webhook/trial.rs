@@ -216,8 +216,8 @@ impl<'a> Trial<'a> {
             manager: self.manager.as_deref(),
             now: self.now,
         };
-        let Rules { identities, limits } = &*self.rules;
-        judge(&edit, &Court { snapshot, identities, limits })
+        let Rules { identities, limits, observe_only } = &*self.rules;
+        judge(&edit, &Court { snapshot, identities, limits, observe_only: *observe_only })
     }
 
     fn action<'s>(

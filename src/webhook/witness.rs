@@ -18,7 +18,7 @@ const AUDITED: usize = 20;
 pub(super) fn answer(trial: &Trial<'_>, judgement: &Judgement) -> Answer {
     let mut answer = Answer { audit: audit(trial, judgement), ..Answer::default() };
     match judgement.verdict {
-        Verdict::Allow | Verdict::Note => {}
+        Verdict::Allow | Verdict::Note | Verdict::WouldDeny => {}
         Verdict::Warn | Verdict::Mark => answer.warn(&message(trial, judgement)),
         Verdict::Deny => answer.refusal = Some(refusal(trial, judgement)),
     }
@@ -48,6 +48,7 @@ pub(super) fn counted(verdict: Verdict) -> metrics::Verdict {
         Verdict::Note => metrics::Verdict::Note,
         Verdict::Warn => metrics::Verdict::Warn,
         Verdict::Mark => metrics::Verdict::Mark,
+        Verdict::WouldDeny => metrics::Verdict::WouldDeny,
         Verdict::Deny => metrics::Verdict::Deny,
     }
 }
@@ -73,6 +74,7 @@ fn kind(trial: &Trial<'_>, Judgement { verdict, why, .. }: &Judgement) -> Option
         (Verdict::Note, _) => Some(Kind::Edited),
         (Verdict::Warn, _) => Some(Kind::Warned),
         (Verdict::Mark, _) => Some(Kind::Marked),
+        (Verdict::WouldDeny, _) => Some(Kind::WouldDeny),
         (Verdict::Deny, Why::Refused(_)) => Some(Kind::BreakGlassRefused),
         (Verdict::Deny, _) => Some(Kind::Denied),
     }
@@ -110,7 +112,9 @@ fn audit(trial: &Trial<'_>, judgement: &Judgement) -> BTreeMap<&'static str, Str
     if *verdict == Verdict::Allow {
         return audit;
     }
-    audit.insert("verdict", format!("{verdict:?}").to_lowercase());
+    let said =
+        if *verdict == Verdict::WouldDeny { "would-deny".to_owned() } else { format!("{verdict:?}").to_lowercase() };
+    audit.insert("verdict", said);
     audit.insert("why", word(why).to_owned());
     if let Some(managed) = &trial.managed {
         audit.insert("revision", managed.sync.revision.clone());

@@ -93,7 +93,7 @@ fn reading(managed: &Managed, live: &Value) -> f64 {
 fn refusing(managed: &Managed, live: &Value) -> f64 {
     let (snapshot, identities) = (Snapshot::new([Arc::new(managed.clone())]), identities());
     let limits = Limits { default: SignedDuration::from_mins(30), max: SignedDuration::from_hours(2) };
-    let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits };
+    let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits, observe_only: false };
     let user = User { name: "alice".to_owned(), groups: vec!["system:authenticated".to_owned()] };
     let edited = edited(live);
     let judge_it = || {

@@ -28,6 +28,7 @@ mod heal;
 mod manifests;
 mod marks;
 mod modes;
+mod observe;
 mod own;
 mod owned;
 mod place;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         tampering::trials(),
+        observe::trials(),
         presets::trials(),
         heal::trials(),
         commits::trials(),

@@ -186,10 +186,9 @@ async fn the_message_says_what_to_do() -> Result<()> {
         "Git:  3   (refused/web.yaml:8)",
         "this: 5",
         &repository,
-        "refused/web.yaml:1",
-        "GitSync holdfast-system/refused",
-        "commit to main",
-        "kubectl annotate -n refused deployment.apps/web holdfast.dev/break-glass=",
+        "refused/web.yaml:8 in ",
+        "commit to main (GitSync holdfast-system/refused applies it)",
+        "kubectl annotate -n refused deployment.apps/web --overwrite holdfast.dev/break-glass=",
     ];
     for part in wanted {
         ensure!(message.contains(part), "it does not say {part:?}: {message}");

@@ -135,7 +135,7 @@ impl Seen<'_> {
         let (old, new) = (State::whole(self.old), State::whole(self.new));
         let snapshot = Snapshot::new([Arc::new(self.managed.clone())]);
         let (identities, limits) = (identities(), limits());
-        let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits };
+        let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits, observe_only: false };
         let now = "2026-03-01T12:00:00Z".parse().expect("a time");
         let key = &self.managed.manifest.key;
         let action = Action::Update(old, new, Scope::Whole);

@@ -38,6 +38,7 @@ pub struct Desk {
     pub cluster: Arc<Cluster>,
     pub snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     registry: prometheus_client::registry::Registry,
+    policy: watch::Sender<Arc<Rules>>,
     evidence: Evidence,
     written: Written,
     _spill: tempfile::TempDir,
@@ -80,7 +81,7 @@ impl Desk {
         let cluster = Arc::new(Cluster { right: Mutex::new(Some(vec!["oncall"])), ..Cluster::default() });
         let snapshot = Snapshot::new([Arc::new(managed(sync))]);
         let (snapshots, receiver) = watch::channel(Some(Arc::new(snapshot)));
-        let (_, rules) = watch::channel(Arc::new(rules()));
+        let (policy, rules) = watch::channel(Arc::new(rules()));
         let webhook = Webhook {
             snapshots: receiver,
             rules,
@@ -89,7 +90,12 @@ impl Desk {
             metrics,
             clock: || NOW.parse().expect("a time"),
         };
-        Self { router: router(webhook), cluster, snapshots, registry, evidence, written, _spill: spill }
+        Self { router: router(webhook), cluster, snapshots, policy, registry, evidence, written, _spill: spill }
+    }
+
+    /// The policy only observes from now on, or does more.
+    pub fn observe(&self, only: bool) {
+        self.policy.send_modify(|rules| Arc::make_mut(rules).observe_only = only);
     }
 
     /// Posts a body.
@@ -185,6 +191,7 @@ fn rules() -> Rules {
             interactive: INTERACTIVE.map(str::to_owned).to_vec(),
         },
         limits: Limits { default: SignedDuration::from_mins(30), max: SignedDuration::from_hours(4) },
+        observe_only: false,
     }
 }
 

@@ -298,3 +298,62 @@ async fn our_own_kinds_are_read_by_the_reader_that_runs_them() {
     let answer = desk.ask("/validate/own", &create(json!({"source": 3}))).await;
     insta::assert_snapshot!(answer["status"]["message"].as_str().expect("a message"));
 }
+
+/// What a pipeline or a person does every day passes; what would be believed later does not. It applies from one review to
+/// the next, and back.
+#[tokio::test]
+async fn observing_refuses_nobody_and_records_who_would_have_been() {
+    let desk = Desk::new(Mode::Deny);
+    desk.observe(true);
+    let unmarked = no_edit(|request| request["object"]["metadata"]["labels"].as_object_mut().expect("labels").clear());
+    let adopted = no_edit(|request| {
+        request["object"]["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}]);
+    });
+    let deleted = no_edit(|request| {
+        request["operation"] = json!("DELETE");
+        request["object"] = Value::Null;
+    });
+    for review in [review(|_| {}), scale(), unmarked, adopted, deleted] {
+        let answer = desk.ask("/validate", &review).await;
+        assert_eq!((&answer["allowed"], &answer["warnings"]), (&json!(true), &Value::Null), "{answer}");
+        assert_eq!(answer["auditAnnotations"]["verdict"], "would-deny", "{answer}");
+    }
+    let records = desk.records().await;
+    let told = |record: &Value| record["kind"] == "WouldDeny" && record["sync"] == "holdfast-system/shop";
+    assert!(records.len() == 5 && records.iter().all(told), "{records:?}");
+    assert!(desk.metrics().contains(r#"holdfast_would_deny_total{gitsync="holdfast-system/shop"} 5"#));
+    desk.observe(false);
+    assert_eq!(desk.ask("/validate", &review(|_| {})).await["allowed"], false);
+}
+
+/// Together with something that would pass, so that the one cannot hide behind the other.
+#[tokio::test]
+async fn what_would_be_believed_later_is_refused_while_observing() {
+    let desk = Desk::new(Mode::Deny);
+    desk.observe(true);
+    let hidden = |change: fn(&mut Value)| {
+        no_edit(|request| {
+            request["object"]["spec"]["replicas"] = json!(9);
+            request["object"]["metadata"]["labels"].as_object_mut().expect("labels").clear();
+            request["object"]["metadata"]["ownerReferences"] =
+                json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}]);
+            change(request);
+        })
+    };
+    let changes: [(&str, Change); 5] = [
+        ("a stamp", |request| annotate(&mut request["object"], BREAK_GLASS_UNTIL, "2036-01-01T00:00:00Z")),
+        ("a mark", |request| annotate(&mut request["object"], MANUAL_EDIT, r#"{"user":"bob"}"#)),
+        ("another sync", |request| {
+            annotate(&mut request["object"], "holdfast.dev/tracking-id", "a/b:apps/Deployment:c/d");
+        }),
+        ("our name", |request| request["options"]["fieldManager"] = json!("holdfast")),
+        ("no right", |request| annotate(&mut request["object"], BREAK_GLASS, "INC-1: please")),
+    ];
+    for (what, change) in changes {
+        assert_eq!(desk.ask("/validate", &hidden(change)).await["allowed"], false, "{what}");
+    }
+    let dry_run = review(|request| request["dryRun"] = json!(true));
+    assert_eq!(desk.ask("/validate", &dry_run).await["allowed"], true);
+    assert!(!desk.metrics().contains(r#"would_deny_total{gitsync="holdfast-system/shop"}"#), "a dry run is no edit");
+}

@@ -15,6 +15,13 @@ fn an_empty_policy_means_the_same_as_none() {
 }
 
 #[test]
+fn observing_is_asked_for() {
+    let observes = |spec| policy(spec).map(|policy| policy.observe_only);
+    assert_eq!(observes(json!({"observeOnly": true})), Ok(true));
+    assert_eq!(observes(json!({})), Ok(false));
+}
+
+#[test]
 fn exempting_everyone_is_refused() {
     for glob in ["*", "**", "system:authenticated", "system:serviceaccounts"] {
         assert!(policy(json!({"controllers": [glob]})).is_err(), "{glob}");

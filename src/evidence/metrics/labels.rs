@@ -31,6 +31,8 @@ labels! {
         Allow = "allow",
         /// Refused.
         Deny = "deny",
+        /// Passed, and would have been refused: the policy only observes.
+        WouldDeny = "would-deny",
         /// Passed with a warning.
         Warn = "warn",
         /// Passed, and the object was marked.

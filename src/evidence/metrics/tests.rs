@@ -13,6 +13,7 @@ fn names_are_stable() {
     let (_, registry) = Metrics::new();
     insta::assert_snapshot!(names(&registry), @r#"
     holdfast_reviews counter
+    holdfast_would_deny counter
     holdfast_review_errors counter
     holdfast_review_duration_seconds histogram
     holdfast_reviews_in_flight gauge

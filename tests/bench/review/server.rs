@@ -142,7 +142,7 @@ fn json(body: impl IntoResponse) -> impl IntoResponse {
 fn product() -> Result<Webhook> {
     let (metrics, _) = Metrics::new();
     let limits = Limits { default: SignedDuration::from_mins(30), max: SignedDuration::from_hours(4) };
-    let rules = Rules { identities: identities(), limits };
+    let rules = Rules { identities: identities(), limits, observe_only: false };
     let records = std::fs::File::options().write(true).open("/dev/null")?;
     let spill = results::folder().join("spill");
     std::fs::create_dir_all(&spill)?;

@@ -30,7 +30,7 @@ pub fn judged(edit: &Edit, scene: &Scene, written: &Value) -> (Judgement, String
     };
     let snapshot = Snapshot::new([Arc::new(scene.managed.clone())]);
     let (identities, limits) = (identities(), limits());
-    let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits };
+    let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits, observe_only: false };
     let (key, user) = (&scene.managed.manifest.key, user(edit));
     let (manager, may_break_glass) = (edit.manager.as_deref(), edit.break_glass_right);
     let judgement = judge(&Judged { key, user: &user, action, manager, may_break_glass, now: now() }, &court);
