@@ -82,8 +82,7 @@ pub struct Rules {
 
 /// Judges an edit.
 pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
-    let judgement = enforced(edit, court);
-    if court.observe_only { observed(judgement) } else { judgement }
+    if court.observe_only { observed(enforced(edit, court)) } else { enforced(edit, court) }
 }
 
 fn enforced(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {

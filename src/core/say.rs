@@ -73,7 +73,7 @@ fn headline(key: &ObjectKey, managed: Option<&Managed>, verdict: Verdict, why: &
             format!("{key} is declared in Git, and its owner references cannot be changed by hand.")
         }
         Why::Finalizers => {
-            format!("the finalizers of {key}, which is declared in Git, are not to be changed by hand while it lives.")
+            format!("{key} is declared in Git, and its finalizers are not to be changed by hand while it lives.")
         }
         Why::Refused(refused) => format!("break-glass on {key} refused: {refused}."),
         Why::BreakGlass(glass) => {

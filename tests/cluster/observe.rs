@@ -31,7 +31,7 @@ async fn who_only_observes_stops_nobody_and_undoes_nothing() -> Result<()> {
     // What was left is undone now, without a restart: also what is gone, and what is no longer watched.
     place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
     place.becomes("ConfigMap/two", "/data/a", &json!("b")).await?;
-    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
     place.is("ConfigMap/settings", "/metadata/labels/holdfast.dev~1managed", json!("true")).await?;
     place.refuses(Who::Alice, SCALE).await.map(drop)
 }
@@ -72,6 +72,10 @@ async fn observed(stage: &Stage, place: &Place<'_>) -> Result<()> {
     place.is("Deployment/web", "/spec/replicas", json!(5)).await?;
     place.is("ConfigMap/two", "/kind", Value::Null).await?;
     ensure!(place.records("Healed", "Deployment/web")?.is_empty(), "it was undone");
+    // Commits are applied, and take nothing along that they do not touch.
+    place.commits(&[("settings.yaml", &SETTINGS.replace("fast", "faster"))]).await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("faster")).await?;
+    place.is("Deployment/web", "/spec/replicas", json!(5)).await?;
     Ok(())
 }
 

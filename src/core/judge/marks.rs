@@ -34,6 +34,12 @@ pub(super) fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new
     is_new && claim.is_some_and(|id| tracked_by(id, key).is_some())
 }
 
+/// Would something else own the object, and take it along when it goes?
+pub(super) fn moves_owners(old: &State<'_>, new: &State<'_>) -> bool {
+    let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
+    owners(old) != owners(new)
+}
+
 /// Does it add a finalizer, or take one away, that Git says nothing of? Those are between controllers, and one too many
 /// keeps an object from ever going. What Git declares is judged like any other field, and on an object that is going
 /// already taking one away is the only way out.

@@ -157,6 +157,11 @@ fn owner_references() {
 }
 
 #[test]
+fn finalizers() {
+    insta::assert_snapshot!(denied("ConfigMap", Why::Finalizers, Vec::new()));
+}
+
+#[test]
 fn break_glass_without_the_right() {
     let refused = Refused::NoRight { user: "bob".into(), sync: "holdfast-system/shop".into() };
     insta::assert_snapshot!(denied("ConfigMap", Why::Refused(refused), Vec::new()));
