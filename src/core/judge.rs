@@ -4,6 +4,7 @@
 //! The edges only translate (`webhook::review` in, HTTP out).
 
 mod marks;
+mod verdict;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,7 +23,8 @@ use super::state::State;
 use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
 pub use marks::is_mark;
-use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers, moves_owners};
+use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers};
+pub use verdict::{Judgement, Verdict, Why};
 
 /// An edit of one object, as an admission review shows it.
 pub struct Edit<'a> {
@@ -76,79 +78,6 @@ pub struct Rules {
     pub limits: Limits,
     /// Is nobody refused, and nothing undone? What would have been is told.
     pub observe_only: bool,
-}
-
-/// What is to happen, and why.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
-    /// What is to happen.
-    pub verdict: Verdict,
-    /// Why.
-    pub why: Why,
-    /// What the edit brings in that Git does not say; the reconciler would undo it.
-    pub introduced: Vec<Deviation>,
-    /// Exclusion rules that failed on the object: it was judged without them.
-    pub failed: Vec<RuleError>,
-}
-
-/// What is to happen with an edit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It passes, and is nothing to speak of.
-    Allow,
-    /// It passes and is recorded.
-    Note,
-    /// It passes with a warning.
-    Warn,
-    /// It passes and the object is marked.
-    Mark,
-    /// It passes and is recorded: it would be refused, if the policy did more than observe.
-    WouldDeny,
-    /// It is refused.
-    Deny,
-}
-
-/// Why a verdict is what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// Our own write.
-    Ourselves,
-    /// Written under our account by somebody else.
-    InOurGuise,
-    /// Git does not declare this object.
-    Unmanaged,
-    /// The sync's admission mode is `Off`.
-    Off,
-    /// The object is on its way out already.
-    Terminating,
-    /// A controller's doing; the reconciler judges it.
-    Controller,
-    /// Nothing is introduced that Git does not say.
-    EqualsGit,
-    /// A break-glass is open, or opened by this very edit.
-    BreakGlass(Glass),
-    /// A break-glass is closed; Git wins again.
-    BreakGlassClosed,
-    /// The sync is paused.
-    Suspended,
-    /// The edit introduces drift.
-    Drift,
-    /// A managed object would be deleted.
-    Delete,
-    /// A namespace with this many managed objects would be deleted.
-    NamespaceDelete(usize),
-    /// The marks of a managed object would be changed or removed.
-    Marks,
-    /// An object Git does not declare would be made to look managed.
-    Forged,
-    /// Our entry in `managedFields` would be wiped, or written by somebody else.
-    Ownership,
-    /// The owner references of a managed object would be changed.
-    OwnerReferences,
-    /// A person would add or take away a finalizer that Git does not declare.
-    Finalizers,
-    /// A break-glass that is not granted.
-    Refused(Refused),
 }
 
 /// Judges an edit.
@@ -322,21 +251,23 @@ impl Case<'_> {
     /// What nobody may do to a managed object, whatever the mode and the emergency.
     fn tampering(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>, introduced: &[Deviation]) -> Option<Why> {
         let git = &self.managed.manifest.value;
-        let lost = |found: &Deviation| found.kind == Kind::Removed && self.court.observe_only;
-        let touched = |found: &Deviation| is_mark(&found.path) && !lost(found);
+        let lost = |deviation: &Deviation| deviation.kind == Kind::Removed && self.court.observe_only;
+        let touched = |deviation: &Deviation| is_mark(&deviation.path) && !lost(deviation);
         let forged = introduced.iter().any(touched) || forges_mark(old, new, &self.edit.user.name);
         if forged || exempts_itself(git, Some(old), new) {
             return Some(Why::Marks);
         }
+        let impostor = self.edit.manager == Some(FIELD_MANAGER);
         let version = git.get("apiVersion").and_then(Value::as_str);
-        if self.edit.manager == Some(FIELD_MANAGER) || is_forged(old, new, scope, version) {
+        if impostor || is_forged(old, new, scope, version) {
             return Some(Why::Ownership);
         }
-        if moves_owners(old, new) {
+        let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
+        if owners(old) != owners(new) {
             return Some(Why::OwnerReferences);
         }
-        let alive = self.class == Class::Person && !is_terminating(old);
-        (alive && moves_finalizers(git, old, new)).then_some(Why::Finalizers)
+        let person = self.class == Class::Person;
+        (person && !is_terminating(old) && moves_finalizers(git, old, new)).then_some(Why::Finalizers)
     }
 
     /// What the edit has to do with break-glass, or why one is refused. Controllers have no emergencies.
@@ -384,14 +315,6 @@ impl Case<'_> {
             Mode::Annotate => Verdict::Mark,
             Mode::Off => Verdict::Allow,
         }
-    }
-}
-
-// === impl Judgement ===
-
-impl Judgement {
-    fn of(verdict: Verdict, why: Why) -> Self {
-        Self { verdict, why, introduced: Vec::new(), failed: Vec::new() }
     }
 }
 

@@ -9,11 +9,12 @@ use super::judge::{Judgement, Verdict, Why};
 
 /// The judgement where nobody is refused for what they do to their objects.
 pub(super) fn observed(judgement: Judgement) -> Judgement {
-    let everyday = matches!(
-        judgement.why,
-        Why::Drift | Why::Delete | Why::NamespaceDelete(_) | Why::OwnerReferences | Why::Finalizers
-    );
-    let refused = judgement.verdict == Verdict::Deny;
-    let verdict = if refused && everyday { Verdict::WouldDeny } else { judgement.verdict };
+    let verdict = match (judgement.verdict, &judgement.why) {
+        (
+            Verdict::Deny,
+            Why::Drift | Why::Delete | Why::NamespaceDelete(_) | Why::OwnerReferences | Why::Finalizers,
+        ) => Verdict::WouldDeny,
+        (verdict, _) => verdict,
+    };
     Judgement { verdict, ..judgement }
 }

@@ -8,6 +8,8 @@
 //! When the schema of a kind changes, the API server rewrites entries at the next update: a path becomes its children, or the
 //! other way about. What covers, or is covered by, what went is therefore not a forgery.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::compare::Scope;
@@ -32,14 +34,17 @@ pub fn is_forged(old: &State<'_>, new: &State<'_>, scope: Scope<'_>, api_version
 }
 
 fn is_rewritten(before: &[Path], after: &[Path], [old, new]: [&State<'_>; 2], scope: Scope<'_>) -> bool {
-    let beside = |these: &[Path], others: &[Path]| -> Vec<Path> {
-        these.iter().filter(|path| !others.contains(path)).cloned().collect()
-    };
     let (gone, come) = (beside(before, after), beside(after, before));
-    let related = |path: &Path, others: &[Path]| others.iter().any(|other| other.covers(path) || path.covers(other));
+    let related = |path: &Path, others: &[&Path]| others.iter().any(|other| other.covers(path) || path.covers(other));
     let has_grown = come.iter().any(|path| !related(path, &gone));
     let is_as_it_was = |path: &Path| !is_in(scope, path) || value_at(old.object, path) == value_at(new.object, path);
     has_grown || gone.iter().any(|path| is_as_it_was(path) && !related(path, &come))
+}
+
+/// Those of these paths that are not among the others. An entry may own ten thousand.
+fn beside<'p>(these: &'p [Path], others: &[Path]) -> Vec<&'p Path> {
+    let others: HashSet<_> = others.iter().collect();
+    these.iter().filter(|path| !others.contains(path)).collect()
 }
 
 /// The paths an entry owns.

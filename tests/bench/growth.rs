@@ -5,19 +5,24 @@
 //! would grow with the square.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
+use holdfast::core::breakglass::Limits;
 use holdfast::core::compare::{Scope, compare};
 use holdfast::core::declaration::Declaration;
 use holdfast::core::drift::drift;
+use holdfast::core::judge::{Action, Court, Edit, Verdict, judge};
 use holdfast::core::manifest::{Lines, Manifest, Origin};
 use holdfast::core::object::ObjectKey;
-use holdfast::core::snapshot::Managed;
+use holdfast::core::snapshot::{Managed, Snapshot};
 use holdfast::core::state::State;
+use holdfast::core::who::User;
+use jiff::SignedDuration;
 use plotters::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::material::{Material, is_person};
+use super::material::{Material, identities, is_person};
 use super::measure::{machine, per_call};
 use super::results::{self, Figure, Results};
 
@@ -43,6 +48,7 @@ pub fn run(results: &mut Results) -> Result<()> {
         curve("compare, keyed list in another order", &turned, &comparing)?,
         curve("drift, keyed list", &listed, &judging)?,
         curve("read, keyed list", &listed, &reading)?,
+        curve("judge an edit, keyed list", &listed, &refusing)?,
     ];
     let plot = results::folder().join("compare-growth.svg");
     std::fs::create_dir_all(results::folder())?;
@@ -81,6 +87,39 @@ fn judging(managed: &Managed, live: &Value) -> f64 {
 
 fn reading(managed: &Managed, live: &Value) -> f64 {
     per_call(|| Declaration::read(&managed.manifest, live)).median()
+}
+
+/// What admission asks when a person changes one element: that the answer is a refusal is checked, too.
+fn refusing(managed: &Managed, live: &Value) -> f64 {
+    let (snapshot, identities) = (Snapshot::new([Arc::new(managed.clone())]), identities());
+    let limits = Limits { default: SignedDuration::from_mins(30), max: SignedDuration::from_hours(2) };
+    let court = Court { snapshot: &snapshot, identities: &identities, limits: &limits, observe_only: false };
+    let user = User { name: "alice".to_owned(), groups: vec!["system:authenticated".to_owned()] };
+    let edited = edited(live);
+    let judge_it = || {
+        let action = Action::Update(State::whole(live), State::whole(&edited), Scope::Whole);
+        let (key, now) = (&managed.manifest.key, jiff::Timestamp::UNIX_EPOCH);
+        judge(&Edit { key, user: &user, action, manager: Some("kubectl-edit"), may_break_glass: false, now }, &court)
+            .verdict
+    };
+    assert_eq!(judge_it(), Verdict::Deny, "a person changes what Git declares");
+    per_call(judge_it).median()
+}
+
+/// The first element with another value, which is no longer ours.
+fn edited(live: &Value) -> Value {
+    let mut edited = live.clone();
+    edited["spec"]["list"][0]["value"] = "another".into();
+    let key = format!("k:{}", json!({"name": edited["spec"]["list"][0]["name"]}));
+    let owners = &mut edited["metadata"]["managedFields"];
+    if let Some(ours) = owners[0]["fieldsV1"]["f:spec"]["f:list"][&key].as_object_mut() {
+        ours.remove("f:value");
+    }
+    let theirs = json!({"f:spec": {"f:list": {key: {"f:value": {}}}}});
+    let entry =
+        json!({"manager": "kubectl-edit", "operation": "Update", "apiVersion": "example.dev/v1", "fieldsV1": theirs});
+    owners.as_array_mut().expect("the answer has owners").push(entry);
+    edited
 }
 
 // === impl Curve ===

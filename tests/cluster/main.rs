@@ -57,8 +57,8 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
-        observe::trials(),
         tampering::trials(),
+        observe::trials(),
         presets::trials(),
         heal::trials(),
         commits::trials(),

@@ -157,6 +157,8 @@ async fn a_failing_rule_is_loud_and_nothing_is_healed() -> Result<()> {
     let said = place.refuses(Who::Alice, "set env deployment/web OTHER=1").await?;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(said.contains(words[0]) && said.contains("without it"), "{said}");
+    let denied = place.record("Denied", "Deployment/web").await?;
+    ensure!(denied["reason"].as_str().is_some_and(|reason| reason.contains(words[0])), "{denied}");
     place.is("Deployment/web", IMAGE, json!("registry.example/web:9.0")).await?;
     place.sync(|spec| spec["ignoreDifferences"] = json!([{"jsonPointers": [REPLICAS]}])).await?;
     place.heals("Deployment/web", IMAGE, json!("registry.example/web:1.0")).await?;
