@@ -23,7 +23,7 @@ use super::state::State;
 use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
 pub use marks::is_mark;
-use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers};
+use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers, moves_owners};
 pub use verdict::{Judgement, Verdict, Why};
 
 /// An edit of one object, as an admission review shows it.
@@ -82,7 +82,8 @@ pub struct Rules {
 
 /// Judges an edit.
 pub fn judge(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
-    if court.observe_only { observed(enforced(edit, court)) } else { enforced(edit, court) }
+    let judgement = enforced(edit, court);
+    if court.observe_only { observed(judgement) } else { judgement }
 }
 
 fn enforced(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
@@ -262,8 +263,7 @@ impl Case<'_> {
         if impostor || is_forged(old, new, scope, version) {
             return Some(Why::Ownership);
         }
-        let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
-        if owners(old) != owners(new) {
+        if moves_owners(old, new) {
             return Some(Why::OwnerReferences);
         }
         let person = self.class == Class::Person;
