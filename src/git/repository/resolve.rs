@@ -69,10 +69,14 @@ impl Resolver<'_> {
             [one] => one,
             _ => return Err(self.ambiguous(target, advertised.iter().map(|(name, _)| name.to_string()))),
         };
-        if !tips.has_object(*id) {
+        let id = if tips.has_object(*id) {
+            *id
+        } else {
             self.server().fetch(&tips, &[format!("+{name}:refs/holdfast/{name}")], Depth::One, target)?;
-        }
-        self.snapshot(tips, *id, target).map(Some)
+            // Somebody may have pushed since: what was brought counts, not what was announced before.
+            fetched(&tips, name).unwrap_or(*id)
+        };
+        self.snapshot(tips, id, target).map(Some)
     }
 
     fn abbreviated(&self, target: &str) -> Result<Option<Snapshot>, Error> {
@@ -128,6 +132,12 @@ fn candidates(target: &str) -> Vec<BString> {
         return full(target.to_owned()).into_iter().collect();
     }
     ["heads", "tags"].into_iter().filter_map(|kind| full(format!("refs/{kind}/{target}"))).collect()
+}
+
+/// What the last fetch of `name` brought.
+fn fetched(repository: &gix::Repository, name: &BString) -> Option<ObjectId> {
+    let reference = repository.find_reference(&format!("refs/holdfast/{name}")).ok()?;
+    reference.try_id().map(gix::Id::detach)
 }
 
 fn commits(repository: &gix::Repository, prefix: gix::hash::Prefix) -> Vec<ObjectId> {

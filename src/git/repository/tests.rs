@@ -4,6 +4,7 @@ mod http;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::testing::{Origin, full, git};
 use super::{Error, RepoUrl, Repository};
@@ -287,6 +288,23 @@ fn many_threads_share_a_cache() {
             let repository = origin.repository();
             scope.spawn(move || assert_eq!(content(&repository, name), name));
         }
+    });
+}
+
+/// Between asking what a branch is and fetching it, it may become something else: that is then what is read.
+#[test]
+fn a_push_in_the_middle_of_a_fetch_does_no_harm() {
+    let origin = Origin::with(&[("a.yaml", "1")]);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let pushes = (0..500).take_while(|_| !done.load(Ordering::Relaxed));
+            pushes.for_each(|_| drop(origin.git(&["commit", "--quiet", "--allow-empty", "--message", "another"])));
+        });
+        for _ in 0..30 {
+            assert_eq!(content(&origin.repository(), "main"), "1");
+        }
+        done.store(true, Ordering::Relaxed);
     });
 }
 
