@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Context;
-use super::pass::is_established;
+use super::ground::is_established;
 use super::publish::Publisher;
 use crate::cluster::{Cluster, Error, Kind};
 use crate::core::exclude::{LabelMap, Presets, Rule, Scaler, Surroundings, Target};

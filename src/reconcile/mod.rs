@@ -14,6 +14,7 @@ mod around;
 pub mod claims;
 pub mod declare;
 mod entry;
+mod ground;
 pub mod heal;
 mod keeper;
 mod look;

@@ -6,11 +6,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use serde_json::Value;
 
 use super::claims::Claim;
 use super::declare::{Declared, Declaring, Undeclared, fingerprint};
@@ -20,9 +18,9 @@ use super::plan::{Stage, is_tracked_by, is_within_limit, stage};
 use super::prune::{Stray, too_many};
 use super::status::Failure;
 use crate::api::meaning::SyncPlan;
+use crate::cluster::Error;
 use crate::cluster::events::Note;
 use crate::cluster::objects::Write;
-use crate::cluster::{Error, Kind};
 use crate::core::manifest::Manifest;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Suspension, Sync};
@@ -30,8 +28,6 @@ use crate::git::{Problem, Reading};
 
 /// Requests under way at once in one pass: enough to keep an API server busy, few enough not to be throttled by it.
 const CONCURRENCY: usize = 16;
-/// How long a new CRD may take to be served.
-const CRD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reason of the failure when a commit is not applied at all.
 const REFUSED: &str = "Invalid";
@@ -127,15 +123,31 @@ impl Keeper {
         self.lost = understood.lost;
         let is_complete = problems.is_empty() && hindered.is_empty();
         self.problems = problems;
+        let mut renewed = self.excluded_otherwise(&understood.entries);
         if let Some(accident) = self.adopt(revision, understood.entries, is_complete) {
             self.fail("PruneLimit", accident);
         }
+        renewed.extend(self.take_surroundings());
+        renewed.retain(|key| !understood.live.contains_key(key));
         self.write(understood.live).await;
+        for key in renewed {
+            self.miss(key).await;
+        }
         self.tell_what_failed(&hindered);
         self.prune().await;
         self.complete = self.failure.is_none() && self.problems.is_empty() && self.lost.is_empty();
         self.settle_revision();
         Ok(())
+    }
+
+    /// Objects of which something else is excluded than when they were judged: a rule that changed while a commit was read must not
+    /// be lost in between.
+    fn excluded_otherwise(&self, entries: &HashMap<ObjectKey, Entry>) -> HashSet<ObjectKey> {
+        let is_other = |(key, entry): &(&ObjectKey, &Entry)| {
+            let known = self.entries.get(*key);
+            known.is_some_and(|known| !known.managed.exclusions.same_as(&entry.managed.exclusions))
+        };
+        entries.iter().filter(is_other).map(|(key, _)| key.clone()).collect()
     }
 
     /// What of this commit could not be made real, in one message: it is tried again, waiting longer each time.
@@ -259,20 +271,6 @@ impl Keeper {
         Ok(true)
     }
 
-    pub(super) async fn wait_until_served(&self, kind: &Kind, key: &ObjectKey) -> Result<(), Error> {
-        let deadline = Instant::now() + CRD_PATIENCE;
-        let mut pause = tokio::time::interval(Duration::from_millis(50));
-        while Instant::now() < deadline {
-            pause.tick().await;
-            let crd = self.context.cluster.get(kind, key).await?;
-            if crd.is_some_and(|crd| is_established(&crd)) {
-                return Ok(());
-            }
-        }
-        tracing::warn!(sync = self.name, crd = %key, "still not served; going on without it");
-        Ok(())
-    }
-
     /// Takes over what a commit declares. What left Git becomes a stray, unless another sync declares it; while parts of the commit could not be read, nothing
     /// has left it, and what those parts declared before still holds. So it does when so much left at once that it looks like an
     /// accident: what is withheld from pruning keeps its guard, too. Says so then.
@@ -292,14 +290,13 @@ impl Keeper {
         }
         let Self { strays, entries, .. } = self;
         strays.retain(|key, _| !entries.contains_key(key));
-        let kinds: std::collections::HashSet<_> = entries.values().map(|entry| entry.kind.clone()).collect();
+        let kinds: HashSet<_> = entries.values().map(|entry| entry.kind.clone()).collect();
         for kind in kinds {
             // Nobody listens only when the process is stopping.
             self.wanted.send(kind).ok();
         }
         let managed = entries.values().map(|entry| entry.managed.clone()).collect();
         self.context.publisher.declare(&self.name, managed, &self.lost);
-        self.take_surroundings();
         self.observed = Some(revision.to_owned());
         accident
     }
@@ -311,22 +308,6 @@ impl Keeper {
             let batch = keys.into_iter().filter_map(|key| live.remove_entry(&key)).collect();
             self.settle_all(batch).await;
         }
-    }
-
-    /// `CreateNamespace=true`: makes the destination unless it is there, or the commit itself declares it.
-    async fn make_namespace(&self, plan: &SyncPlan, manifests: &[Manifest]) -> Result<(), Error> {
-        let key =
-            ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
-        let declared = manifests.iter().any(|manifest| manifest.key == key);
-        let Some(kind) = self.context.cluster.kind("v1", "Namespace").await? else { return Ok(()) };
-        if !plan.options.create_namespace || declared || self.is_paused() {
-            return Ok(());
-        }
-        if self.context.cluster.get(&kind, &key).await?.is_none() {
-            let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": key.name}});
-            self.context.cluster.apply(&kind, &key, &body, Write::Real).await?;
-        }
-        Ok(())
     }
 }
 
@@ -372,15 +353,6 @@ pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
             .as_ref()
             .map(|suspend| Suspension { reason: suspend.reason.clone(), until: suspend.until }),
     }
-}
-
-/// Is this CRD served?
-pub(super) fn is_established(crd: &Value) -> bool {
-    let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        condition.get("type").is_some_and(|kind| kind == "Established")
-            && condition.get("status").is_some_and(|status| status == "True")
-    })
 }
 
 fn refusal(revision: &str, problems: &[Problem]) -> String {
