@@ -70,9 +70,10 @@ pub fn before_apply(
     let mut operations = Vec::new();
     let adopting = is_foreign(live);
     let share = |entry: &Entry<'_>, fields: &Value| {
-        let exclusions = &*managed.excluded(live);
-        let adoption = Adoption { declaration: &managed.declaration, exclusions, live: live.object };
-        (adopting && is_former(entry)).then(|| adoption.share(fields))
+        (adopting && is_former(entry)).then(|| {
+            let exclusions = &*managed.excluded(live);
+            Adoption { declaration: &managed.declaration, exclusions, live: live.object }.share(fields)
+        })
     };
     if let Some(owners) = owners_before_us(live).or_else(|| taken_over(live, drift, is_person, &share)) {
         operations.push(json!({"op": "add", "path": "/metadata/managedFields", "value": owners}));

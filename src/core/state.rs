@@ -46,10 +46,7 @@ impl<'a> State<'a> {
 
     /// Is our own entry among the owners? Without it the API server no longer knows which fields came from Git.
     pub fn has_our_entry(&self) -> bool {
-        match self.raw_owners {
-            None => self.owners().any(|entry| entry.is_ours()),
-            Some(raw) => serde_json::from_str::<Vec<Label>>(raw).is_ok_and(|labels| labels.iter().any(Label::is_ours)),
-        }
+        self.owners().any(|entry| entry.is_ours())
     }
 
     /// Our own entry, with what it owns still text: nearly always it is the same text before and after an edit.

@@ -10,6 +10,7 @@
 
 mod door;
 mod prompt;
+mod watched;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -153,11 +153,6 @@ impl Exclusions {
         self.places == other.places && self.dependent == other.dependent
     }
 
-    /// Does some of it hang on the object as it is?
-    pub fn depend_on_state(&self) -> bool {
-        !self.dependent.is_empty()
-    }
-
     /// Does some of it hang on more of the object than an edit changes?
     pub fn need_whole_object(&self) -> bool {
         self.dependent.iter().any(|dependent| matches!(dependent, Dependent::Jq(..)))

@@ -5,15 +5,13 @@
 
 use std::future::{Ready, ready};
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum_server::accept::Accept;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::watched::{Watch, Watched};
 use crate::evidence::Metrics;
 
 /// Lets in as many as there are places.
@@ -24,14 +22,11 @@ pub(super) struct Door {
 }
 
 /// A connection that has a place for as long as it is open.
-#[derive(Debug)]
-pub(super) struct Guest {
-    stream: TcpStream,
-    _place: Place,
-}
+type Guest = Watched<TcpStream, Place>;
 
+/// A place that is taken.
 #[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
     metrics: Metrics,
 }
@@ -51,7 +46,7 @@ impl Door {
         };
         stream.set_nodelay(true)?;
         self.metrics.connections.inc();
-        Ok(Guest { stream, _place: Place { _permit: permit, metrics: self.metrics.clone() } })
+        Ok(Watched::new(stream, Place { _permit: permit, metrics: self.metrics.clone() }))
     }
 }
 
@@ -67,42 +62,10 @@ impl<S> Accept<TcpStream, S> for Door {
 
 // === impl Place ===
 
+impl Watch for Place {}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.metrics.connections.dec();
-    }
-}
-
-// === impl Guest ===
-
-impl AsyncRead for Guest {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Guest {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

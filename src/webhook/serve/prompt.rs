@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use axum_server::accept::Accept;
 use futures::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use super::watched::{Watch, Watched};
 
 /// Length of HTTP/2's preface. No request of HTTP/1.1 to a webhook is shorter.
 const PREFACE: usize = 24;
@@ -23,15 +24,9 @@ pub(super) struct Prompt<A> {
     patience: Duration,
 }
 
-/// A connection that has yet to begin, or has.
+/// How much of its beginning a client has yet to send, and by when.
 #[derive(Debug)]
-pub(super) struct Begun<T> {
-    stream: T,
-    beginning: Option<Beginning>,
-}
-
-#[derive(Debug)]
-struct Beginning {
+pub(super) struct Beginning {
     missing: usize,
     end: Pin<Box<Sleep>>,
 }
@@ -49,7 +44,7 @@ where
     A: Accept<I, S>,
     A::Future: Send + 'static,
 {
-    type Stream = Begun<A::Stream>;
+    type Stream = Watched<A::Stream, Beginning>;
     type Service = A::Service;
     type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
 
@@ -58,50 +53,22 @@ where
         Box::pin(async move {
             let (stream, service) = accepted.await?;
             let beginning = Beginning { missing: PREFACE, end: Box::pin(sleep(patience)) };
-            Ok((Begun { stream, beginning: Some(beginning) }, service))
+            Ok((Watched::new(stream, beginning), service))
         })
     }
 }
 
-// === impl Begun ===
+// === impl Beginning ===
 
-impl<T: AsyncRead + Unpin> AsyncRead for Begun<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let Some(beginning) = &mut self.beginning else { return read };
-        beginning.missing = beginning.missing.saturating_sub(buffer.filled().len() - before);
-        if beginning.missing == 0 {
-            self.beginning = None;
-        } else if read.is_pending() && beginning.end.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+impl Watch for Beginning {
+    fn read(&mut self, cx: &mut Context<'_>, bytes: Poll<usize>) -> io::Result<()> {
+        match bytes {
+            Poll::Ready(bytes) => self.missing = self.missing.saturating_sub(bytes),
+            Poll::Pending if self.missing > 0 && self.end.as_mut().poll(cx).is_ready() => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            Poll::Pending => {}
         }
-        read
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Begun<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        Ok(())
     }
 }
