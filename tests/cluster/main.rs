@@ -41,6 +41,7 @@ mod secrets;
 mod stage;
 mod sync;
 mod tampering;
+mod traces;
 mod verbs;
 mod who;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         tampering::trials(),
+        traces::trials(),
         observe::trials(),
         presets::trials(),
         heal::trials(),
