@@ -52,6 +52,6 @@ fuzz: tools ## Give the parsers nonsense, each or ONLY= one of tests/fuzz, for S
 
 # Built as it is shipped; the world that `heal` needs finds Holdfast beside the program that measures.
 bench: tools ## Measure compare, review, rules, heal and scale beside goals and peers (ONLY= one of them)
-	@case "$(ONLY)" in ""|heal|scale) tests/control-plane/build.sh >/dev/null;; esac
+	@case "$(ONLY)" in ""|review|heal|scale) tests/control-plane/build.sh >/dev/null;; esac
 	@cargo build --release --bin holdfast --example dev
 	@cargo bench --bench allocations --bench bench -- $(ONLY)

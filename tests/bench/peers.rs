@@ -46,14 +46,27 @@ impl Peer {
     }
 }
 
-/// Builds the program unless it is there, and runs it.
+/// Builds the program of the diffs unless it is there, and runs it.
 pub fn measure() -> Result<BTreeMap<String, Peer>, Absent> {
-    if Command::new("go").arg("version").stdout(Stdio::null()).status().is_err() {
+    if !go_is_installed() {
         return Err(Absent::NoGo);
     }
-    let program = PathBuf::from(output(&mut Command::new(sources().join("build.sh")))?.trim());
+    let program = build(&[])?;
     let answer = output(Command::new(program).arg(material::folder()))?;
     Ok(serde_json::from_str(&answer).context("the program of the peers answered with something else than figures")?)
+}
+
+/// The program that answers reviews with Open Policy Agent, built unless it is there; `None` without Go.
+pub fn opa() -> anyhow::Result<Option<PathBuf>> {
+    go_is_installed().then(|| build(&["opa"])).transpose()
+}
+
+fn go_is_installed() -> bool {
+    Command::new("go").arg("version").stdout(Stdio::null()).status().is_ok()
+}
+
+fn build(folder: &[&str]) -> anyhow::Result<PathBuf> {
+    Ok(PathBuf::from(output(Command::new(sources().join("build.sh")).args(folder))?.trim()))
 }
 
 fn sources() -> PathBuf {

@@ -10,6 +10,7 @@ mod heal;
 #[allow(dead_code)] // shared with `allocations.rs`, which uses the rest; so is `results`
 mod material;
 mod measure;
+mod patch;
 mod peers;
 #[allow(dead_code)]
 mod results;
@@ -62,7 +63,10 @@ fn measure(parts: &[&str]) -> Result<()> {
         let mut results = Results::load()?;
         match *part {
             "compare" => compare::run(&mut results)?,
-            "review" => review::run(&mut results)?,
+            "review" => {
+                review::run(&mut results)?;
+                patch::run(&mut results)?;
+            }
             "rules" => rules::run(&mut results)?,
             "heal" => heal::run(&mut results)?,
             _ => println!("  not yet"), // `scale` comes with the issue about ten thousand objects

@@ -1,12 +1,14 @@
 //! `review`: what one admission review costs, whole: over TLS, with keep-alive, judged, answered and recorded.
 //!
 //! Two floors are measured in the same run, behind the same server and the same TLS: one that takes the body off the wire and
-//! never looks at it, and one that parses it into a document, which is where every webhook written the usual way begins.
+//! never looks at it, and one that parses it into a document, which is where every webhook written the usual way begins. Open
+//! Policy Agent answers the same review by a rule on the whole `spec`, behind Go's own server.
 //! Each server is a process of its own, so that its CPU time is its own too.
 
 mod client;
 pub mod server;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +20,7 @@ use self::client::Connection;
 use self::server::{Running, Which};
 use super::material;
 use super::measure::{Samples, machine, micros};
+use super::peers;
 use super::results::{Figure, Results};
 
 /// Rounds, in which the servers take turns: what the neighbours do then falls on all of them.
@@ -29,8 +32,14 @@ const REVIEWS: u32 = 400;
 /// Reviews before the first round.
 const WARM_UP: u32 = 1000;
 
-/// Connections for throughput: of the 25 an API server keeps, about as many as are ever busy.
-const CONNECTIONS: usize = 16;
+/// The same for one that is slower by far.
+const FEW_REVIEWS: u32 = 50;
+
+/// Connections for throughput: one, about as many as are ever busy of those an API server keeps, and a crowd of API servers.
+const CONNECTIONS: [usize; 3] = [1, 16, 256];
+
+/// Clients that open a connection for each review, as an API server does after a restart: so many at once.
+const NEWCOMERS: usize = 16;
 
 /// Rounds of throughput, and how long each is.
 const RUSHES: usize = 5;
@@ -49,22 +58,39 @@ async fn measure(results: &mut Results) -> Result<()> {
     let raw = Lane::open(Which::Raw, &review).await?;
     let verdict = denial(&product.answer)?;
 
-    let mut lanes = [product, parse, raw];
+    let mut lanes = vec![product, parse, raw];
+    match peers::opa()? {
+        Some(program) => lanes.push(Lane::opa(&mut Command::new(program), &review).await?),
+        None => {
+            results.forget("opa_spec_cpu_us");
+            println!("  without opa_spec_cpu_us (Go is not installed: see go.dev/dl)");
+        }
+    }
     let spent = take_turns(&mut lanes).await?;
     let what = format!("{} KB UPDATE, {verdict}, record written to the null device", review.len() / 1000);
-    let floors = ["parsed into serde_json::Value and allowed", "body taken off the wire, not looked at, allowed"];
-    let names = ["review_cpu_us", "floor_parse_cpu_us", "floor_raw_cpu_us"];
-    for ((name, what), samples) in names.into_iter().zip([&*what, floors[0], floors[1]]).zip(&spent) {
-        results.set(name, cpu_figure(samples, what));
+    let peers = [
+        what,
+        "parsed into serde_json::Value and allowed".to_owned(),
+        "body taken off the wire, not looked at, allowed".to_owned(),
+        "Open Policy Agent, embedded in a Go program: denied because the spec is another".to_owned(),
+    ];
+    let names = ["review_cpu_us", "floor_parse_cpu_us", "floor_raw_cpu_us", "opa_spec_cpu_us"];
+    for (((name, what), samples), lane) in names.into_iter().zip(&peers).zip(&spent).zip(&lanes) {
+        results.set(name, cpu_figure(samples, what, lane.reviews));
     }
-    for (name, lane) in [("review_rps_16", &lanes[0]), ("floor_parse_rps_16", &lanes[1])] {
-        results.set(name, lane.throughput().await?);
+    for connections in CONNECTIONS {
+        for (name, lane) in [("review", &lanes[0]), ("floor_parse", &lanes[1])] {
+            results.set(&format!("{name}_rps_{connections}"), lane.throughput(connections).await?);
+        }
+    }
+    for (name, lane) in [("review", &lanes[0]), ("floor_parse", &lanes[1])] {
+        results.set(&format!("{name}_new_rps"), lane.newcomers().await?);
     }
     Ok(())
 }
 
-fn cpu_figure(samples: &Samples, what: &str) -> Figure {
-    let how = format!("TLS 1.3, HTTP/1.1 keep-alive, one connection, {REVIEWS} reviews a sample");
+fn cpu_figure(samples: &Samples, what: &str, reviews: u32) -> Figure {
+    let how = format!("TLS 1.3, HTTP/1.1 keep-alive, one connection, {reviews} reviews a sample");
     Figure::new(
         samples.median(),
         "us",
@@ -82,14 +108,14 @@ fn denial(answer: &[u8]) -> Result<String> {
     Ok(format!("denied with a message of {} characters", message.chars().count()))
 }
 
-async fn take_turns(lanes: &mut [Lane; 3]) -> Result<[Samples; 3]> {
-    let mut spent = [Vec::new(), Vec::new(), Vec::new()];
+async fn take_turns(lanes: &mut [Lane]) -> Result<Vec<Samples>> {
+    let mut spent = vec![Vec::new(); lanes.len()];
     for _ in 0..ROUNDS {
         for (lane, spent) in lanes.iter_mut().zip(&mut spent) {
             spent.push(lane.one_after_the_other().await?);
         }
     }
-    Ok(spent.map(|samples| samples.into_iter().collect()))
+    Ok(spent.into_iter().map(|samples| samples.into_iter().collect()).collect())
 }
 
 /// A server, and a connection to it.
@@ -98,52 +124,84 @@ struct Lane {
     connection: Connection,
     review: Bytes,
     answer: Bytes,
+    /// In one sample.
+    reviews: u32,
 }
 
 // === impl Lane ===
 
 impl Lane {
     async fn open(which: Which, review: &Bytes) -> Result<Self> {
-        let server = Running::start(which)?;
+        Self::to(Running::start(which)?, review, REVIEWS).await
+    }
+
+    async fn opa(program: &mut Command, review: &Bytes) -> Result<Self> {
+        let lane = Self::to(Running::program(program)?, review, FEW_REVIEWS).await?;
+        let answer: Value = serde_json::from_slice(&lane.answer)?;
+        ensure!(answer["response"]["allowed"] == false, "Open Policy Agent did not refuse: {answer}");
+        Ok(lane)
+    }
+
+    async fn to(server: Running, review: &Bytes, reviews: u32) -> Result<Self> {
         let mut connection = Connection::open(&server).await?;
         let mut answer = Bytes::new();
-        for _ in 0..WARM_UP {
+        for _ in 0..WARM_UP.min(reviews * 5) {
             answer = connection.ask(review).await?;
         }
-        Ok(Self { server, connection, review: review.clone(), answer })
+        Ok(Self { server, connection, review: review.clone(), answer, reviews })
     }
 
     /// CPU microseconds of the server per review.
     async fn one_after_the_other(&mut self) -> Result<f64> {
         let before = self.server.cpu()?;
-        for _ in 0..REVIEWS {
+        for _ in 0..self.reviews {
             self.connection.ask(&self.review).await?;
         }
-        Ok(micros(self.server.cpu()?.saturating_sub(before)) / f64::from(REVIEWS))
+        Ok(micros(self.server.cpu()?.saturating_sub(before)) / f64::from(self.reviews))
     }
 
     /// Reviews per second, the client on the same machine.
-    async fn throughput(&self) -> Result<Figure> {
-        let mut connections = try_join_all((0..CONNECTIONS).map(|_| Connection::open(&self.server))).await?;
+    async fn throughput(&self, connections: usize) -> Result<Figure> {
+        let mut open = try_join_all((0..connections).map(|_| Connection::open(&self.server))).await?;
         let (mut rates, mut spent) = (Vec::new(), Vec::new());
         for _ in 0..RUSHES {
             let (started, before) = (Instant::now(), self.server.cpu()?);
-            let answered =
-                try_join_all(connections.iter_mut().map(|connection| rush(connection, &self.review))).await?;
+            let answered = try_join_all(open.iter_mut().map(|connection| rush(connection, &self.review))).await?;
             let answered = f64::from(answered.iter().sum::<u32>());
             rates.push(answered / started.elapsed().as_secs_f64());
             spent.push(micros(self.server.cpu()?.saturating_sub(before)) / answered);
         }
-        let (rates, spent): (Samples, Samples) = (rates.into_iter().collect(), spent.into_iter().collect());
-        let how = format!(
-            "reviews per second, {CONNECTIONS} connections, client on the same cores (wall time, median of {rates})"
-        );
-        Ok(Figure::new(
-            rates.median(),
-            "count",
-            format!("{how}; server {:.0} us CPU each; {}", spent.median(), machine()),
-        ))
+        Ok(rate(rates, spent, &format!("{connections} connections, kept alive")))
     }
+
+    /// The same with a connection, and so a handshake, for each review.
+    async fn newcomers(&self) -> Result<Figure> {
+        let (mut rates, mut spent) = (Vec::new(), Vec::new());
+        for _ in 0..RUSHES {
+            let (started, before) = (Instant::now(), self.server.cpu()?);
+            let answered = try_join_all((0..NEWCOMERS).map(|_| self.rush_anew())).await?;
+            let answered = f64::from(answered.iter().sum::<u32>());
+            rates.push(answered / started.elapsed().as_secs_f64());
+            spent.push(micros(self.server.cpu()?.saturating_sub(before)) / answered);
+        }
+        Ok(rate(rates, spent, &format!("{NEWCOMERS} clients, a new connection for each review")))
+    }
+
+    async fn rush_anew(&self) -> Result<u32> {
+        let until = Instant::now() + RUSH;
+        let mut answered = 0;
+        while Instant::now() < until {
+            Connection::open(&self.server).await?.ask(&self.review).await?;
+            answered += 1;
+        }
+        Ok(answered)
+    }
+}
+
+fn rate(rates: Vec<f64>, spent: Vec<f64>, how: &str) -> Figure {
+    let (rates, spent): (Samples, Samples) = (rates.into_iter().collect(), spent.into_iter().collect());
+    let how = format!("reviews per second, {how}, client on the same cores (wall time, median of {rates})");
+    Figure::new(rates.median(), "count", format!("{how}; server {:.0} us CPU each; {}", spent.median(), machine()))
 }
 
 async fn rush(connection: &mut Connection, review: &Bytes) -> Result<u32> {

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Builds the program of the peers once per machine and prints its path; progress goes to stderr. As with the control plane,
-# its folder in the user's cache is named by a key of everything that decides the result and appears by one rename.
+# Builds a program of peers once per machine and prints its path; progress goes to stderr: `build.sh` that of the diffs,
+# `build.sh opa` the one in that folder. As with the control plane, its folder in the user's cache is named by a key of
+# everything that decides the result and appears by one rename.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "${BASH_SOURCE[0]}")/${1:-.}"
 
 key=$({ go version && cat go.mod go.sum main.go; } | git hash-object --stdin | cut -c1-16)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/bench-peers/$key
 
 if [[ ! -x $folder/peers ]]; then
-  echo "Building Argo CD's gitops-engine from source to measure it: a few minutes on 2 cores, once per machine." >&2
+  echo "Building other tools (${1:-gitops-engine}) from source to measure them: a few minutes on 2 cores, once per machine." >&2
   unfinished=$folder.building-$$
   trap 'rm -rf "$unfinished"' EXIT
   mkdir -p "$unfinished"

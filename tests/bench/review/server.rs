@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::body::Bytes;
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use futures::future::BoxFuture;
@@ -21,7 +22,7 @@ use holdfast::core::snapshot::Snapshot;
 use holdfast::evidence::{Evidence, Metrics};
 use holdfast::shutdown::Shutdown;
 use holdfast::telemetry;
-use holdfast::webhook::register::VALIDATE_PATH;
+use holdfast::webhook::register::{MUTATE_PATH, VALIDATE_PATH};
 use holdfast::webhook::serve::Server;
 use holdfast::webhook::tls::{Serving, pair};
 use holdfast::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
@@ -43,6 +44,8 @@ pub enum Which {
     Product,
     /// Takes the body and answers.
     Raw,
+    /// Looks for the uid in the text of the body and answers with it, as an API server wants it.
+    Echo,
     /// Parses the body into a document and answers.
     Parse,
 }
@@ -70,16 +73,20 @@ pub const SERVE: &str = "serve";
 // === impl Running ===
 
 impl Running {
-    /// Starts a server and waits until it listens.
+    /// Starts a server of ours and waits until it listens.
     pub fn start(which: Which) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(SERVE).arg(serde_json::to_string(&which)?);
+        Self::program(command.arg(SERVE).arg(serde_json::to_string(&which)?))
+    }
+
+    /// Starts somebody else's, which says in the same way where it listens.
+    pub fn program(command: &mut Command) -> Result<Self> {
         // Logs are written as they would be, to where nobody reads them.
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let lifeline = child.stdin.take().context("standard input was asked to be a pipe")?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("standard output was asked to be a pipe")?).read_line(&mut line)?;
-        let Ready { port, ca } = serde_json::from_str(&line).with_context(|| format!("{which:?} did not start"))?;
+        let Ready { port, ca } = serde_json::from_str(&line).with_context(|| format!("{command:?} did not start"))?;
         Ok(Self { port, ca, child, _lifeline: lifeline })
     }
 
@@ -121,12 +128,21 @@ fn routes(which: Which) -> Result<Router> {
     Ok(match which {
         Which::Product => router(product()?),
         Which::Raw => Router::new().route(VALIDATE_PATH, post(async |_: Bytes| json(ALLOWED))),
+        Which::Echo => Router::new().route(VALIDATE_PATH, post(echo)).route(MUTATE_PATH, post(echo)),
         Which::Parse => Router::new().route(VALIDATE_PATH, post(parse)),
     })
 }
 
 const ALLOWED: &str =
     r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"any","allowed":true}}"#;
+
+/// The API server writes the uid of the request before everything else that is called so.
+async fn echo(body: Bytes) -> Result<impl IntoResponse, StatusCode> {
+    let text = std::str::from_utf8(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let (_, rest) = text.split_once(r#""uid":""#).ok_or(StatusCode::BAD_REQUEST)?;
+    let uid = rest.split('"').next().unwrap_or_default();
+    Ok(json(ALLOWED.replace(r#""any""#, &format!("{uid:?}"))))
+}
 
 async fn parse(body: Bytes) -> impl IntoResponse {
     let review: Value = serde_json::from_slice(&body).unwrap_or_default();
