@@ -178,7 +178,7 @@ impl Declaring<'_> {
         let exclusions = Exclusions::resolve(rules, &manifest, &declaration, self.around);
         Managed {
             sync: self.sync.clone(),
-            manifest: Arc::new(manifest),
+            manifest: Arc::new(manifest.into()),
             declaration,
             exclusions,
             resource: kind.resource.plural.as_str().into(),
@@ -186,10 +186,10 @@ impl Declaring<'_> {
     }
 }
 
-/// Tells a manifest from its earlier self: equal hashes, equal meaning. Lines are not part of it.
-pub fn fingerprint(manifest: &Manifest) -> u64 {
+/// Tells the text of a manifest from its earlier self: equal hashes, equal meaning. Lines are not part of it.
+pub fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    manifest.value.to_string().hash(&mut hasher);
+    text.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -54,6 +54,8 @@ pub struct Keeper {
     pub(super) wanted: mpsc::UnboundedSender<Kind>,
     /// What exclusions depend on besides the objects.
     pub(super) around: watch::Receiver<Arc<Surroundings>>,
+    /// In what surroundings the exclusions of the entries were resolved.
+    pub(super) resolved: Arc<Surroundings>,
     /// What more than one sync declares.
     pub(super) contested: watch::Receiver<Arc<Contested>>,
     /// What the policy says, to notice when it says something else.
@@ -88,8 +90,11 @@ pub struct Keeper {
 impl Keeper {
     /// A keeper that has not been told its spec yet.
     pub fn new(context: Arc<Context>, name: String, wanted: mpsc::UnboundedSender<Kind>) -> Self {
+        let around = context.publisher.around();
+        let resolved = around.borrow().clone();
         Self {
-            around: context.publisher.around(),
+            resolved,
+            around,
             contested: context.publisher.contested(),
             rules: context.rules.clone(),
             context,

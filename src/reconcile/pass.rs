@@ -72,7 +72,8 @@ impl Keeper {
     /// The first pass after a start, to another commit than the cluster was equal to before. What is wrong with an object whose
     /// manifest is still the same has drifted meanwhile. And if this commit is refused, the one before stays in force.
     pub(super) async fn pass_after_start(&mut self, reading: Reading, before: Reading) {
-        self.before = before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(manifest))).collect();
+        self.before =
+            before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(&manifest.text()))).collect();
         self.pass(reading).await;
         self.before.clear();
         let is_refused = |failure: &Failure| failure.reason == REFUSED;
@@ -221,7 +222,7 @@ impl Keeper {
         again: bool,
     ) -> Understood {
         let identities = &self.context.rules.borrow().identities.clone();
-        let around = &self.around.borrow().clone();
+        let around = &self.resolved.clone();
         let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &plan.ignore, around, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
@@ -232,7 +233,7 @@ impl Keeper {
                 continue;
             }
             let live = known.remove(&manifest.key);
-            let fingerprint = fingerprint(&manifest);
+            let fingerprint = fingerprint(&manifest.text());
             match self.entries.get(&manifest.key).filter(|entry| entry.fingerprint == fingerprint) {
                 Some(entry) => {
                     let managed = declaring.again(manifest, &entry.managed, &entry.kind);
@@ -261,7 +262,7 @@ impl Keeper {
         }
         for (kind, managed) in &missing {
             let manifest = &managed.manifest;
-            self.context.cluster.apply(kind, &manifest.key, &manifest.value, Write::Real).await?;
+            self.context.cluster.apply(kind, &manifest.key, &manifest.value(), Write::Real).await?;
             self.context.applied(managed, &[]);
             if manifest.key.kind == "CustomResourceDefinition" {
                 self.wait_until_served(kind, &manifest.key).await?;
@@ -296,7 +297,7 @@ impl Keeper {
             self.wanted.send(kind).ok();
         }
         let managed = entries.values().map(|entry| entry.managed.clone()).collect();
-        self.context.publisher.declare(&self.name, managed, &self.lost);
+        self.context.publisher.declare(&self.name, managed, &self.lost, &self.resolved);
         self.observed = Some(revision.to_owned());
         accident
     }
@@ -327,7 +328,7 @@ impl Understood {
     fn hear(&mut self, answer: Result<Declared, Undeclared>) {
         match answer {
             Ok(Declared { managed, kind, live }) => {
-                let fingerprint = fingerprint(&managed.manifest);
+                let fingerprint = fingerprint(managed.manifest.text());
                 self.look_at(Entry::new(Arc::new(managed), kind, fingerprint), live);
             }
             Err(Undeclared::Premature(problem)) => self.premature.push(problem),

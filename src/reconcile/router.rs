@@ -171,7 +171,9 @@ impl Router {
     fn is_in_another_version(&self, key: &ObjectKey, object: &Value) -> bool {
         let desired = self.desired.borrow();
         let managed = desired.as_ref().and_then(|snapshot| snapshot.get(key));
-        managed.is_some_and(|managed| managed.manifest.value.get("apiVersion") != object.get("apiVersion"))
+        managed.is_some_and(|managed| {
+            object.get("apiVersion").is_none_or(|version| *version != *managed.manifest.api_version)
+        })
     }
 
     fn judge(&self, key: ObjectKey, object: Box<Value>) -> Input {
