@@ -178,6 +178,8 @@ impl Parts {
             rules: rules.clone(),
             exempt,
             tally: Tally::new(self.metrics.clone()),
+            census: reconcile::Census::default(),
+            turns: Arc::new(tokio::sync::Semaphore::new(reconcile::TURNS)),
             cache: self.config.cache_dir.clone(),
         }
     }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::census::Heard;
 use super::claims::Contested;
 use super::entry::{Entry, until};
 use super::look::{Look, News};
@@ -40,6 +41,8 @@ pub enum Input {
     Fine(ObjectKey, u64),
     /// An object that is gone, or has lost its label.
     Gone(ObjectKey),
+    /// An object that says it is ours and that nobody declares (yet): its version, `apiVersion` and kind.
+    Tracked(ObjectKey, u64, String, String),
     /// All there is of a kind.
     Listed(Kind, Arc<HashSet<ObjectKey>>),
 }
@@ -73,6 +76,9 @@ pub struct Keeper {
     pub(super) failure: Option<Failure>,
     /// After a start, what each manifest was before: what is still the same is not new to the cluster.
     pub(super) before: HashMap<ObjectKey, u64>,
+    /// When this keeper began, and what it heard until its first pass.
+    pub(super) created: Instant,
+    pub(super) heard: Option<Heard>,
     /// Did all of the last pass go well?
     pub(super) complete: bool,
     /// The failure before this pass: the same one again is no news, and waits longer.
@@ -110,6 +116,8 @@ impl Keeper {
             lost: HashSet::new(),
             failure: None,
             before: HashMap::new(),
+            created: Instant::now(),
+            heard: Some(Heard::default()),
             complete: false,
             failed_before: None,
             status: GitSyncStatus::default(),
@@ -149,7 +157,13 @@ impl Keeper {
             Input::Spec(sync) => self.respec(sync),
             Input::Seen(key, object) => self.see(key, *object).await,
             Input::Fine(..) => {}
-            Input::Gone(key) => self.miss(key).await,
+            Input::Tracked(key, version, api_version, kind) => {
+                self.see_tracked(key, version, &api_version, &kind).await;
+            }
+            Input::Gone(key) => {
+                self.heard.as_mut().into_iter().for_each(|heard| heard.gone(&key));
+                self.miss(key).await;
+            }
             Input::Listed(kind, keys) => self.compare_list(&kind, &keys).await,
         }
     }
@@ -232,6 +246,7 @@ impl Keeper {
         };
         self.next_poll = Instant::now() + plan.source.interval;
         let look = Look {
+            turns: self.context.turns.clone(),
             cache: self.context.cache.clone(),
             sync: self.name.clone(),
             plan: plan.clone(),
@@ -274,9 +289,9 @@ impl Keeper {
                     self.failure = None;
                 }
             }
-            Ok(News::Commit(reading, None)) => self.pass(reading).await,
-            Ok(News::Commit(reading, Some(before))) => self.pass_after_start(reading, before).await,
-            Ok(News::Stale(reading, error)) => {
+            Ok(News::Commit(reading, None, _turn)) => self.pass(reading).await,
+            Ok(News::Commit(reading, Some(before), _turn)) => self.pass_after_start(reading, before).await,
+            Ok(News::Stale(reading, error, _turn)) => {
                 self.pass(reading).await;
                 self.fail(UNREACHABLE, error.to_string());
             }

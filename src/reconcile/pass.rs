@@ -4,17 +4,18 @@
 //! first write, write what differs in stages, and delete what left Git. Namespaces and CRDs others depend on are written
 //! first, and the commit is read again: only then is it known what the rest means.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::census::Live;
 use super::claims::Claim;
 use super::declare::{Declared, Declaring, Undeclared, fingerprint};
 use super::entry::Entry;
 use super::keeper::Keeper;
-use super::plan::{Stage, is_tracked_by, is_within_limit, stage};
+use super::plan::{Stage, is_within_limit, stage};
 use super::prune::{Stray, too_many};
 use super::status::Failure;
 use crate::api::meaning::SyncPlan;
@@ -48,9 +49,6 @@ struct Understood {
     unavailable: Option<Error>,
 }
 
-/// Live objects by identity.
-type Live = HashMap<ObjectKey, Value>;
-
 // === impl Keeper ===
 
 impl Keeper {
@@ -66,6 +64,9 @@ impl Keeper {
                 self.fail("ClusterUnavailable", error.to_string());
                 self.context.publisher.failed(&self.name);
             }
+        }
+        if self.context.publisher.is_complete() {
+            self.context.census.clear();
         }
     }
 
@@ -181,35 +182,6 @@ impl Keeper {
             tracing::info!(sync = self.name, revision, objects = self.entries.len(), "synced");
             self.note(Note { reason: "Synced".to_owned(), text, warning: false });
         }
-    }
-
-    /// Every object that carries our label, of the kinds this commit has and those the last one had.
-    async fn list(&mut self, manifests: &[Manifest]) -> Result<Live, Error> {
-        let text = |manifest: &Manifest, name| manifest.value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let of = |manifest| text(manifest, "apiVersion").zip(text(manifest, "kind"));
-        let mut kinds: BTreeSet<_> = manifests.iter().filter_map(of).collect();
-        kinds.extend(self.kinds_before().filter_map(|name| {
-            let (api_version, kind) = name.rsplit_once('/')?;
-            Some((api_version.to_owned(), kind.to_owned()))
-        }));
-        let versions: HashMap<_, _> =
-            manifests.iter().map(|manifest| (&manifest.key, manifest.value.get("apiVersion"))).collect();
-        let mut live = Live::new();
-        for (api_version, kind) in kinds {
-            let Some(kind) = self.context.cluster.kind(&api_version, &kind).await? else { continue };
-            for object in self.context.cluster.list_managed(&kind).await? {
-                let Some(key) = ObjectKey::of(&object) else { continue };
-                if is_tracked_by(&self.name, &key, &object) {
-                    let stray = Stray { kind: kind.clone(), kept: None };
-                    self.strays.entry(key.clone()).or_insert(stray);
-                }
-                // A kind that is declared in two versions is listed in both.
-                if versions.get(&key).is_none_or(|version| *version == object.get("apiVersion")) {
-                    live.insert(key, object);
-                }
-            }
-        }
-        Ok(live)
     }
 
     /// Declares every manifest; what has not changed since the last commit is known already.
