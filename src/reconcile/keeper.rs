@@ -300,6 +300,9 @@ impl Keeper {
                 self.context.publisher.failed(&self.name);
             }
         }
+        if self.context.publisher.is_complete() {
+            self.context.census.clear();
+        }
         if nothing_new {
             return;
         }

@@ -65,9 +65,6 @@ impl Keeper {
                 self.context.publisher.failed(&self.name);
             }
         }
-        if self.context.publisher.is_complete() {
-            self.context.census.clear();
-        }
     }
 
     /// The first pass after a start, to another commit than the cluster was equal to before. What is wrong with an object whose
