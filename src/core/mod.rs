@@ -27,3 +27,4 @@ pub mod state;
 pub mod undeclared;
 pub mod value;
 pub mod who;
+pub mod window;
