@@ -13,9 +13,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use super::fault::FieldError;
-use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore};
+use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore, window};
 use crate::core::exclude::Rule;
 use crate::core::names::SUSPENDED_BY;
+use crate::core::window::Window;
 pub use options::SyncOptions;
 pub use source::SourcePlan;
 
@@ -38,6 +39,8 @@ pub struct SyncPlan {
     pub retry: RetryPlan,
     /// Exclusion rules.
     pub ignore: Arc<[Rule]>,
+    /// Times at which things may, or may not, happen.
+    pub windows: Vec<Window>,
     /// The pause, which may already be over: ask [`Suspension::holds`].
     pub suspend: Option<Suspension>,
 }
@@ -84,6 +87,7 @@ impl TryFrom<&GitSync> for SyncPlan {
             options: options::read(sync_options, &mut faults),
             retry: retry_plan(retry, &mut faults),
             ignore: ignore::read(&spec.ignore_differences, "spec.ignoreDifferences", &called(sync), &mut faults).into(),
+            windows: window::read(&spec.sync_windows, "spec.syncWindows", &mut faults),
             suspend: spec.suspend.as_ref().map(|typed| suspension(typed, sync, &mut faults)),
         };
         faults.or(plan)

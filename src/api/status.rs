@@ -37,7 +37,8 @@ pub struct GitSyncStatus {
     /// Kinds this sync has objects of, as `apiVersion/Kind`: where to look, after a restart, for what has left Git since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
-    /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `BreakGlass` and `RuleError` while they hold.
+    /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `BreakGlass`, `WindowClosed`, `Fighting`, `Conflict` and `RuleError`
+    /// while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -24,6 +24,7 @@ mod breakglass;
 mod cases;
 mod commits;
 mod exclusions;
+mod fights;
 mod heal;
 mod manifests;
 mod marks;
@@ -43,6 +44,7 @@ mod sync;
 mod tampering;
 mod verbs;
 mod who;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -60,6 +62,8 @@ fn main() -> ExitCode {
         tampering::trials(),
         observe::trials(),
         presets::trials(),
+        windows::trials(),
+        fights::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),

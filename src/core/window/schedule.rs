@@ -162,12 +162,7 @@ impl Field {
     }
 
     fn part(&self, part: &str) -> Result<u64, BadSchedule> {
-        let bad = || BadSchedule::Field {
-            part: part.to_owned(),
-            field: self.name,
-            first: self.first,
-            last: self.last,
-        };
+        let bad = || BadSchedule::Field { part: part.to_owned(), field: self.name, first: self.first, last: self.last };
         let (range, step) = match part.split_once('/') {
             Some((range, step)) => (range, step.parse().ok().filter(|step| (1..=self.last).contains(step))),
             None => (part, Some(1)),

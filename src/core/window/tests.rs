@@ -63,7 +63,18 @@ fn schedules_are_read_as_cron_reads_them() {
     let said = |text: &str| text.parse::<Schedule>().expect_err("no schedule").to_string();
     assert_eq!(said("0 8 * *"), "has 4 fields, not minute, hour, day of month, month and day of week");
     assert_eq!(said("0 24 * * *"), "has \"24\" as hour, which is not within 0-23");
-    for bad in ["60 * * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *", "5-1 * * * *", "a * * * *", ", * * * *", "* * * * mo", "+1 * * * *"] {
+    for bad in [
+        "60 * * * *",
+        "* * 0 * *",
+        "* * * 13 *",
+        "* * * * 8",
+        "*/0 * * * *",
+        "5-1 * * * *",
+        "a * * * *",
+        ", * * * *",
+        "* * * * mo",
+        "+1 * * * *",
+    ] {
         assert!(bad.parse::<Schedule>().is_err(), "{bad}");
     }
 }
@@ -202,8 +213,16 @@ impl Walk {
 }
 
 fn windows() -> impl Strategy<Value = Vec<Window>> {
-    let schedules =
-        ["30 1 * * *", "0 2 * * *", "*/7 * * * *", "0 0-3 * * *", "15 23 * * 6", "45 */5 * * 0,1", "* 1 * * *", "59 0 * * *"];
+    let schedules = [
+        "30 1 * * *",
+        "0 2 * * *",
+        "*/7 * * * *",
+        "0 0-3 * * *",
+        "15 23 * * 6",
+        "45 */5 * * 0,1",
+        "* 1 * * *",
+        "59 0 * * *",
+    ];
     let lengths = [1_i64, 5, 30, 60, 90, 419, 700, 1440];
     let one = (any::<bool>(), 0..schedules.len(), 0..lengths.len(), 0..4_usize);
     prop::collection::vec(one, 1..4).prop_map(move |drawn| {
