@@ -25,6 +25,10 @@ pub struct GitSyncStatus {
     /// Commit the cluster was last made, or found, equal to, as a full SHA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_revision: Option<String>,
+    /// Commit that is enforced, as a full SHA: what edits are judged by and drift is healed to. The newest, unless it was refused
+    /// or waits for a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_revision: Option<String>,
     /// How many objects Git declares.
     #[serde(default)]
     pub objects: u32,

@@ -89,6 +89,11 @@ pub fn gate(windows: &[Window], action: Action, manual: bool, now: Timestamp) ->
     }
 }
 
+/// May this happen at `now`? The same answer as [`gate`]'s, for those who ask often and need no reason.
+pub fn is_open(windows: &[Window], action: Action, manual: bool, now: Timestamp) -> bool {
+    closing(windows, action, manual, now).is_none()
+}
+
 /// When any window next begins or ends, if one does: until then every [`gate`] stays as it is.
 pub fn turn(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     let horizon = after(now, HORIZON);

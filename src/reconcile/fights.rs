@@ -1,7 +1,6 @@
 //! Fights at work: who undoes our heals is named once, given way to, and told how to have it their way.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use jiff::Timestamp;
 
@@ -38,7 +37,8 @@ impl Contest {
         let mut said = format!("{key}: {opponent} undoes every heal of {}; we wait until {next:.0}. ", summary(paths));
         match peace {
             Some(rule) => {
-                _ = write!(said, "Stop it there, or let it have its way with this in the GitSync's spec:\n{rule}")
+                said.push_str("Stop it there, or let it have its way with this in the GitSync's spec:\n");
+                said.push_str(rule);
             }
             None => said.push_str("Stop it there, or take the object out of Git"),
         }

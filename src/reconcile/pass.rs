@@ -170,7 +170,7 @@ impl Keeper {
     /// commit from an object.
     pub(super) fn settle_revision(&mut self) {
         let done = self.complete && !self.is_paused();
-        let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.closed_for(entry).is_some();
+        let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
         let held = self.entries.values().any(|entry| entry.is_held() || waits(entry));
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;

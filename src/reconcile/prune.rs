@@ -63,7 +63,7 @@ impl Keeper {
             && self.problems.is_empty()
             && self.failure.is_none()
             && !self.is_paused()
-            && self.closed(Action::Prune, self.observed.as_deref()).is_none()
+            && !self.is_closed(Action::Prune, self.observed.as_deref())
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {

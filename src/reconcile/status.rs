@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub generation: Option<i64>,
     /// Newest commit read.
     pub observed: Option<&'a str>,
+    /// Commit whose declarations hold.
+    pub enforced: Option<String>,
     /// Commit the cluster was last found equal to.
     pub synced: Option<&'a str>,
     /// The objects.
@@ -66,7 +68,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     let Facts {
         generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds, ..
     } = facts;
-    let Facts { window, waits, unpruned, fighting, .. } = facts;
+    let Facts { window, waits, unpruned, fighting, enforced, .. } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     let (mut undecided, mut held) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -89,10 +91,9 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         conditions.push(Said { kind: "Conflict", holds: true, reason: "Shared", message: some(&said) });
     }
     conditions.extend(paused.map(|why| Said { kind: "Suspended", holds: true, reason: "Suspended", message: why }));
-    let told = [("WindowClosed", "Closed", window), ("Fighting", "BackedOff", fighting)];
-    for (kind, reason, message) in told {
-        conditions.extend(message.map(|message| Said { kind, holds: true, reason, message }));
-    }
+    let closed = |message| Said { kind: "WindowClosed", holds: true, reason: "Closed", message };
+    let fights = |message| Said { kind: "Fighting", holds: true, reason: "BackedOff", message };
+    conditions.extend(window.map(closed).into_iter().chain(fighting.map(fights)));
     if let Some(first) = undecided.iter().min() {
         let message = format!("{} object(s) are left as they are: {first}", undecided.len());
         conditions.push(Said { kind: "RuleError", holds: true, reason: "RuleFailed", message });
@@ -106,6 +107,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         revision: Some(synced.map_or_else(|| "not synced".to_owned(), |sha| sha.chars().take(7).collect())),
         observed_revision: observed.map(str::to_owned),
         synced_revision: synced.map(str::to_owned),
+        enforced_revision: enforced,
         objects,
         drifted: u32::try_from(drifted).unwrap_or(u32::MAX),
         drift,

@@ -33,6 +33,7 @@ impl Keeper {
                 .or(self.observed.as_ref())
                 .map(String::as_str)
                 .or(self.status.observed_revision.as_deref()),
+            enforced: self.in_force(),
             synced: self.synced.as_deref(),
             entries: &mut self.entries.values(),
             strays: &self.strays,
@@ -85,7 +86,7 @@ impl Keeper {
     async fn write_status(&self, status: &GitSyncStatus) -> Result<(), Error> {
         let Some(kind) = self.context.cluster.kind("holdfast.dev/v1alpha1", "GitSync").await? else { return Ok(()) };
         let mut value = serde_json::to_value(status).expect("a status is plain data");
-        for field in ["drift", "kinds", "observedRevision", "syncedRevision"] {
+        for field in ["drift", "kinds", "observedRevision", "syncedRevision", "enforcedRevision"] {
             value.as_object_mut().map(|fields| fields.entry(field).or_insert(Value::Null));
         }
         self.context.cluster.patch_status(&kind, &self.key(), &json!({ "status": value })).await?;

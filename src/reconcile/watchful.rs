@@ -140,7 +140,7 @@ impl Keeper {
         let policy = Policy {
             self_heal: entry.pending || (self.heals() && !self.context.rules.borrow().observe_only),
             suspended: self.is_paused(),
-            held: self.closed_for(entry).is_some() || (!entry.pending && self.gives_way(&key).is_some()),
+            held: self.is_closed_for(entry) || (!entry.pending && self.gives_way(&key).is_some()),
             now: Timestamp::now(),
         };
         let managed = entry.managed.clone();

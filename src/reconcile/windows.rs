@@ -16,7 +16,7 @@ use super::keeper::Keeper;
 use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::cluster::events::Note;
 use crate::core::names::SYNC_NOW;
-use crate::core::window::{Action, Closed, Gate, Window, gate, turn};
+use crate::core::window::{Action, Closed, Gate, Window, gate, is_open, turn};
 use crate::evidence::{Kind as What, Record};
 use crate::git::Reading;
 
@@ -72,22 +72,34 @@ impl Windows {
 impl Keeper {
     /// Why this may not be done now, if it may not. `revision` is the commit it is done for.
     pub(super) fn closed(&self, action: Action, revision: Option<&str>) -> Option<Closed> {
-        let by_hand = action != Action::Heal && revision.is_some_and(|revision| self.is_asked_for(revision));
-        match gate(&self.windows.list, action, by_hand, Timestamp::now()) {
+        match gate(&self.windows.list, action, self.by_hand(action, revision), Timestamp::now()) {
             Gate::Open => None,
             Gate::Closed(closed) => Some(closed),
         }
     }
 
+    /// May this not be done now?
+    pub(super) fn is_closed(&self, action: Action, revision: Option<&str>) -> bool {
+        !is_open(&self.windows.list, action, self.by_hand(action, revision), Timestamp::now())
+    }
+
+    fn by_hand(&self, action: Action, revision: Option<&str>) -> bool {
+        action != Action::Heal && revision.is_some_and(|revision| self.is_asked_for(revision))
+    }
+
     /// Why an object may not be written now: for a commit, or to undo drift.
     pub(super) fn closed_for(&self, entry: &Entry) -> Option<Closed> {
-        let action = if entry.pending { Action::Sync } else { Action::Heal };
-        self.closed(action, self.observed.as_deref())
+        self.closed(action_on(entry), self.observed.as_deref())
+    }
+
+    /// May an object not be written now?
+    pub(super) fn is_closed_for(&self, entry: &Entry) -> bool {
+        self.is_closed(action_on(entry), self.observed.as_deref())
     }
 
     /// May nothing of a commit be written now?
     pub(super) fn keeps_out(&self, revision: &str) -> bool {
-        self.closed(Action::Sync, Some(revision)).is_some()
+        self.is_closed(Action::Sync, Some(revision))
     }
 
     /// Did somebody ask for this commit by hand?
@@ -99,13 +111,15 @@ impl Keeper {
 
     /// The commit whose declarations hold, or held before the start.
     pub(super) fn in_force(&self) -> Option<String> {
-        self.windows.in_force.as_ref().map(|known| known.revision.clone()).or_else(|| self.synced.clone())
+        let known = self.windows.in_force.as_ref().map(|known| known.revision.clone());
+        known.or_else(|| self.status.enforced_revision.clone()).or_else(|| self.synced.clone())
     }
 
     /// The commit to read besides the newest: what held before a start, or what has to hold while the newest waits.
     pub(super) fn read_besides(&self) -> Option<String> {
         let may_wait = self.observed.is_none() && !self.windows.list.is_empty();
-        self.in_force().filter(|_| self.entries.is_empty() || may_wait)
+        let before = self.synced.clone().filter(|_| self.entries.is_empty());
+        if may_wait && self.is_closed(Action::Sync, None) { self.in_force() } else { before }
     }
 
     /// The commit that need not be read if it is still the newest.
@@ -159,7 +173,9 @@ impl Keeper {
 
     /// Is this what is declared, from the same place? What a `GitSync` that was pointed elsewhere would bring is new.
     fn is_in_force(&self, revision: &str) -> bool {
-        let Some(known) = &self.windows.in_force else { return self.synced.as_deref() == Some(revision) };
+        let Some(known) = &self.windows.in_force else {
+            return self.in_force().as_deref() == Some(revision);
+        };
         let InForce { revision: known, source, namespace } = known;
         let is_there = |plan: &SyncPlan| {
             (&plan.source.url, &plan.source.path, &plan.namespace) == (&source.url, &source.path, namespace)
@@ -186,24 +202,24 @@ impl Keeper {
         let now: BTreeSet<_> = shut.iter().map(|(action, _)| *action).collect();
         let before = std::mem::replace(&mut self.windows.closed, now.clone());
         for (action, closed) in shut.iter().filter(|(action, _)| !before.contains(action)) {
-            self.tell_window(What::WindowClosed, format!("{action}: {closed}"));
+            self.tell_window(What::WindowClosed, format!("{action}: {closed}"), closed.until.is_none());
         }
         let opened: Vec<_> = before.difference(&now).map(ToString::to_string).collect();
         if !opened.is_empty() {
-            self.tell_window(What::WindowOpened, opened.join(", "));
+            self.tell_window(What::WindowOpened, opened.join(", "), false);
         }
         let released = self.windows.held.as_ref().is_some_and(|held| !self.keeps_out(held));
         !opened.is_empty() || released
     }
 
-    fn tell_window(&self, kind: What, text: String) {
+    fn tell_window(&self, kind: What, text: String, warning: bool) {
         self.context.evidence.record(Record {
             sync: Some(self.name.clone()),
             revision: self.observed.clone(),
             reason: Some(text.clone()),
             ..Record::new(kind, Timestamp::now())
         });
-        self.note(Note { reason: format!("{kind:?}"), text, warning: false });
+        self.note(Note { reason: format!("{kind:?}"), text, warning });
     }
 
     /// Does what waited. Drift is undone at once, unless a commit comes now and makes a second write of it.
@@ -226,7 +242,7 @@ impl Keeper {
 
     /// What waits for a window, in words.
     pub(super) fn waiting(&self) -> Vec<String> {
-        let is_closed = |action| self.closed(action, self.observed.as_deref()).is_some();
+        let is_closed = |action| self.is_closed(action, self.observed.as_deref());
         let (sync, heal) = (is_closed(Action::Sync), is_closed(Action::Heal));
         let waits = |entry: &&Entry| {
             entry.drifted.is_some() && entry.glass.is_none() && if entry.pending { sync } else { heal }
@@ -247,4 +263,9 @@ impl Keeper {
         let closed = self.closed(Action::Sync, Some(held))?;
         Some(format!("commit {held} waits: {closed}"))
     }
+}
+
+/// What writing this object would be.
+fn action_on(entry: &Entry) -> Action {
+    if entry.pending { Action::Sync } else { Action::Heal }
 }
