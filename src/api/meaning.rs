@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 pub use super::fault::FieldError;
 use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore, window};
+use crate::core::breakglass::REMINDER;
 use crate::core::exclude::Rule;
 use crate::core::names::SUSPENDED_BY;
 use crate::core::window::Window;
@@ -113,6 +114,11 @@ impl Suspension {
         let Self { reason, until, by } = self;
         let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
         format!("{reason} (until {until}{by})")
+    }
+
+    /// When to remind people that it ends, seen at `now`; a short one reminds of itself.
+    pub fn reminder(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.saturating_sub(REMINDER).ok().filter(|reminder| *reminder > now)
     }
 
     /// Whether the pause is on at `now`.

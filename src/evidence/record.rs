@@ -55,6 +55,8 @@ pub enum Kind {
     BreakGlassRefused,
     /// A sync was paused.
     Suspended,
+    /// A pause ends in a few minutes; said once.
+    PauseEnding,
     /// A pause ended.
     Resumed,
     /// A window closed something; `reason` says what, and until when.

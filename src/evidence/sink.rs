@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -97,9 +98,9 @@ impl Evidence {
         id
     }
 
-    /// The user whose edit of this object admission saw pass last, if it saw one lately.
-    pub fn last_editor(&self, key: &ObjectKey) -> Option<String> {
-        self.editors.last(key)
+    /// The user whose edit of this object admission saw pass last, if it saw one after `since`.
+    pub fn last_editor(&self, key: &ObjectKey, since: Timestamp) -> Option<String> {
+        self.editors.last(key, since)
     }
 
     /// Writes out what is queued, then stops the thread. Records made afterwards by other clones are spilled.

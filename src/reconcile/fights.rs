@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::keeper::Keeper;
 use super::report::{Author, record, summary};
@@ -12,6 +12,8 @@ use crate::core::object::ObjectKey;
 use crate::core::snapshot::Managed;
 use crate::evidence::{Actor, Kind as What, Record};
 
+/// An edit that admission saw so lately may be the one that is being healed.
+const RECENT: SignedDuration = SignedDuration::from_mins(1);
 /// Fights a condition tells of in full.
 const TOLD: usize = 3;
 
@@ -53,7 +55,7 @@ impl Keeper {
     pub(super) fn count_heal(&mut self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>) {
         let now = Timestamp::now();
         let key = managed.manifest.key.clone();
-        let seen = self.context.evidence.last_editor(&key);
+        let seen = self.context.evidence.last_editor(&key, now.saturating_sub(RECENT).unwrap_or(now));
         let manager = author.map(|author| author.manager.as_str());
         let contest = self.fights.entry(key.clone()).or_insert_with(|| Contest {
             bout: Bout::new(now),

@@ -25,6 +25,7 @@ use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
 use crate::core::exclude::Surroundings;
+use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
@@ -87,6 +88,8 @@ pub struct Keeper {
     /// When to try a commit again that could not be made real.
     pub(super) retry: Option<Instant>,
     was_paused: bool,
+    /// When people are to be reminded that the pause ends.
+    pub(super) pause_reminder: Option<Timestamp>,
 }
 
 // === impl Keeper ===
@@ -121,6 +124,7 @@ impl Keeper {
             next_poll: Instant::now(),
             retry: None,
             was_paused: false,
+            pause_reminder: None,
         }
     }
 
@@ -202,6 +206,7 @@ impl Keeper {
             self.go_on().await;
         }
         self.look_again_at_what_is_due().await;
+        self.remind_of_the_pause();
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
@@ -214,6 +219,9 @@ impl Keeper {
 
     /// Records that a pause began or ended; `true` when it ended.
     fn notice_pause(&mut self) -> bool {
+        let now = Timestamp::now();
+        let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
+        self.pause_reminder = pause.and_then(|suspend| suspend.reminder(now));
         let paused = self.is_paused();
         if paused == self.was_paused {
             return false;
@@ -298,7 +306,10 @@ impl Keeper {
             return;
         }
         let failed = self.failure.as_ref().filter(|failure| failure.reason != UNREACHABLE);
-        let wait = failed.zip(self.plan.as_ref()).map(|(failure, plan)| plan.retry.wait(failure.count));
+        let salt = salt(&self.key());
+        let wait =
+            |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
+        let wait = failed.zip(self.plan.as_ref()).map(wait);
         self.retry = wait.map(|wait| Instant::now() + wait);
     }
 

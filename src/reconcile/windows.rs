@@ -145,7 +145,10 @@ impl Keeper {
                 self.pass_after_start(reading, before).await;
             }
             (None, _) => {
-                self.windows.held = None;
+                if self.windows.held.take().as_ref() == Some(&revision) && self.is_closed(Action::Sync, None) {
+                    let text = format!("sync of {revision}, which was asked for by hand");
+                    self.tell_window(What::WindowOpened, text, false);
+                }
                 self.pass(reading).await;
             }
         }

@@ -141,6 +141,15 @@ async fn by_hand_where_the_window_permits_it() -> Result<()> {
     let ask = ["annotate", "gitsync", &place.name, "--namespace", HOLDFAST_NAMESPACE, "--overwrite", &asked];
     place.run(Who::Administrator, &ask, "").await?.success()?;
     is_held(&place, &commit).await?;
+    // What else the spec says holds at once, for the commit that is in force.
+    place
+        .sync(|spec| {
+            spec["syncWindows"] = json!([window]);
+            spec["admission"]["mode"] = json!("Warn");
+        })
+        .await?;
+    wait_until("the mode is another", PATIENCE, || place.accepts(Who::Alice, SLOW)).await?;
+    place.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
     window["manualSync"] = json!(true);
     place.sync(|spec| spec["syncWindows"] = json!([window])).await?;
     // Others commit, too: by the time it is asked for, the newest may be another.
@@ -154,6 +163,12 @@ async fn by_hand_where_the_window_permits_it() -> Result<()> {
     })
     .await?;
     place.is("ConfigMap/settings", "/data/mode", json!("faster")).await?;
+    let told = |record: &Value| {
+        record["sync"] == "holdfast-system/window-hand"
+            && record["kind"] == "WindowOpened"
+            && record["reason"].as_str().is_some_and(|reason| reason.contains("by hand"))
+    };
+    ensure!(place.stage.world.records()?.iter().any(told), "no record says that it was by hand");
     let later = place.write(&[("settings.yaml", SETTINGS)]).await?;
     is_held(&place, &later).await?;
     place.is("ConfigMap/settings", "/data/mode", json!("faster")).await
