@@ -124,8 +124,9 @@ impl Keeper {
 
     /// The commit that need not be read if it is still the newest.
     pub(super) fn known(&self) -> Option<String> {
-        let held = self.windows.held.clone().filter(|_| self.observed.is_some() || self.in_force().is_none());
-        held.or_else(|| self.observed.clone())
+        // What may be synced by now has to be read, and so has what holds meanwhile if it is not known any more.
+        let waits = |held: &String| self.keeps_out(held) && (self.observed.is_some() || self.in_force().is_none());
+        self.windows.held.clone().filter(waits).or_else(|| self.observed.clone())
     }
 
     /// The commit to make do with while Git does not answer.

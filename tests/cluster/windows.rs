@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::manifests::{SETTINGS, WEB, config};
 use crate::place::{Place, condition};
-use crate::stage::{PATIENCE, fragile, tests};
+use crate::stage::{PATIENCE, fragile, shared, tests};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, wait_until};
 
@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     tests![
         a_restart_in_a_closed_window_holds_to_the_commit_before,
         what_a_window_closes_happens_when_it_ends,
+        a_new_sync_waits_for_its_first_opening,
         by_hand_where_the_window_permits_it,
         a_window_of_the_policy_closes_whom_it_selects,
         what_never_opens_is_refused,
@@ -127,6 +128,17 @@ async fn a_restart_in_a_closed_window_holds_to_the_commit_before() -> Result<()>
     place.sync(|spec| spec["syncWindows"] = json!([])).await?;
     place.is_synced(&commit).await?;
     place.is("ConfigMap/settings", "/data/mode", json!("faster")).await
+}
+
+async fn a_new_sync_waits_for_its_first_opening() -> Result<()> {
+    let place = Place::empty(shared().await?, "window-first").await?;
+    let commit = place.write(&[("settings.yaml", SETTINGS)]).await?;
+    let window = denied(SignedDuration::from_secs(20), &json!(["sync"]));
+    place.sync(|spec| spec["syncWindows"] = json!([window])).await?;
+    is_held(&place, &commit).await?;
+    place.is("ConfigMap/settings", "/data/mode", Value::Null).await?;
+    place.is_synced(&commit).await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("fast")).await
 }
 
 async fn by_hand_where_the_window_permits_it() -> Result<()> {
