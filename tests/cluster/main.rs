@@ -42,6 +42,7 @@ mod secrets;
 mod stage;
 mod sync;
 mod tampering;
+mod traces;
 mod verbs;
 mod who;
 mod windows;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         tampering::trials(),
+        traces::trials(),
         observe::trials(),
         presets::trials(),
         windows::trials(),
