@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, Pending, Readiness};
+use crate::api::ScopedWindow;
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
@@ -93,7 +94,7 @@ impl Parts {
         let cluster = Arc::new(cluster);
         connected.ready();
 
-        let policy::Followed { rules, exempt } =
+        let policy::Followed { rules, exempt, windows } =
             policy::follow(client.clone(), ourselves, self.metrics.clone(), &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
@@ -105,7 +106,7 @@ impl Parts {
             registrar::withdraw(&cluster).await.context("failed to take the webhook configurations away")?;
             serving.ready();
         }
-        let context = self.reconciler(cluster, publisher, &rules, exempt);
+        let context = self.reconciler(cluster, publisher, &rules, (exempt, windows));
         let stop = CancellationToken::new();
         ends.spawn(reconcile_until(context, desired, stop.clone()));
         self.wait(ends, stop).await
@@ -167,7 +168,7 @@ impl Parts {
         cluster: Arc<Cluster>,
         publisher: Publisher,
         rules: &watch::Receiver<Arc<Rules>>,
-        exempt: watch::Receiver<Option<reconcile::Exempt>>,
+        (exempt, windows): (watch::Receiver<Option<reconcile::Exempt>>, watch::Receiver<Arc<[ScopedWindow]>>),
     ) -> reconcile::Context {
         reconcile::Context {
             events: Events::new(&cluster),
@@ -177,6 +178,7 @@ impl Parts {
             publisher: Arc::new(publisher),
             rules: rules.clone(),
             exempt,
+            windows,
             tally: Tally::new(self.metrics.clone()),
             cache: self.config.cache_dir.clone(),
         }

@@ -21,7 +21,7 @@
 //!
 //! | module | what is decided or translated there |
 //! |---|---|
-//! | [`core`] | every decision, as pure functions of values: comparing, excluding, judging, healing, break-glass, masking |
+//! | [`core`] | every decision, as pure functions of values: comparing, excluding, judging, healing, break-glass, windows, fights, masking |
 //! | [`api`] | `GitSync` and `DriftPolicy`, as typed and as meant; one reader for admission and for running |
 //! | [`git`] | fetching a commit, reading YAML and JSON with their lines, marking what is managed |
 //! | [`cluster`] | the API server: kinds, objects, watches, rights, Events |
@@ -70,6 +70,11 @@
 //!   `cluster::a_loosening_is_recorded`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
 //!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
+//! - What a window closes happens once when it opens, and until then the synced commit holds, all of it, also after a restart:
+//!   `cluster::what_a_window_closes_happens_when_it_ends`, `cluster::a_restart_in_a_closed_window_holds_to_the_commit_before`.
+//!   When that is, every minute agrees on, also on the days clocks jump: `window::every_minute_is_as_the_walk_says`.
+//! - A fight costs ever less, is told once, and no heal is dropped in it: `fight::who_acts_all_the_time_is_given_way_to`,
+//!   `cluster::a_fight_is_told_once_and_ends_with_the_rule_it_tells`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
 //! - The webhook never waits for whoever reads the records, and no record is lost:

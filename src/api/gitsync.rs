@@ -9,7 +9,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IgnoreRule, SyncPolicy, status::GitSyncStatus};
+use super::{IgnoreRule, SyncPolicy, SyncWindow, status::GitSyncStatus};
 
 /// Keeps a part of the cluster equal to a folder in Git.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -65,6 +65,11 @@ pub struct GitSyncSpec {
     /// Fields that are somebody else's business: never denied, never healed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore_differences: Vec<IgnoreRule>,
+    /// Times at which commits are, or are not, made real, drift undone, and what left Git deleted. Beyond these, the windows of
+    /// the `DriftPolicy` hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub sync_windows: Vec<SyncWindow>,
     /// Pauses this sync: nothing is written, and edits are marked instead of denied. Needs a reason, an end, and the verb
     /// `suspend`; who paused it is stamped in the annotation `holdfast.dev/suspended-by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

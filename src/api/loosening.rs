@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::{Admission, DriftPolicySpec, GitSyncSpec, Mode, Suspend, Undeclared, duration, policy::BreakGlass};
 
+mod windows;
+
 /// One place where the guard would be weaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loosened {
@@ -45,6 +47,7 @@ pub fn of_sync(old: &GitSyncSpec, new: &GitSyncSpec) -> Vec<Loosened> {
         note("spec.syncPolicy.automated.selfHeal", "true".to_owned(), "false".to_owned());
     }
     found.extend(added("spec.ignoreDifferences", &old.ignore_differences, &new.ignore_differences));
+    found.extend(windows::of(&old.sync_windows, &new.sync_windows));
     found
 }
 
@@ -77,6 +80,7 @@ pub fn of_policy(old: &DriftPolicySpec, new: &DriftPolicySpec) -> Vec<Loosened> 
         to: to.clone(),
     }));
     found.extend(switched_on(old, new));
+    found.extend(windows::of(&old.sync_windows, &new.sync_windows));
     found
 }
 

@@ -16,6 +16,7 @@ pub mod meaning;
 pub mod policy;
 pub mod status;
 pub mod sync_policy;
+pub mod window;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -26,6 +27,7 @@ pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
 pub use status::{DriftedObject, GitSyncStatus, ObjectRef};
 pub use sync_policy::{Automated, Backoff, Retry, SyncPolicy};
+pub use window::{PolicyWindow, ScopedWindow, SyncWindow};
 
 /// Every CustomResourceDefinition of ours, in the order they are printed.
 pub fn definitions() -> [CustomResourceDefinition; 2] {

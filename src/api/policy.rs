@@ -10,7 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, IgnoreRule, fault::Faults, ignore, meaning::duration_at};
+use super::{FieldError, IgnoreRule, PolicyWindow, ScopedWindow, fault::Faults, ignore, meaning::duration_at, window};
 use crate::core::exclude::{Presets, Rule};
 use crate::core::who::INTERACTIVE;
 
@@ -52,6 +52,10 @@ pub struct DriftPolicySpec {
     /// Fields that are somebody else's business wherever they are: never denied, never healed, for every `GitSync`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore_differences: Vec<IgnoreRule>,
+    /// Times at which GitSyncs may, or may not, make commits real, undo drift, and delete what left Git.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub sync_windows: Vec<PolicyWindow>,
     /// Exclusions everybody would have to write. All are on; switch one off with `false`.
     #[serde(default)]
     pub presets: Switches,
@@ -115,6 +119,8 @@ pub struct Policy {
     pub ignore: Arc<[Rule]>,
     /// Which presets are on.
     pub presets: Presets,
+    /// Times at which things may, or may not, happen, and in which GitSyncs.
+    pub windows: Vec<ScopedWindow>,
 }
 
 // === impl Policy ===
@@ -129,6 +135,7 @@ impl Default for Policy {
             interactive_managers: interactive(),
             ignore: Arc::default(),
             presets: Presets::default(),
+            windows: Vec::new(),
         }
     }
 }
@@ -138,7 +145,7 @@ impl TryFrom<&DriftPolicy> for Policy {
 
     fn try_from(typed: &DriftPolicy) -> Result<Self, Self::Error> {
         let DriftPolicySpec { observe_only, controllers, break_glass, .. } = &typed.spec;
-        let DriftPolicySpec { interactive_managers, ignore_differences, presets, .. } = &typed.spec;
+        let DriftPolicySpec { interactive_managers, ignore_differences, presets, sync_windows, .. } = &typed.spec;
         let mut faults = Faults::default();
         named_default(typed, &mut faults);
         globs("spec.controllers", controllers, &mut faults);
@@ -146,6 +153,7 @@ impl TryFrom<&DriftPolicy> for Policy {
         globs("spec.interactiveManagers", interactive_managers, &mut faults);
         let (break_glass_longest, break_glass_usual) = limits(break_glass, &mut faults);
         let ignore = ignore::read(ignore_differences, "spec.ignoreDifferences", "DriftPolicy default", &mut faults);
+        let windows = window::read_scoped(sync_windows, "spec.syncWindows", "DriftPolicy default", &mut faults);
         faults.or(Self {
             observe_only: *observe_only,
             controllers: controllers.clone(),
@@ -154,6 +162,7 @@ impl TryFrom<&DriftPolicy> for Policy {
             interactive_managers: interactive_managers.clone(),
             ignore: ignore.into(),
             presets: presets.clone().into(),
+            windows,
         })
     }
 }
@@ -204,6 +213,7 @@ impl Default for DriftPolicySpec {
             interactive_managers: interactive(),
             ignore_differences: Vec::new(),
             presets: Switches::default(),
+            sync_windows: Vec::new(),
         }
     }
 }

@@ -23,6 +23,8 @@ pub const BREAK_GLASS_BY: &str = "holdfast.dev/break-glass-by";
 pub const BREAK_GLASS_UNTIL: &str = "holdfast.dev/break-glass-until";
 /// Stamp on a `GitSync`: who paused it. Written by `/mutate/own` only.
 pub const SUSPENDED_BY: &str = "holdfast.dev/suspended-by";
+/// On a `GitSync`: the commit (seven characters at least) a person wants synced now, although a window is closed that permits it.
+pub const SYNC_NOW: &str = "holdfast.dev/sync-now";
 /// Mark `/mutate` leaves on manually edited objects in `Annotate` mode (JSON: user, at, fields).
 pub const MANUAL_EDIT: &str = "holdfast.dev/manual-edit";
 /// Git only: the wave (an integer) in which an object is applied.

@@ -48,6 +48,12 @@ pub struct Metrics {
     pub break_glass_refused: Counter,
     /// Emergencies open now.
     pub break_glass_open: Gauge,
+    /// Fights with others that began.
+    pub fights: Counter,
+    /// Objects fought over now.
+    pub fighting_objects: Gauge,
+    /// `GitSyncs` for which something waits for a window to open.
+    pub windows_waited_for: Gauge,
     /// Objects Git declares.
     pub objects: Gauge,
     /// Objects that differ from Git now.
@@ -221,6 +227,9 @@ impl Metrics {
             break_glass_opened: Counter::default(),
             break_glass_refused: Counter::default(),
             break_glass_open: Gauge::default(),
+            fights: Counter::default(),
+            fighting_objects: Gauge::default(),
+            windows_waited_for: Gauge::default(),
             objects: Gauge::default(),
             drifted_objects: Gauge::default(),
             syncs: Family::default(),
@@ -259,7 +268,7 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         let Self {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
-            break_glass_opened, break_glass_refused, break_glass_open, objects, drifted_objects, syncs, fetches, fetch_success,
+            break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
             connections, connections_refused, records, api_calls,
         } = self;
@@ -280,6 +289,9 @@ impl Metrics {
         add.metric("break_glass_opened", "Emergencies granted", break_glass_opened);
         add.metric("break_glass_refused", "Emergencies asked for and not granted", break_glass_refused);
         add.metric("break_glass_open", "Emergencies open now", break_glass_open);
+        add.metric("fights", "Fights that began: somebody undid heals again and again", fights);
+        add.metric("fighting_objects", "Objects fought over now", fighting_objects);
+        add.metric("windows_waited_for", "GitSyncs for which something waits for a window to open", windows_waited_for);
         add.metric("objects", "Objects Git declares", objects);
         add.metric("drifted_objects", "Objects that differ from Git now", drifted_objects);
         add.metric("syncs", "GitSyncs, by readiness", syncs);

@@ -14,15 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::claims::Contested;
-use super::entry::{Entry, until};
+use super::entry::Entry;
+use super::fights::Fights;
 use super::look::{Look, News};
 use super::prune::Stray;
 use super::status::Failure;
+use super::windows::Windows;
 use crate::api::meaning::{Suspension, SyncPlan};
-use crate::api::{GitSync, GitSyncStatus};
+use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
 use crate::core::exclude::Surroundings;
+use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
@@ -58,6 +61,10 @@ pub struct Keeper {
     pub(super) contested: watch::Receiver<Arc<Contested>>,
     /// What the policy says, to notice when it says something else.
     rules: watch::Receiver<Arc<Rules>>,
+    /// The windows it has, likewise.
+    policy_windows: watch::Receiver<Arc<[ScopedWindow]>>,
+    pub(super) windows: Windows,
+    pub(super) fights: Fights,
     pub(super) sync: Option<Box<GitSync>>,
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
@@ -81,6 +88,8 @@ pub struct Keeper {
     /// When to try a commit again that could not be made real.
     pub(super) retry: Option<Instant>,
     was_paused: bool,
+    /// When people are to be reminded that the pause ends.
+    pub(super) pause_reminder: Option<Timestamp>,
 }
 
 // === impl Keeper ===
@@ -92,6 +101,9 @@ impl Keeper {
             around: context.publisher.around(),
             contested: context.publisher.contested(),
             rules: context.rules.clone(),
+            policy_windows: context.windows.clone(),
+            windows: Windows::default(),
+            fights: Fights::default(),
             context,
             name,
             wanted,
@@ -112,6 +124,7 @@ impl Keeper {
             next_poll: Instant::now(),
             retry: None,
             was_paused: false,
+            pause_reminder: None,
         }
     }
 
@@ -131,6 +144,11 @@ impl Keeper {
                 Ok(()) = self.around.changed() => self.look_around().await,
                 Ok(()) = self.contested.changed() => self.look_at_claims().await,
                 Ok(()) = self.rules.changed() => self.look_at_what_differs().await,
+                Ok(()) = self.policy_windows.changed() => {
+                    if self.renew_windows() {
+                        self.go_on().await;
+                    }
+                }
                 news = join(&mut self.reading) => self.learn(news).await,
                 () = sleep_until(wake) => self.tick().await,
             }
@@ -172,21 +190,23 @@ impl Keeper {
         }
         self.sync = Some(sync);
         self.notice_pause();
+        if self.renew_windows() {
+            self.look_again();
+        }
     }
 
-    /// When there is something to do without being told.
-    fn wake(&self) -> Instant {
-        let (now, wall) = (Instant::now(), Timestamp::now());
-        let due = self.entries.values().filter_map(|entry| entry.due(now, wall));
-        let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(wall));
-        let resume = resume.map(|suspend| now + until(suspend.until, wall));
-        let poll = self.reading.is_none().then_some(self.next_poll);
-        let retry = self.retry.filter(|_| self.reading.is_none());
-        due.chain(resume).chain(poll).chain(retry).min().unwrap_or_else(|| now + std::time::Duration::from_hours(1))
+    /// When Git is to be asked, or a commit tried again.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let retry = self.retry.into_iter().chain([self.next_poll]).min();
+        retry.filter(|_| self.reading.is_none())
     }
 
     async fn tick(&mut self) {
+        if self.windows.turn().is_some_and(|turn| turn <= Timestamp::now()) && self.notice_windows() {
+            self.go_on().await;
+        }
         self.look_again_at_what_is_due().await;
+        self.remind_of_the_pause();
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
@@ -199,6 +219,9 @@ impl Keeper {
 
     /// Records that a pause began or ended; `true` when it ended.
     fn notice_pause(&mut self) -> bool {
+        let now = Timestamp::now();
+        let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
+        self.pause_reminder = pause.and_then(|suspend| suspend.reminder(now));
         let paused = self.is_paused();
         if paused == self.was_paused {
             return false;
@@ -230,9 +253,9 @@ impl Keeper {
             cache: self.context.cache.clone(),
             sync: self.name.clone(),
             plan: plan.clone(),
-            known: self.observed.clone(),
-            before: self.synced.clone().filter(|_| self.entries.is_empty()),
-            fallback: self.observed.clone().or_else(|| self.status.observed_revision.clone()),
+            known: self.known(),
+            before: self.read_besides(),
+            fallback: self.fallback(),
         };
         let cluster = self.context.cluster.clone();
         self.reading = Some(tokio::spawn(async move {
@@ -269,10 +292,9 @@ impl Keeper {
                     self.failure = None;
                 }
             }
-            Ok(News::Commit(reading, None)) => self.pass(reading).await,
-            Ok(News::Commit(reading, Some(before))) => self.pass_after_start(reading, before).await,
+            Ok(News::Commit(reading, before)) => self.take_up(reading, before).await,
             Ok(News::Stale(reading, error)) => {
-                self.pass(reading).await;
+                self.take_up(reading, None).await;
                 self.fail(UNREACHABLE, error.to_string());
             }
             Err(error) => {
@@ -284,7 +306,10 @@ impl Keeper {
             return;
         }
         let failed = self.failure.as_ref().filter(|failure| failure.reason != UNREACHABLE);
-        let wait = failed.zip(self.plan.as_ref()).map(|(failure, plan)| plan.retry.wait(failure.count));
+        let salt = salt(&self.key());
+        let wait =
+            |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
+        let wait = failed.zip(self.plan.as_ref()).map(wait);
         self.retry = wait.map(|wait| Instant::now() + wait);
     }
 

@@ -14,9 +14,11 @@ mod around;
 pub mod claims;
 pub mod declare;
 mod entry;
+mod fights;
 mod ground;
 pub mod heal;
 mod keeper;
+mod later;
 mod look;
 pub mod pass;
 pub mod plan;
@@ -28,6 +30,7 @@ mod status;
 mod tally;
 mod voice;
 mod watchful;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub use around::{Exempt, gather};
 pub use publish::{Desired, Publisher};
 
-use crate::api::GitSync;
+use crate::api::{GitSync, ScopedWindow};
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::core::judge::Rules;
@@ -65,6 +68,8 @@ pub struct Context {
     pub rules: watch::Receiver<Arc<Rules>>,
     /// Exclusions of the whole cluster; changes with the `DriftPolicy`.
     pub exempt: watch::Receiver<Option<Exempt>>,
+    /// Windows of the whole cluster; change with the `DriftPolicy`.
+    pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
     /// Counts of all syncs together.
     pub tally: Tally,
     /// Where clones of repositories are kept.

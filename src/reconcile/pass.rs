@@ -93,14 +93,17 @@ impl Keeper {
         mut problems: Vec<Problem>,
         again: bool,
     ) -> Result<(), Error> {
-        self.make_namespace(plan, &manifests).await?;
+        if !self.keeps_out(revision) {
+            self.make_namespace(plan, &manifests).await?;
+        }
         let known = if again { self.list(&manifests).await? } else { Live::new() };
         let sync = Arc::new(facts(&self.name, plan, revision));
         let mut understood = self.understand(&sync, plan, manifests, known, again).await;
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
         }
-        if !understood.premature.is_empty() && self.lay_foundation(&mut understood).await? {
+        if !understood.premature.is_empty() && !self.keeps_out(revision) && self.lay_foundation(&mut understood).await?
+        {
             self.observed = None;
             self.poll_now();
             return Ok(());
@@ -124,6 +127,8 @@ impl Keeper {
         let is_complete = problems.is_empty() && hindered.is_empty();
         self.problems = problems;
         let mut renewed = self.excluded_otherwise(&understood.entries);
+        self.make_peace(&renewed);
+        self.windows.declare(revision, plan);
         if let Some(accident) = self.adopt(revision, understood.entries, is_complete) {
             self.fail("PruneLimit", accident);
         }
@@ -165,7 +170,8 @@ impl Keeper {
     /// commit from an object.
     pub(super) fn settle_revision(&mut self) {
         let done = self.complete && !self.is_paused();
-        let held = self.entries.values().any(Entry::is_held);
+        let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
+        let held = self.entries.values().any(|entry| entry.is_held() || waits(entry));
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;
             self.arrive(&revision);

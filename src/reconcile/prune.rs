@@ -9,6 +9,7 @@ use super::keeper::Keeper;
 use super::plan::{is_tracked_by, is_within_limit, may_prune};
 use crate::cluster::{Error, Kind};
 use crate::core::object::ObjectKey;
+use crate::core::window::Action;
 
 /// An object that left Git and is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,7 @@ impl Keeper {
             && self.problems.is_empty()
             && self.failure.is_none()
             && !self.is_paused()
+            && !self.is_closed(Action::Prune, self.observed.as_deref())
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {

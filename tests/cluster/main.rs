@@ -24,6 +24,7 @@ mod breakglass;
 mod cases;
 mod commits;
 mod exclusions;
+mod fights;
 mod heal;
 mod manifests;
 mod marks;
@@ -44,6 +45,7 @@ mod tampering;
 mod traces;
 mod verbs;
 mod who;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
         traces::trials(),
         observe::trials(),
         presets::trials(),
+        windows::trials(),
+        fights::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),

@@ -118,6 +118,9 @@ fn a_pause_needs_a_reason_and_an_end() {
     let typed = json!({"reason": "INC-4211", "until": "2026-12-01T10:00:00Z"});
     let pause = SyncPlan::try_from(&with("/suspend", typed)).expect("valid").suspend.expect("typed");
     assert!(pause.holds("2026-12-01T09:59:59Z".parse().expect("a time")));
+    let reminder = |now: &str| pause.reminder(now.parse().expect("a time")).map(|reminder| reminder.to_string());
+    assert_eq!(reminder("2026-12-01T09:54:59Z").as_deref(), Some("2026-12-01T09:55:00Z"));
+    assert_eq!(reminder("2026-12-01T09:55:00Z"), None, "a short one reminds of itself");
     assert!(!pause.holds("2026-12-01T10:00:00Z".parse().expect("a time")));
     assert!(
         fault(&with("/suspend", json!({"reason": " ", "until": "2026-12-01T10:00:00Z"})))

@@ -27,6 +27,9 @@ fn names_are_stable() {
     holdfast_break_glass_opened counter
     holdfast_break_glass_refused counter
     holdfast_break_glass_open gauge
+    holdfast_fights counter
+    holdfast_fighting_objects gauge
+    holdfast_windows_waited_for gauge
     holdfast_objects gauge
     holdfast_drifted_objects gauge
     holdfast_syncs gauge
