@@ -12,6 +12,7 @@ pub mod exclude;
 pub mod fields;
 pub mod heal;
 pub mod judge;
+pub mod lease;
 pub mod lookup;
 pub mod manifest;
 pub mod mask;
