@@ -24,6 +24,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The namespace Holdfast runs in.
     pub namespace: String,
+    /// This replica among others.
+    pub replica: Replica,
     /// The webhook.
     pub webhook: Webhook,
     /// Where probes and scrapes are answered.
@@ -32,6 +34,15 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// The log.
     pub log: Log,
+}
+
+/// One replica among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// By which the next process in its place is known as its successor; absent means that there is none.
+    pub identity: Option<String>,
+    /// How long the others wait before they take over from one that is gone: whole seconds.
+    pub lease: Duration,
 }
 
 /// How the webhook is served and registered.

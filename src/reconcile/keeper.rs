@@ -21,6 +21,7 @@ use super::status::Failure;
 use crate::api::meaning::{Suspension, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus};
 use crate::cluster::Kind;
+use crate::cluster::fence::Role;
 use crate::cluster::events::{Note, reference};
 use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
@@ -58,6 +59,8 @@ pub struct Keeper {
     pub(super) contested: watch::Receiver<Arc<Contested>>,
     /// What the policy says, to notice when it says something else.
     rules: watch::Receiver<Arc<Rules>>,
+    /// Whether this replica leads, to notice when that changes.
+    pub(super) role: watch::Receiver<Role>,
     pub(super) sync: Option<Box<GitSync>>,
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
@@ -80,7 +83,7 @@ pub struct Keeper {
     next_poll: Instant,
     /// When to try a commit again that could not be made real.
     pub(super) retry: Option<Instant>,
-    was_paused: bool,
+    pub(super) was_paused: bool,
 }
 
 // === impl Keeper ===
@@ -92,6 +95,7 @@ impl Keeper {
             around: context.publisher.around(),
             contested: context.publisher.contested(),
             rules: context.rules.clone(),
+            role: context.cluster.fence().role(),
             context,
             name,
             wanted,
@@ -128,6 +132,7 @@ impl Keeper {
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
+                Ok(()) = self.role.changed() => self.change_role().await,
                 Ok(()) = self.around.changed() => self.look_around().await,
                 Ok(()) = self.contested.changed() => self.look_at_claims().await,
                 Ok(()) = self.rules.changed() => self.look_at_what_differs().await,
@@ -154,9 +159,11 @@ impl Keeper {
     fn respec(&mut self, sync: Box<GitSync>) {
         let first = self.sync.is_none();
         let same = self.sync.as_ref().is_some_and(|old| old.spec == sync.spec);
+        if first || !self.leads() {
+            self.follow_status(&sync);
+        }
         if first {
-            self.status = sync.status.clone().unwrap_or_default();
-            self.synced.clone_from(&self.status.synced_revision);
+            self.was_paused = self.is_told_paused();
         }
         if !same {
             match SyncPlan::try_from(&*sync) {
@@ -177,7 +184,8 @@ impl Keeper {
     /// When there is something to do without being told.
     fn wake(&self) -> Instant {
         let (now, wall) = (Instant::now(), Timestamp::now());
-        let due = self.entries.values().filter_map(|entry| entry.due(now, wall));
+        let ours = self.entries.values().filter(|_| self.leads());
+        let due = ours.filter_map(|entry| entry.due(now, wall));
         let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(wall));
         let resume = resume.map(|suspend| now + until(suspend.until, wall));
         let poll = self.reading.is_none().then_some(self.next_poll);
@@ -198,12 +206,15 @@ impl Keeper {
     }
 
     /// Records that a pause began or ended; `true` when it ended.
-    fn notice_pause(&mut self) -> bool {
+    pub(super) fn notice_pause(&mut self) -> bool {
         let paused = self.is_paused();
         if paused == self.was_paused {
             return false;
         }
         self.was_paused = paused;
+        if !self.leads() {
+            return !paused;
+        }
         let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
         let words = suspend.map(Suspension::words);
         let by = suspend.filter(|_| paused).and_then(|suspend| suspend.by.clone());
@@ -292,7 +303,7 @@ impl Keeper {
     pub(super) fn fail(&mut self, reason: &'static str, message: String) {
         let before = self.failure.as_ref().or(self.failed_before.as_ref()).filter(|before| before.reason == reason);
         let count = before.map_or(1, |before| before.count.saturating_add(1));
-        if before.is_none_or(|before| before.message != message) {
+        if self.leads() && before.is_none_or(|before| before.message != message) {
             tracing::warn!(sync = self.name, reason, message, "sync failed");
             self.context.evidence.record(Record {
                 sync: Some(self.name.clone()),

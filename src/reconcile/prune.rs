@@ -47,8 +47,10 @@ impl Keeper {
         if self.strays.is_empty() || !self.may_prune_now() {
             return;
         }
-        if let Err(error) = self.try_prune().await {
-            self.fail("PruneFailed", error.to_string());
+        match self.try_prune().await {
+            Ok(()) => {}
+            Err(error) if error.is_not_leading() => self.interrupt(),
+            Err(error) => self.fail("PruneFailed", error.to_string()),
         }
     }
 
@@ -62,6 +64,7 @@ impl Keeper {
             && self.problems.is_empty()
             && self.failure.is_none()
             && !self.is_paused()
+            && self.leads()
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {
