@@ -113,7 +113,8 @@ impl Parts {
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
         if self.config.webhook.on {
-            let guard = Guard { cluster: cluster.clone(), everybody, desired: desired.clone(), rules: rules.clone(), client };
+            let guard =
+                Guard { cluster: cluster.clone(), everybody, desired: desired.clone(), rules: rules.clone(), client };
             self.guard(guard, serving, &mut ends).await?;
         } else {
             ends.spawn(registrar::stay_away(cluster.clone(), serving, self.shutdown.clone()));

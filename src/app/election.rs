@@ -113,8 +113,10 @@ impl Elector {
 
     fn complain(&mut self, error: &Error) {
         if error.is_refused() {
-            self.failed(&format!("{error}; grant get, list, watch, create and update on that Lease (the Role holdfast of \
-                `holdfast render --only rbac` does), or nothing is healed"));
+            self.failed(&format!(
+                "{error}; grant get, list, watch, create and update on that Lease (the Role holdfast of \
+                `holdfast render --only rbac` does), or nothing is healed"
+            ));
         } else {
             self.failed(&error.to_string());
         }

@@ -138,12 +138,12 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(20);
 
-    fn in_a(time: Duration) -> Option<(Instant, SystemTime)> {
-        Some((Instant::now() + time, SystemTime::now() + time))
+    fn in_a(time: Duration) -> (Instant, SystemTime) {
+        (Instant::now() + time, SystemTime::now() + time)
     }
 
-    async fn begun() -> Result<(), Error> {
-        panic!("it was begun")
+    fn begun() -> impl Future<Output = Result<(), Error>> {
+        std::future::poll_fn(|_| panic!("it was begun"))
     }
 
     #[tokio::test]
@@ -151,8 +151,8 @@ mod tests {
         let (keeper, fence) = Fence::new();
         let refused = fence.within("write", begun()).await;
         assert!(matches!(refused, Err(Error { cause: Cause::NotLeading, .. })));
-        for over in [in_a(Duration::ZERO), in_a(Duration::from_mins(1)).map(|(end, _)| (end, SystemTime::UNIX_EPOCH))] {
-            keeper.set(Role::Leading(1), over);
+        for over in [in_a(Duration::ZERO), (in_a(Duration::from_mins(1)).0, SystemTime::UNIX_EPOCH)] {
+            keeper.set(Role::Leading(1), Some(over));
             assert!(!fence.is_open(), "either clock closes it");
             fence.within("write", begun()).await.expect_err("its time is over");
         }
@@ -162,12 +162,12 @@ mod tests {
     #[tokio::test]
     async fn what_was_begun_ends_with_the_term_or_goes_on_with_the_next() {
         let (keeper, fence) = Fence::new();
-        keeper.set(Role::Leading(1), in_a(SHORT));
+        keeper.set(Role::Leading(1), Some(in_a(SHORT)));
         let never = std::future::pending::<Result<(), Error>>();
         fence.within("write", never).await.expect_err("it takes longer than the term");
-        keeper.set(Role::Leading(2), in_a(SHORT));
+        keeper.set(Role::Leading(2), Some(in_a(SHORT)));
         let renewing = async {
-            keeper.set(Role::Leading(2), in_a(Duration::from_mins(1)));
+            keeper.set(Role::Leading(2), Some(in_a(Duration::from_mins(1))));
             tokio::time::sleep(SHORT * 2).await;
             Ok(())
         };
@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn what_goes_on_after_the_term_does_not() {
         let (keeper, fence) = Fence::new();
-        keeper.set(Role::Leading(1), in_a(SHORT));
+        keeper.set(Role::Leading(1), Some(in_a(SHORT)));
         let mut sent = false;
         let frozen = async {
             std::thread::sleep(SHORT * 2);

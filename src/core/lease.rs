@@ -181,7 +181,7 @@ impl Election {
         self.terms += u64::from(self.until(now).is_none());
         self.renewed = asked;
         self.not_before = Duration::ZERO;
-        self.until = Some(asked + record.duration - record.duration / TRIES);
+        self.until = Some(asked + record.duration / TRIES * (TRIES - 1));
         self.known = Known::Present(record, now);
     }
 

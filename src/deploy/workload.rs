@@ -9,10 +9,10 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
-            ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            ResourceRequirements, SeccompProfile, SecurityContext, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
-            WeightedPodAffinityTerm,
+            Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+            HTTPGetAction, ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
+            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Service, ServicePort,
+            ServiceSpec, Volume, VolumeMount, WeightedPodAffinityTerm,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
@@ -62,7 +62,11 @@ fn one_more_before_one_less() -> DeploymentStrategy {
 }
 
 fn budget(namespace: &str) -> PodDisruptionBudget {
-    let spec = PodDisruptionBudgetSpec { max_unavailable: Some(IntOrString::Int(1)), selector: Some(selector()), ..Default::default() };
+    let spec = PodDisruptionBudgetSpec {
+        max_unavailable: Some(IntOrString::Int(1)),
+        selector: Some(selector()),
+        ..Default::default()
+    };
     PodDisruptionBudget {
         metadata: metadata("holdfast", Some(namespace)),
         spec: Some(spec),
