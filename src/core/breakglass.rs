@@ -122,8 +122,8 @@ pub fn change(old: Option<&State<'_>>, new: &State<'_>, limits: &Limits) -> Resu
     })
 }
 
-/// How much further ahead the clock of the replica that stamps may be than the clock of the one that checks. Who opens one cannot
-/// make use of it: what is typed is stamped over.
+/// How much further ahead the clock of the replica that stamps may be than the clock of the one that checks. Each replica ends an
+/// emergency by its own clock. Whoever types the stamps by hand gains a minute at most.
 pub const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Checks the stamps of a freshly opened break-glass: `user` opened it, and it ends in time.

@@ -68,6 +68,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections that were closed at once because too many were open.
     pub connections_refused: Counter,
+    /// Connections that said nothing and were closed to make room.
+    pub connections_evicted: Counter,
     records: Family<Recorded, Counter>,
     api_calls: Family<Call, Counter>,
 }
@@ -236,6 +238,7 @@ impl Metrics {
             leader: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            connections_evicted: Counter::default(),
             records: Family::default(),
             api_calls: Family::default(),
         }
@@ -264,7 +267,7 @@ impl Metrics {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
             break_glass_opened, break_glass_refused, break_glass_open, objects, drifted_objects, syncs, fetches, fetch_success,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
-            leader, connections, connections_refused, records, api_calls,
+            leader, connections, connections_refused, connections_evicted, records, api_calls,
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
@@ -296,6 +299,7 @@ impl Metrics {
         add.metric("leader", "Whether this replica leads: the one that writes to the cluster", leader);
         add.metric("connections", "Connections to the webhook that are open", connections);
         add.metric("connections_refused", "Connections closed at once because too many were open", connections_refused);
+        add.metric("connections_evicted", "Connections that said nothing and were closed to make room for another", connections_evicted);
         add.metric("records", "Evidence records, by what became of them", records);
         add.metric("api_calls", "Requests to the API server, by verb; stands still in a steady state", api_calls);
     }

@@ -76,7 +76,7 @@ async fn a_leader_that_stood_still_writes_nothing_afterwards() -> Result<()> {
 }
 
 async fn answers(troupe: &Troupe, number: usize) -> Result<u64> {
-    troupe.metric(number, r#"holdfast_reviews_total{verdict="deny",operation="UPDATE"}"#).await
+    troupe.metric(number, r#"holdfast_reviews_total{verdict="deny",operation="update"}"#).await
 }
 
 async fn a_rolling_restart_fails_no_edit() -> Result<()> {
@@ -86,8 +86,8 @@ async fn a_rolling_restart_fails_no_edit() -> Result<()> {
     for number in ALL {
         troupe.restart(number).await?;
     }
-    let outcome = load.end(&troupe, &place).await?;
-    ensure!(outcome.edits.failed.is_empty(), "{:?}", outcome.edits.failed);
+    let edits = load.end(&troupe, &place).await?;
+    ensure!(edits.failed.is_empty(), "{:?}", edits.failed);
     Ok(())
 }
 

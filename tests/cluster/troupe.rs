@@ -181,19 +181,12 @@ pub struct Edits {
     pub failed: Vec<String>,
 }
 
-/// What came of it all.
-#[derive(Debug)]
-pub struct Outcome {
-    pub edits: Edits,
-    pub drifts: usize,
-}
-
 // === impl Load ===
 
 impl Load {
     /// Stops, and checks what must always hold: nothing has passed, everything that was refused is on record, all drift is healed, and
     /// each was healed by one write.
-    pub async fn end(self, troupe: &Troupe, place: &Place<'_>) -> Result<Outcome> {
+    pub async fn end(self, troupe: &Troupe, place: &Place<'_>) -> Result<Edits> {
         let Self { since, stop, edits, drifts } = self;
         stop.cancel();
         let (edits, drifts) = (edits.await?, drifts.await??);
@@ -215,7 +208,7 @@ impl Load {
             writes.extend(troupe.writes(number, since)?.into_iter().filter(of));
         }
         ensure!(writes.len() == drifts, "{} writes for {drifts} drifts", writes.len());
-        Ok(Outcome { edits, drifts })
+        Ok(edits)
     }
 }
 
