@@ -194,7 +194,9 @@ impl Keeper {
     }
 
     async fn tick(&mut self) {
-        self.look_again_at_what_is_due().await;
+        if self.leads() {
+            self.look_again_at_what_is_due().await;
+        }
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;

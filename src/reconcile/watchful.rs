@@ -87,9 +87,6 @@ impl Keeper {
 
     /// Retries that are due, and break-glasses that have expired.
     pub(super) async fn look_again_at_what_is_due(&mut self) {
-        if !self.leads() {
-            return;
-        }
         let (now, wall) = (Instant::now(), Timestamp::now());
         self.remind(wall);
         let is_due = |(key, entry): (&ObjectKey, &Entry)| {
