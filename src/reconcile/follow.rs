@@ -5,11 +5,17 @@
 //! When it leads, it looks at everything at once; there is no list of what it has seen meanwhile that could be incomplete.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::keeper::Keeper;
 use super::status::Failure;
 use crate::api::GitSync;
 use crate::core::object::ObjectKey;
+
+/// Before what was interrupted is looked at again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Reason of the failure when the lead was lost in the middle of something.
 const INTERRUPTED: &str = "Interrupted";
@@ -52,10 +58,12 @@ impl Keeper {
         self.status.conditions.iter().any(|condition| condition.type_ == "Suspended")
     }
 
-    /// Something was not written because this replica leads no more. Should it lead again, it begins anew.
+    /// Something was not written because this replica leads no more. Should it lead again, it begins anew; so it does, before long, if
+    /// it was only its clock that jumped.
     pub(super) fn interrupt(&mut self) {
         let message = "this replica lost the lead in between; whoever leads begins anew".to_owned();
         self.failure = Some(Failure { reason: INTERRUPTED, message, count: 1 });
+        self.retry = Some(Instant::now() + PAUSE);
     }
 
     /// What was found wrong is the business of whoever leads.
