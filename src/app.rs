@@ -7,11 +7,14 @@
 //!                 │                        ▲ authorities ─ certificate ─► Secret
 //!                 └─────────► evidence ◄── webhook
 //! ```
+//! What only the leader writes goes through a cluster behind a fence, which the `election` opens and closes.
+//!
 //! A part that ends before it was asked to takes the process with it: half a guard that looks like a whole one is worse than a
 //! restart.
 
 mod certificate;
 mod connect;
+mod election;
 mod identity;
 mod policy;
 mod registrar;
@@ -23,12 +26,13 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admin::{Admin, Pending, Readiness};
 use crate::api::ScopedWindow;
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
+use crate::cluster::fence::{self, Fence, Role};
 use crate::cluster::rights::Rights;
 use crate::config::Config;
 use crate::core::judge::Rules;
@@ -39,6 +43,7 @@ use crate::webhook::serve::Server;
 use crate::webhook::tls::{self, Serving};
 use crate::webhook::{Webhook, router};
 use certificate::{Certificate, Shared};
+use election::Elector;
 use registrar::{Registrar, Voice, Which, Wish};
 
 /// Runs Holdfast until `shutdown`.
@@ -74,7 +79,10 @@ struct Parts {
 
 /// What the webhook is built from.
 struct Guard {
+    /// For what only the leader writes.
     cluster: Arc<Cluster>,
+    /// For what whoever is first writes.
+    everybody: Arc<Cluster>,
     desired: Desired,
     rules: watch::Receiver<Arc<Rules>>,
     client: Client,
@@ -91,30 +99,58 @@ impl Parts {
         let ourselves = policy::ourselves(&self.config.namespace);
         let Some(client) = connect::client(&self.config, &ourselves, &self.shutdown).await? else { return Ok(()) };
         let Some(cluster) = connect::cluster(&client, &self.metrics, &self.shutdown).await else { return Ok(()) };
-        let cluster = Arc::new(cluster);
+        let everybody = Arc::new(cluster);
+        let (keeper, fence) = Fence::new();
+        let cluster = Arc::new(everybody.behind(fence.clone()));
         connected.ready();
+        let mut ends = tokio::task::JoinSet::new();
+        let over = self.elect(&cluster, keeper, &mut ends);
+        if !self.knows_its_role(&fence).await {
+            return Ok(());
+        }
 
         let policy::Followed { rules, exempt, windows } =
             policy::follow(client.clone(), ourselves, self.metrics.clone(), &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
-        let mut ends = tokio::task::JoinSet::new();
         if self.config.webhook.on {
-            let guard = Guard { cluster: cluster.clone(), desired: desired.clone(), rules: rules.clone(), client };
+            let guard =
+                Guard { cluster: cluster.clone(), everybody, desired: desired.clone(), rules: rules.clone(), client };
             self.guard(guard, serving, &mut ends).await?;
         } else {
-            registrar::withdraw(&cluster).await.context("failed to take the webhook configurations away")?;
-            serving.ready();
+            ends.spawn(registrar::stay_away(cluster.clone(), serving, self.shutdown.clone()));
         }
         let context = self.reconciler(cluster, publisher, &rules, (exempt, windows));
         let stop = CancellationToken::new();
-        ends.spawn(reconcile_until(context, desired, stop.clone()));
+        ends.spawn(reconcile_until(context, desired, stop.clone(), over));
         self.wait(ends, stop).await
+    }
+
+    /// Takes part in the election. Whoever gets the guard drops it when nothing is written any more.
+    fn elect(&self, cluster: &Arc<Cluster>, fence: fence::Keeper, ends: &mut Ends) -> DropGuard {
+        let over = CancellationToken::new();
+        let voice = election::Voice { events: Events::new(cluster), metrics: self.metrics.clone() };
+        let elector = Elector::new(cluster, &self.config.namespace, &self.config.replica, fence, voice);
+        let stop = over.clone();
+        ends.spawn(async move {
+            elector.run(stop).await;
+            Ok(())
+        });
+        over.drop_guard()
+    }
+
+    /// A start as the leader is no change of leaders: it is waited for. `false` when asked to stop meanwhile.
+    async fn knows_its_role(&self, fence: &Fence) -> bool {
+        let mut role = fence.role();
+        tokio::select! {
+            () = self.shutdown.requested() => false,
+            known = role.wait_for(|role| *role != Role::Unknown) => known.is_ok(),
+        }
     }
 
     /// The webhook, its certificate, and its configurations.
     async fn guard(&self, guard: Guard, serving: Pending, ends: &mut Ends) -> anyhow::Result<()> {
-        let Guard { cluster, desired, rules, client } = guard;
+        let Guard { cluster, everybody, desired, rules, client } = guard;
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
         let bound = listener.local_addr()?;
         let webhook = self.webhook(desired.clone(), rules, client);
@@ -127,7 +163,7 @@ impl Parts {
         let registered = [on_validating, on_mutating];
         let certificate = Certificate::new(server.serving.clone(), trusting, registered, self.metrics.clone(), serving);
         let (files, names) = (self.config.webhook.certificate.clone(), self.config.webhook.names(bound));
-        let secret = Shared::new(cluster.clone(), &self.config.namespace, names, self.evidence.clone());
+        let secret = Shared::new(everybody, &self.config.namespace, names, self.evidence.clone());
         ends.spawn(certificate.keep(files, secret, self.shutdown.clone()));
 
         let shutdown = self.shutdown.clone();
@@ -229,8 +265,14 @@ impl Parts {
     }
 }
 
-async fn reconcile_until(context: reconcile::Context, desired: Desired, stop: CancellationToken) -> anyhow::Result<()> {
+async fn reconcile_until(
+    context: reconcile::Context,
+    desired: Desired,
+    stop: CancellationToken,
+    over: DropGuard,
+) -> anyhow::Result<()> {
     reconcile::run(context, desired, stop).await;
+    drop(over);
     Ok(())
 }
 

@@ -24,6 +24,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The namespace Holdfast runs in.
     pub namespace: String,
+    /// This replica among others.
+    pub replica: Replica,
     /// The webhook.
     pub webhook: Webhook,
     /// Where probes and scrapes are answered.
@@ -34,6 +36,15 @@ pub struct Config {
     pub log: Log,
     /// Who collects traces; absent means nobody.
     pub collector: Option<Collector>,
+}
+
+/// One replica among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// By which the next process in its place is known as its successor; absent means that there is none.
+    pub identity: Option<String>,
+    /// How long the others wait before they take over from one that is gone: whole seconds.
+    pub lease: Duration,
 }
 
 /// How the webhook is served and registered.

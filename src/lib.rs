@@ -85,7 +85,13 @@
 //!   `webhook::no_handshake_fails_across_rotations`, `rotation::no_client_ever_meets_a_stranger`.
 //! - Whoever changes the webhook configurations is undone, and on record once: `cluster::every_change_is_undone_and_on_record_once`,
 //!   `upkeep::a_quarrel_is_slow_and_ends`.
-//! - Nobody but the API server can use a server up: `webhook::whoever_does_not_hurry_is_cut`,
+//! - Of several replicas one writes, whatever their clocks say: `lease::never_two_leaders_at_once`,
+//!   `cluster::a_follower_guards_and_writes_nothing`, `cluster::a_leader_that_stood_still_writes_nothing_afterwards`.
+//! - A leader that goes is followed, and what slipped meanwhile is healed by one write: `cluster::whoever_leaves_hands_over_at_once`,
+//!   `cluster::a_leader_is_killed`, `cluster::what_was_lost_in_between_is_found`.
+//! - Restarting replicas one by one, or the API server, lets nothing pass: `cluster::a_rolling_restart_fails_no_edit`,
+//!   `cluster::the_api_server_restarts_under_load`.
+//! - Nobody but the API server can use a server up: `webhook::whoever_does_not_hurry_is_cut`, `webhook::idle_strangers_make_room`,
 //!   `webhook::connections_beyond_the_limit_are_closed_at_once`, `webhook::the_largest_review_there_can_be_is_read`.
 //! - With every replica dead and `failurePolicy: Fail` the cluster lives: `cluster::dead_replicas_leave_what_is_vital_alone`.
 //! - What is committed under `deploy/` is what the program prints, and the README lists what there is:
@@ -98,7 +104,8 @@
 //! - No live objects kept: a judgement needs one only while it is made.
 //! - Nothing written on objects that changes with every commit; nothing mutated before it is compared.
 //! - No identity by field manager at admission: clients choose it. Only afterwards, when nothing better is left.
-//! - No leader election yet: one replica. `README.md` says what else is not there.
+//! - No wall clock of one machine compared with that of another to say who leads.
+//! - No sharing of the writing among replicas: one writes. `README.md` says what else is not there.
 
 pub mod admin;
 pub mod api;

@@ -82,6 +82,10 @@ settings! {
     kubeconfig, "kubeconfig", "HOLDFAST_KUBECONFIG", "FILE", [];
     /// Namespace Holdfast runs in [default: holdfast-system]
     namespace, "namespace", "HOLDFAST_NAMESPACE", "NAME", [];
+    /// Name by which the next process in this place is known as this one's successor: never have two at once by one name [default: a new one each time]
+    identity, "identity", "HOLDFAST_IDENTITY", "NAME", [help_heading = "Replicas"];
+    /// How long a leader that is gone holds up the others: whole seconds, 2s to 5m [default: 10s]
+    lease_duration, "lease-duration", "HOLDFAST_LEASE_DURATION", "DURATION", [help_heading = "Replicas"];
     /// Whether edits are reviewed at all; off takes the webhook configurations away and leaves only the reconciler [default: on]
     webhook, "webhook", "HOLDFAST_WEBHOOK", "SWITCH", [help_heading = "Webhook", value_parser = ["on", "off"]];
     /// Where admission reviews are answered [default: 127.0.0.1:9443]

@@ -13,6 +13,7 @@ pub mod fields;
 pub mod fight;
 pub mod heal;
 pub mod judge;
+pub mod lease;
 pub mod lookup;
 pub mod manifest;
 pub mod mask;

@@ -11,6 +11,7 @@ use k8s_openapi::api::{
 };
 
 use super::{Document, metadata};
+use crate::cluster::lease::NAME as LEASE;
 use crate::core::names::GROUP;
 use crate::webhook::{
     register::{CERTIFICATE_SECRET, SERVICE_ACCOUNT},
@@ -24,8 +25,8 @@ pub(super) fn documents(namespace: &str) -> Vec<Document> {
         Document::new("The account Holdfast runs as. Admission recognises it by this name.", &account(namespace)),
         Document::new(CONTROLLER, &controller()),
         Document::new("", &binding(namespace)),
-        Document::new(CERTIFICATE, &certificate(namespace)),
-        Document::new("", &certificate_binding(namespace)),
+        Document::new(OWN, &own(namespace)),
+        Document::new("", &own_binding(namespace)),
         Document::new(BREAK_GLASS, &break_glass()),
         Document::new(LOOSEN, &loosen()),
         Document::new(VIEW, &view()),
@@ -42,10 +43,11 @@ const CONTROLLER: &str = "\
     its own kinds and their status; access reviews, to ask who may break glass; its webhook configurations, to keep
     them as they are registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell.";
 
-const CERTIFICATE: &str = "\
-    The serving certificate of the webhook, made and renewed by Holdfast, and shared by its replicas: this Secret and no
-    other. RBAC cannot name what is yet to be created. Without these rights nothing is guarded, unless the certificate is
-    brought in files; they are written out so that they stay when the rights above are narrowed.";
+const OWN: &str = "\
+    What the replicas share: the serving certificate of the webhook, made and renewed by Holdfast, this Secret and no
+    other; and the Lease by which one of them leads. RBAC cannot name what is yet to be created. Without the first nothing
+    is guarded, unless the certificate is brought in files; without the second nothing is healed. They are written out so
+    that they stay when the rights above are narrowed.";
 
 const BREAK_GLASS: &str = "\
     Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync, with a RoleBinding in the namespace of
@@ -97,19 +99,22 @@ fn binding(namespace: &str) -> ClusterRoleBinding {
     ClusterRoleBinding { metadata: metadata("holdfast", None), role_ref, subjects: Some(vec![subject(namespace)]) }
 }
 
-fn certificate(namespace: &str) -> Role {
-    let named = |mut rule: PolicyRule| {
-        rule.resource_names = Some(vec![CERTIFICATE_SECRET.to_owned()]);
+fn own(namespace: &str) -> Role {
+    let named = |name: &str, mut rule: PolicyRule| {
+        rule.resource_names = Some(vec![name.to_owned()]);
         rule
     };
+    let (lease, verbs) = (&["coordination.k8s.io"], ["get", "list", "watch", "update"]);
     let rules = vec![
-        named(rule(&[""], &["secrets"], &["get", "list", "watch", "update"])),
+        named(CERTIFICATE_SECRET, rule(&[""], &["secrets"], &verbs)),
         rule(&[""], &["secrets"], &["create"]),
+        named(LEASE, rule(lease, &["leases"], &verbs)),
+        rule(lease, &["leases"], &["create"]),
     ];
     Role { metadata: metadata("holdfast", Some(namespace)), rules: Some(rules) }
 }
 
-fn certificate_binding(namespace: &str) -> RoleBinding {
+fn own_binding(namespace: &str) -> RoleBinding {
     let role_ref =
         RoleRef { api_group: Some(RBAC_GROUP.to_owned()), kind: "Role".to_owned(), name: "holdfast".to_owned() };
     RoleBinding { metadata: metadata("holdfast", Some(namespace)), role_ref, subjects: Some(vec![subject(namespace)]) }

@@ -68,10 +68,14 @@ pub struct Metrics {
     webhook_restores: Family<Result, Counter>,
     /// Webhook configurations that are as they should be: 2 when all is well.
     pub webhooks_registered: Gauge,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
     /// Connections to the webhook that are open.
     pub connections: Gauge,
     /// Connections that were closed at once because too many were open.
     pub connections_refused: Counter,
+    /// Connections that said nothing and were closed to make room.
+    pub connections_evicted: Counter,
     records: Family<Recorded, Counter>,
     api_calls: Family<Call, Counter>,
 }
@@ -240,8 +244,10 @@ impl Metrics {
             snapshot_built: Gauge::default(),
             webhook_restores: Family::default(),
             webhooks_registered: Gauge::default(),
+            leader: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            connections_evicted: Counter::default(),
             records: Family::default(),
             api_calls: Family::default(),
         }
@@ -270,7 +276,7 @@ impl Metrics {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
             break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
-            connections, connections_refused, records, api_calls,
+            leader, connections, connections_refused, connections_evicted, records, api_calls,
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
@@ -302,8 +308,10 @@ impl Metrics {
         add.metric("snapshot_timestamp_seconds", "When the snapshot in use was built", snapshot_built);
         add.metric("webhook_restores", "Attempts to put back a webhook configuration that somebody changed, by outcome", webhook_restores);
         add.metric("webhooks_registered", "Webhook configurations that are as they should be: 2 when all is well", webhooks_registered);
+        add.metric("leader", "Whether this replica leads: the one that writes to the cluster", leader);
         add.metric("connections", "Connections to the webhook that are open", connections);
         add.metric("connections_refused", "Connections closed at once because too many were open", connections_refused);
+        add.metric("connections_evicted", "Connections that said nothing and were closed to make room for another", connections_evicted);
         add.metric("records", "Evidence records, by what became of them", records);
         add.metric("api_calls", "Requests to the API server, by verb; stands still in a steady state", api_calls);
     }

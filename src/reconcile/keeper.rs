@@ -24,6 +24,7 @@ use crate::api::meaning::{Suspension, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
+use crate::cluster::fence::Role;
 use crate::core::exclude::Surroundings;
 use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
@@ -65,6 +66,8 @@ pub struct Keeper {
     policy_windows: watch::Receiver<Arc<[ScopedWindow]>>,
     pub(super) windows: Windows,
     pub(super) fights: Fights,
+    /// Whether this replica leads, to notice when that changes.
+    pub(super) role: watch::Receiver<Role>,
     pub(super) sync: Option<Box<GitSync>>,
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
@@ -87,7 +90,7 @@ pub struct Keeper {
     next_poll: Instant,
     /// When to try a commit again that could not be made real.
     pub(super) retry: Option<Instant>,
-    was_paused: bool,
+    pub(super) was_paused: bool,
     /// When people are to be reminded that the pause ends.
     pub(super) pause_reminder: Option<Timestamp>,
 }
@@ -104,6 +107,7 @@ impl Keeper {
             policy_windows: context.windows.clone(),
             windows: Windows::default(),
             fights: Fights::default(),
+            role: context.cluster.fence().role(),
             context,
             name,
             wanted,
@@ -141,6 +145,7 @@ impl Keeper {
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
+                Ok(()) = self.role.changed() => self.change_role().await,
                 Ok(()) = self.around.changed() => self.look_around().await,
                 Ok(()) = self.contested.changed() => self.look_at_claims().await,
                 Ok(()) = self.rules.changed() => self.look_at_what_differs().await,
@@ -172,9 +177,11 @@ impl Keeper {
     fn respec(&mut self, sync: Box<GitSync>) {
         let first = self.sync.is_none();
         let same = self.sync.as_ref().is_some_and(|old| old.spec == sync.spec);
+        if first || !self.leads() {
+            self.follow_status(&sync);
+        }
         if first {
-            self.status = sync.status.clone().unwrap_or_default();
-            self.synced.clone_from(&self.status.synced_revision);
+            self.was_paused = self.is_told_paused();
         }
         if !same {
             match SyncPlan::try_from(&*sync) {
@@ -205,7 +212,9 @@ impl Keeper {
         if self.windows.turn().is_some_and(|turn| turn <= Timestamp::now()) && self.notice_windows() {
             self.go_on().await;
         }
-        self.look_again_at_what_is_due().await;
+        if self.leads() {
+            self.look_again_at_what_is_due().await;
+        }
         self.remind_of_the_pause();
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
@@ -218,7 +227,7 @@ impl Keeper {
     }
 
     /// Records that a pause began or ended; `true` when it ended.
-    fn notice_pause(&mut self) -> bool {
+    pub(super) fn notice_pause(&mut self) -> bool {
         let now = Timestamp::now();
         let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
         self.pause_reminder = pause.and_then(|suspend| suspend.reminder(now));
@@ -227,6 +236,9 @@ impl Keeper {
             return false;
         }
         self.was_paused = paused;
+        if !self.leads() {
+            return !paused;
+        }
         let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
         let words = suspend.map(Suspension::words);
         let by = suspend.filter(|_| paused).and_then(|suspend| suspend.by.clone());
@@ -317,7 +329,7 @@ impl Keeper {
     pub(super) fn fail(&mut self, reason: &'static str, message: String) {
         let before = self.failure.as_ref().or(self.failed_before.as_ref()).filter(|before| before.reason == reason);
         let count = before.map_or(1, |before| before.count.saturating_add(1));
-        if before.is_none_or(|before| before.message != message) {
+        if self.leads() && before.is_none_or(|before| before.message != message) {
             tracing::warn!(sync = self.name, reason, message, "sync failed");
             self.context.evidence.record(Record {
                 sync: Some(self.name.clone()),

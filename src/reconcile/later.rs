@@ -21,7 +21,8 @@ impl Keeper {
     /// When there is something to do without being told.
     pub(super) fn wake(&self) -> Instant {
         let (now, wall) = (Instant::now(), Timestamp::now());
-        let due = self.entries.values().filter_map(|entry| entry.due(now, wall));
+        let leads = self.leads();
+        let due = self.entries.values().filter(|_| leads).filter_map(|entry| entry.due(now, wall));
         let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(wall));
         let moments = resume
             .map(|suspend| suspend.until)
@@ -64,10 +65,13 @@ impl Keeper {
     pub(super) fn remind_of_the_pause(&mut self) {
         let is_due = self.pause_reminder.is_some_and(|reminder| reminder <= Timestamp::now());
         let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|_| is_due);
-        let Some(pause) = pause else { return };
+        let Some(pause) = pause.cloned() else { return };
+        self.pause_reminder = None;
+        if !self.leads() {
+            return;
+        }
         let differ = self.entries.values().filter(|entry| entry.drifted.is_some()).count();
         let text = format!("the pause ends soon: {}; {differ} object(s) differ from Git", pause.words());
-        self.pause_reminder = None;
         self.context.evidence.record(Record {
             sync: Some(self.name.clone()),
             revision: self.observed.clone(),

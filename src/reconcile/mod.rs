@@ -3,6 +3,7 @@
 //! One task, a *keeper*, per `GitSync` owns everything about it, so nothing is shared and nothing is locked. Managed objects are
 //! watched per kind and by label for all keepers together; a sight is judged at once by the same pure module the webhook asks,
 //! and only what is not in sync reaches a keeper as a whole object. In a steady state no request is made at all.
+//! Every replica does all of this but look at objects and write: that is the leader's (`follow`).
 //!
 //! ```text
 //! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply → prune
@@ -15,6 +16,7 @@ pub mod claims;
 pub mod declare;
 mod entry;
 mod fights;
+mod follow;
 mod ground;
 pub mod heal;
 mod keeper;

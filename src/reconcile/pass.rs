@@ -62,6 +62,10 @@ impl Keeper {
         tracing::info!(sync = self.name, revision = commit.sha, manifests = manifests.len(), "read a commit");
         match self.try_pass(&plan, &commit.sha, manifests, problems, again).await {
             Ok(()) => {}
+            Err(error) if error.is_not_leading() => {
+                self.interrupt();
+                self.context.publisher.failed(&self.name);
+            }
             Err(error) => {
                 self.fail("ClusterUnavailable", error.to_string());
                 self.context.publisher.failed(&self.name);
@@ -169,7 +173,7 @@ impl Keeper {
     /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
     /// commit from an object.
     pub(super) fn settle_revision(&mut self) {
-        let done = self.complete && !self.is_paused();
+        let done = self.complete && !self.is_paused() && self.leads();
         let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
         let held = self.entries.values().any(|entry| entry.is_held() || waits(entry));
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
@@ -262,7 +266,7 @@ impl Keeper {
                 .then(|| (entry.kind.clone(), entry.managed.clone()))
         };
         let missing: Vec<_> = understood.entries.iter().filter_map(missing).collect();
-        if self.is_paused() || missing.is_empty() {
+        if self.is_paused() || missing.is_empty() || !self.leads() {
             return Ok(false);
         }
         for (kind, managed) in &missing {
@@ -308,7 +312,7 @@ impl Keeper {
     }
 
     /// Writes what differs, stage by stage.
-    async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
+    pub(super) async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
         for stage_now in [Stage::Foundation, Stage::Access, Stage::Rest] {
             let keys: Vec<_> = live.keys().filter(|key| stage(key) == stage_now).cloned().collect();
             let batch = keys.into_iter().filter_map(|key| live.remove_entry(&key)).collect();

@@ -48,8 +48,10 @@ impl Keeper {
         if self.strays.is_empty() || !self.may_prune_now() {
             return;
         }
-        if let Err(error) = self.try_prune().await {
-            self.fail("PruneFailed", error.to_string());
+        match self.try_prune().await {
+            Ok(()) => {}
+            Err(error) if error.is_not_leading() => self.interrupt(),
+            Err(error) => self.fail("PruneFailed", error.to_string()),
         }
     }
 
@@ -64,6 +66,7 @@ impl Keeper {
             && self.failure.is_none()
             && !self.is_paused()
             && !self.is_closed(Action::Prune, self.observed.as_deref())
+            && self.leads()
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {

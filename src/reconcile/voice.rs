@@ -49,7 +49,7 @@ impl Keeper {
             kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
         };
         let status = status(facts, &self.status, now);
-        if status != self.status && self.sync.is_some() {
+        if status != self.status && self.sync.is_some() && self.leads() {
             match self.write_status(&status).await {
                 Ok(()) => self.status = status,
                 Err(error) if error.is_not_found() => {}

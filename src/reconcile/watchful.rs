@@ -67,6 +67,9 @@ impl Keeper {
             self.strays.remove(&key);
             return;
         };
+        if !self.leads() {
+            return;
+        }
         match self.context.cluster.get(&entry.kind, &key).await {
             Ok(live) => self.settle(key, live).await,
             Err(error) => self.postpone(&key, Vec::new(), &error.to_string()),
@@ -117,8 +120,11 @@ impl Keeper {
         renewed
     }
 
-    /// Writes or reports all of these, several at once.
+    /// Writes or reports all of these, several at once; nothing while another replica leads.
     pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>) {
+        if !self.leads() {
+            return;
+        }
         let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live)).collect();
         let ends: Vec<_> = {
             let this = &*self;
@@ -299,9 +305,8 @@ impl Keeper {
                 self.undone(&job.key, &left);
             }
             Ok(End::Terminating) => {}
-            Err(error) => {
-                self.failed(job, &error);
-            }
+            Err(error) if error.is_not_leading() => self.interrupt(),
+            Err(error) => self.failed(job, &error),
         }
     }
 
@@ -320,7 +325,7 @@ impl Keeper {
         let outcome = match error.cause {
             Cause::Conflict(_) => HealOutcome::Conflict,
             Cause::Invalid(_) | Cause::Refused(_) => HealOutcome::Refused,
-            Cause::NotFound(_) | Cause::Unavailable(_) => HealOutcome::Failed,
+            Cause::NotFound(_) | Cause::Unavailable(_) | Cause::NotLeading => HealOutcome::Failed,
         };
         if entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0) {
             self.context.not_healed(&entry.managed, &job.deviations, outcome, &error.to_string());

@@ -216,7 +216,11 @@ impl Keeper {
         !opened.is_empty() || released
     }
 
+    /// The leader says it; the others only keep to it.
     fn tell_window(&self, kind: What, text: String, warning: bool) {
+        if !self.leads() {
+            return;
+        }
         self.context.evidence.record(Record {
             sync: Some(self.name.clone()),
             revision: self.observed.clone(),

@@ -9,6 +9,7 @@
 //! place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;      // … and then comes to rest
 //! ```
 //! What breaks something everybody needs (Holdfast, Git, the API server) takes its turn in a second world, [`stage::fragile`].
+//! Several replicas play in a third, [`troupe`].
 //! `cargo test --test cluster -- heal` runs a part; `--list` shows what there is.
 
 #[path = "../common/mod.rs"]
@@ -20,8 +21,10 @@ mod world;
 
 mod accepted;
 mod adoption;
+mod balancer;
 mod breakglass;
 mod cases;
+mod chaos;
 mod commits;
 mod exclusions;
 mod fights;
@@ -35,6 +38,7 @@ mod owned;
 mod place;
 mod presets;
 mod refused;
+mod replicas;
 mod restarts;
 mod rewriter;
 mod rules;
@@ -43,6 +47,7 @@ mod stage;
 mod sync;
 mod tampering;
 mod traces;
+mod troupe;
 mod verbs;
 mod who;
 mod windows;
@@ -60,6 +65,8 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        replicas::trials(),
+        chaos::trials(),
         tampering::trials(),
         traces::trials(),
         observe::trials(),

@@ -76,7 +76,11 @@ pub fn folder(name: &str) -> PathBuf {
 
 impl Stage {
     async fn set(name: &str, options: Options) -> Result<Self> {
-        let world = World::start(&folder(name), options).await?;
+        Self::of(World::start(&folder(name), options).await?).await
+    }
+
+    /// In this world, where somebody guards.
+    pub async fn of(world: World) -> Result<Self> {
         let client = world.client(Person::Administrator).await?;
         let stage = Self { world, client, commits: Mutex::default() };
         stage.world.apply(&rights()).await?;
@@ -146,9 +150,14 @@ impl Stage {
 
     /// All metrics.
     pub async fn metrics(&self) -> Result<String> {
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(client.get(self.world.metrics_url()?).send().await?.error_for_status()?.text().await?)
+        scrape(self.world.metrics_url()?).await
     }
+}
+
+/// All metrics of whoever is at this address; whoever does not answer soon does not answer.
+pub async fn scrape(url: String) -> Result<String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    Ok(client.get(url).send().await?.error_for_status()?.text().await?)
 }
 
 /// Writes a file, and the folders it lies in.

@@ -122,3 +122,12 @@ labels! {
         Review = "review",
     }
 }
+
+// === impl Ask ===
+
+impl Ask {
+    /// Does it change the cluster?
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Apply | Self::Patch | Self::Create | Self::Update | Self::Delete)
+    }
+}

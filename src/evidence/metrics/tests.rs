@@ -40,8 +40,10 @@ fn names_are_stable() {
     holdfast_snapshot_timestamp_seconds gauge
     holdfast_webhook_restores counter
     holdfast_webhooks_registered gauge
+    holdfast_leader gauge
     holdfast_connections gauge
     holdfast_connections_refused counter
+    holdfast_connections_evicted counter
     holdfast_records counter
     holdfast_api_calls counter
     "#);

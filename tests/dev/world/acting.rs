@@ -118,9 +118,11 @@ impl World {
         Ok(Api::namespaced_with(self.client(Person::Administrator).await?, HOLDFAST_NAMESPACE, &kind))
     }
 
-    /// Holdfast's evidence so far, oldest first.
+    /// Holdfast's evidence so far, oldest first; that of one replica after that of another.
     pub fn records(&self) -> Result<Vec<Value>> {
-        self.holdfast.records()
+        let replicas = (0..super::REPLICAS.len()).map(|number| self.holdfast.replica(number).records());
+        let all: Vec<_> = std::iter::once(self.holdfast.records()).chain(replicas).collect::<Result<_>>()?;
+        Ok(all.concat())
     }
 
     /// What the API server was asked so far, if the world was started with `audit`.
