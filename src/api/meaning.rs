@@ -17,7 +17,7 @@ use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, f
 use crate::core::exclude::Rule;
 use crate::core::names::SUSPENDED_BY;
 pub use options::SyncOptions;
-pub use source::SourcePlan;
+pub use source::{SourcePlan, version_range};
 
 /// What a `GitSync` asks for, checked and in the types the program works with.
 #[derive(Debug, Clone, PartialEq)]

@@ -51,7 +51,11 @@ impl Arguments {
     pub(super) fn execute(self) -> anyhow::Result<()> {
         let config = self.config()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        runtime.context("failed to start the runtime")?.block_on(run(config))
+        let runtime = runtime.context("failed to start the runtime")?;
+        let ended = runtime.block_on(run(config));
+        // Everybody who writes has finished. A look at a Git server that hangs has nothing to lose, and would be waited for.
+        runtime.shutdown_background();
+        ended
     }
 
     fn config(self) -> anyhow::Result<Config> {

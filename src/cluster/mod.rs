@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod names;
 pub mod objects;
 pub mod rights;
+pub mod secrets;
 pub mod watch;
 
 use kube::Client;

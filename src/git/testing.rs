@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{RepoUrl, Repository};
+use super::{Access, RepoUrl, Repository};
 
 /// A repository somebody pushes to, and a cache folder for whoever reads it.
 pub(super) struct Origin {
@@ -51,6 +51,14 @@ impl Origin {
 
     pub(super) fn repository_at(&self, url: &str) -> Repository {
         Repository::open(&self.cache(), RepoUrl::parse(url).expect("a valid URL")).expect("a cache folder")
+    }
+
+    /// The same with what a Secret holds.
+    pub(super) fn repository_with(&self, url: &str, keys: &[(&str, &str)]) -> Repository {
+        let url = RepoUrl::parse(url).expect("a valid URL");
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        let access = Access::read(&keys, &url).expect("a usable Secret");
+        Repository::open_with(&self.cache(), url, "team/repo", access).expect("a cache folder")
     }
 
     /// Writes the files, commits everything and returns the commit's id.

@@ -34,6 +34,7 @@ mod owned;
 mod place;
 mod presets;
 mod refused;
+mod repositories;
 mod restarts;
 mod rewriter;
 mod rules;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         tampering::trials(),
         observe::trials(),
         presets::trials(),
+        repositories::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),

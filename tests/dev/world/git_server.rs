@@ -15,8 +15,12 @@ use tokio::process::Command;
 
 /// Serves every repository under `root` until the process ends.
 pub async fn serve(listener: TcpListener, root: PathBuf) -> Result<()> {
-    let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(root);
-    axum::serve(listener, router).await.context("the Git server ended")
+    axum::serve(listener, router(root)).await.context("the Git server ended")
+}
+
+/// Every repository under `root`, for a server of one's own.
+pub fn router(root: PathBuf) -> Router {
+    Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(root)
 }
 
 async fn answer(

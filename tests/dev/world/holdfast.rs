@@ -20,6 +20,7 @@ pub const HOLDFAST: &str = "holdfast";
 
 const WEBHOOK: &str = "holdfast-webhook";
 const ADMIN: &str = "holdfast-admin";
+const RECEIVER: &str = "holdfast-receiver";
 
 /// The Holdfast of one world.
 #[derive(Clone, Debug)]
@@ -49,17 +50,23 @@ impl Holdfast {
 
     /// Starts it unless it runs, with further arguments; done when it says that it is ready.
     pub async fn start(&self, arguments: &[&str]) -> Result<Start> {
-        let ready = async |[_, admin]: [u16; 2]| {
+        let ready = async |[_, admin, _]: [u16; 3]| {
             let client = reqwest::Client::builder().no_proxy().build()?;
             client.get(format!("http://127.0.0.1:{admin}/readyz")).send().await?.error_for_status()?;
             Ok(())
         };
-        server::start(&self.layout, HOLDFAST, [WEBHOOK, ADMIN], |ports| Ok(self.command(ports, arguments)), ready).await
+        let names = [WEBHOOK, ADMIN, RECEIVER];
+        server::start(&self.layout, HOLDFAST, names, |ports| Ok(self.command(ports, arguments)), ready).await
     }
 
     /// Where the API server calls it.
     pub fn webhook_url(&self) -> Result<String> {
         Ok(format!("https://127.0.0.1:{}", ports::port(&self.layout, WEBHOOK)?))
+    }
+
+    /// Where it takes push webhooks.
+    pub fn receiver_url(&self) -> Result<String> {
+        Ok(format!("http://127.0.0.1:{}", ports::port(&self.layout, RECEIVER)?))
     }
 
     /// Where its metrics are.
@@ -77,7 +84,7 @@ impl Holdfast {
         json_lines(&self.layout.records())
     }
 
-    fn command(&self, [webhook, admin]: [u16; 2], arguments: &[&str]) -> Command {
+    fn command(&self, [webhook, admin, receiver]: [u16; 3], arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg("run")
@@ -86,6 +93,7 @@ impl Holdfast {
             .args(["--webhook-listen", &format!("127.0.0.1:{webhook}")])
             .args(["--webhook-url", &format!("https://127.0.0.1:{webhook}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
+            .args(["--receiver-listen", &format!("127.0.0.1:{receiver}")])
             .arg("--cache-dir")
             .arg(self.layout.cache())
             .args(&self.arguments)
