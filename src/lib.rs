@@ -79,6 +79,9 @@
 //!   `private::credentials_do_not_follow_a_redirect_to_another_server`, `private::what_is_refused_does_not_repeat_the_credentials`,
 //!   `ssh::a_host_whose_key_has_changed_is_refused_loudly`, `cluster::a_rotated_secret_is_used_without_a_restart`.
 //! - What one may read with a Secret another cannot ask for: `repository::what_was_read_with_a_secret_is_not_read_without`.
+//! - No commit and no Git server can use us up, and none keeps others or the end waiting: `tree::a_bomb_of_folders_ends`,
+//!   `tree::files_that_are_too_much_together_are_reported_and_not_read`, `http::packs_that_are_cut_short_or_damaged_are_not_believed`,
+//!   `cluster::a_server_that_hangs_keeps_neither_others_nor_the_end_waiting`.
 //! - Many syncs of one repository ask its server once: `share::a_hundred_who_ask_at_one_beat_ask_once`.
 //! - A push webhook makes nobody do anything but look, and only for whoever knows the secret:
 //!   `receiver::whoever_does_not_know_the_secret_learns_and_causes_nothing`, `receiver::a_flood_is_one_look_and_a_giant_is_not_read`.

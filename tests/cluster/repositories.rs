@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use crate::manifests::{SETTINGS, config};
 use crate::place::Place;
+use crate::secrets::holdfast;
 use crate::stage::{PATIENCE, Stage, fragile, shared, tests};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, git_server, wait_until};
@@ -97,6 +98,8 @@ async fn a_rotated_secret_is_used_without_a_restart() -> Result<()> {
     place.condition("Ready", false, &[&name, "key password is there without username"]).await?;
     stage.world.apply(&secret("private-repo", &json!({"username": "ann", "password": "first-s3cret"}))).await?;
     place.is_synced(&commit).await?;
+    let (code, said) = holdfast(&place, &["diff", &place.name]).await?;
+    ensure!(code == Some(0), "diff of a private repository: {said}");
 
     door.wants(SECOND);
     place.condition("Ready", false, &["needs other credentials"]).await?;

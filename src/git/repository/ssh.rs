@@ -106,8 +106,7 @@ impl Identity {
             return Err(Failure::Untrusted(self.known_hosts.unknown(host, *port, None)));
         }
         let preferred = Preferred { key: Cow::Owned(kinds), ..Preferred::default() };
-        let config =
-            client::Config { preferred, inactivity_timeout: Some(stall), nodelay: true, ..client::Config::default() };
+        let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
         let verdict = Arc::new(Mutex::new(None));
         let known = self.known_hosts.clone();
         let judge = Host { known, host: (*host).to_owned(), port: *port, verdict: Arc::clone(&verdict) };

@@ -102,6 +102,26 @@ fn only_the_newest_commit_is_transferred() {
 }
 
 #[test]
+fn what_did_not_change_is_not_transferred_again() {
+    let mut state = 1_u32;
+    let noise: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + u8::try_from((state >> 16) % 94).expect("small"))
+    })
+    .take(2 << 20)
+    .collect();
+    let origin = Origin::with(&[("a.yaml", "1"), ("noise", &noise)]);
+    sha(&origin.repository(), "main");
+    let before = packs(&origin);
+    origin.commit("second", &[("a.yaml", "2")]);
+    assert_eq!(content(&origin.repository(), "main"), "2");
+    let size = |pack: &PathBuf| fs::metadata(pack).expect("it is there").len();
+    let after: Vec<_> = packs(&origin).into_iter().filter(|pack| !before.contains(pack)).collect();
+    assert!(before.iter().map(size).sum::<u64>() > 1 << 20);
+    assert!(after.iter().map(size).sum::<u64>() < 10_000, "{after:?}");
+}
+
+#[test]
 fn nothing_is_transferred_when_nothing_changed() {
     let origin = Origin::with(&[("a.yaml", "1")]);
     let repository = origin.repository();

@@ -14,6 +14,8 @@ use super::Host;
 
 /// What the server writes on its standard error beyond this is nobody's reading.
 const COMPLAINT: usize = 400;
+/// How long a server may take to close what it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// More than the smallest window of a server worth the name.
 const CHUNK: usize = 32 << 10;
 
@@ -34,6 +36,8 @@ pub(in super::super) struct Reader {
     half: ChannelReadHalf,
     pending: Bytes,
     said: Said,
+    /// Nothing more comes but perhaps a word about why.
+    ended: bool,
 }
 
 /// What is sent to the server.
@@ -64,20 +68,22 @@ impl Said {
 
 impl Reader {
     pub(super) fn new(line: Arc<Line>, half: ChannelReadHalf, said: Said) -> Self {
-        Self { line, half, pending: Bytes::new(), said }
+        Self { line, half, pending: Bytes::new(), said, ended: false }
     }
 
     /// Waits for data; `None` at the end.
     fn next(&mut self) -> io::Result<Option<Bytes>> {
         let Line { runtime, stall, .. } = &*self.line;
         loop {
-            let message = runtime.block_on(async { timeout(*stall, self.half.wait()).await });
-            match message.map_err(|_| silent(*stall))? {
-                Some(ChannelMsg::Data { data }) if !data.is_empty() => return Ok(Some(data)),
-                Some(ChannelMsg::ExtendedData { data, .. }) => self.said.add(&data),
-                // What went wrong may still be said after the end of what was asked for.
-                Some(ChannelMsg::Close) | None => return Ok(None),
-                Some(_) => {}
+            let patience = if self.ended { LAST_WORDS.min(*stall) } else { *stall };
+            match runtime.block_on(async { timeout(patience, self.half.wait()).await }) {
+                Ok(Some(ChannelMsg::Data { data })) if !data.is_empty() => return Ok(Some(data)),
+                Ok(Some(ChannelMsg::ExtendedData { data, .. })) => self.said.add(&data),
+                Ok(Some(ChannelMsg::Eof)) => self.ended = true,
+                Ok(Some(ChannelMsg::Close) | None) => return Ok(None),
+                Ok(Some(_)) => {}
+                Err(_) if self.ended => return Ok(None),
+                Err(_) => return Err(silent(*stall)),
             }
         }
     }

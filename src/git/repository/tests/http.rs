@@ -196,6 +196,68 @@ fn a_server_that_is_broken_or_not_there() {
     }
 }
 
+/// A server whose answers to fetches are changed on their way.
+fn meddling(origin: &Origin, meddle: impl Fn(&Request, &mut Vec<u8>) + Send + Sync + 'static) -> Server {
+    let root = origin.path().parent().expect("it is in a folder").to_owned();
+    Server::start(move |request, stream| {
+        let mut answer = Vec::new();
+        backend(&root, request, &mut answer)?;
+        meddle(request, &mut answer);
+        stream.write_all(&answer)
+    })
+}
+
+fn is_fetch(request: &Request) -> bool {
+    request.body.windows(13).any(|window| window == b"command=fetch")
+}
+
+#[test]
+fn packs_that_are_cut_short_or_damaged_are_not_believed() {
+    let large: String = (0..20_000).map(|line| format!("{line}: {}\n", line * 7919 % 10007)).collect();
+    let origin = Origin::with(&[("a.yaml", "1"), ("large", &large)]);
+    let cut = |_: &Request, answer: &mut Vec<u8>| answer.truncate(answer.len() / 2);
+    let flip = |_: &Request, answer: &mut Vec<u8>| {
+        let middle = answer.len() / 2;
+        answer[middle] ^= 0x55;
+    };
+    let none = |_: &Request, answer: &mut Vec<u8>| answer.truncate(0);
+    let meddlers: [fn(&Request, &mut Vec<u8>); 3] = [cut, flip, none];
+    for (at, meddle) in meddlers.into_iter().enumerate() {
+        let honest = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let switch = Arc::clone(&honest);
+        let server = meddling(&origin, move |request, answer| {
+            if is_fetch(request) && !switch.load(std::sync::atomic::Ordering::SeqCst) {
+                meddle(request, answer);
+            }
+        });
+        let repository = at_most(&origin, &server);
+        let error = super::fails(&repository, "main");
+        assert!(matches!(error, Error::Fetch { .. } | Error::Unreachable { .. }), "{at}: {}", full(&error));
+        honest.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(super::content(&repository, "main"), "1", "{at}: the cache is as good as new");
+    }
+}
+
+fn at_most(origin: &Origin, server: &Server) -> Repository {
+    at(origin, &server.url()).with_stall_timeout(Duration::from_secs(5))
+}
+
+#[test]
+fn a_server_that_lies_about_what_a_branch_is_brings_nothing() {
+    let origin = Origin::with(&[("a.yaml", "1")]);
+    let truth = origin.git(&["rev-parse", "HEAD"]);
+    let lie = "1".repeat(40);
+    let server = meddling(&origin, move |_, answer| {
+        let at = |answer: &[u8]| answer.windows(40).position(|window| window == truth.as_bytes());
+        while let Some(at) = at(answer) {
+            answer[at..at + 40].copy_from_slice(lie.as_bytes());
+        }
+    });
+    let error = super::fails(&at_most(&origin, &server), "main");
+    let known = matches!(error, Error::Fetch { .. } | Error::Unreachable { .. } | Error::Cache { .. });
+    assert!(known, "{}", full(&error));
+}
+
 #[test]
 fn a_server_that_keeps_silent_is_given_up_on() {
     let origin = Origin::empty();
