@@ -144,9 +144,9 @@ impl<S: Source> Walk<'_, S> {
             return Ok(Vec::new());
         }
         let mut folders = Vec::new();
-        for entry in entries.into_iter().filter(|entry| !entry.name().starts_with('.')) {
+        for entry in entries.into_iter().filter(|entry| !is_hidden(entry.name())) {
             let path = join(path, entry.name());
-            if entry.name().contains(['/', '\\', '\0']) {
+            if leads_elsewhere(entry.name()) {
                 self.problem(
                     &path,
                     "no folder holds such a name: the commit is malformed, perhaps on purpose; make it with git",
@@ -226,6 +226,14 @@ fn find(snapshot: &Snapshot, components: &[&str], path: &str) -> Result<Entry, E
         entry = found.ok_or_else(|| Error::NoSuchPath { path: path.to_owned(), sha: snapshot.commit().sha.clone() })?;
     }
     Ok(entry)
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') && !leads_elsewhere(name)
+}
+
+fn leads_elsewhere(name: &str) -> bool {
+    name.contains(['/', '\\', '\0'])
 }
 
 fn is_manifest(name: &str) -> bool {
