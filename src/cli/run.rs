@@ -10,7 +10,7 @@ use crate::{
     app,
     config::{Config, Settings},
     shutdown::{DRAIN, Shutdown},
-    telemetry,
+    telemetry::{self, Traces},
 };
 
 const NOTES: &str = "\
@@ -49,10 +49,17 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let config = self.config()?;
+        let mut config = self.config()?;
+        let traces = config.collector.as_ref().map(Traces::to).transpose();
+        let traces =
+            traces.context("failed to prepare the export of traces; check --otlp-endpoint and the OTEL_ variables")?;
+        telemetry::start(config.log.format, std::mem::take(&mut config.log.filter), traces.as_ref())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.context("failed to start the runtime")?;
         let ended = runtime.block_on(run(config));
+        if let Some(traces) = traces {
+            traces.close();
+        }
         // Everybody who writes has finished. A look at a Git server that hangs has nothing to lose, and would be waited for.
         runtime.shutdown_background();
         ended
@@ -68,8 +75,7 @@ impl Arguments {
     }
 }
 
-async fn run(mut config: Config) -> anyhow::Result<()> {
-    telemetry::start(config.log.format, std::mem::take(&mut config.log.filter))?;
+async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(DRAIN).context("failed to listen for signals")?;
     Box::pin(app::run(config, shutdown)).await
 }

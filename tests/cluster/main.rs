@@ -42,6 +42,7 @@ mod secrets;
 mod stage;
 mod sync;
 mod tampering;
+mod traces;
 mod verbs;
 mod who;
 
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         tampering::trials(),
+        traces::trials(),
         observe::trials(),
         presets::trials(),
         repositories::trials(),
