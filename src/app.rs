@@ -34,10 +34,13 @@ use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::fence::{self, Fence, Role};
 use crate::cluster::rights::Rights;
-use crate::config::Config;
+use crate::cluster::secrets::Secrets;
+use crate::config::{self, Config};
 use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
-use crate::reconcile::{self, Desired, Publisher, Tally};
+use crate::git::WEBHOOK_SECRET;
+use crate::receiver::{self, Receiver};
+use crate::reconcile::{self, Desired, Publisher, Share, Tally};
 use crate::shutdown::Shutdown;
 use crate::webhook::serve::Server;
 use crate::webhook::tls::{self, Serving};
@@ -121,6 +124,7 @@ impl Parts {
             ends.spawn(registrar::stay_away(cluster.clone(), serving, self.shutdown.clone()));
         }
         let context = self.reconciler(cluster, publisher, &rules, (exempt, windows));
+        self.receive(&context, &mut ends)?;
         let stop = CancellationToken::new();
         ends.spawn(reconcile_until(context, desired, stop.clone(), over));
         self.wait(ends, stop).await
@@ -199,6 +203,23 @@ impl Parts {
         }
     }
 
+    /// Takes push webhooks, if anywhere.
+    fn receive(&self, context: &reconcile::Context, ends: &mut Ends) -> anyhow::Result<()> {
+        let Some(config::Receiver { listen, secret }) = self.config.receiver.clone() else { return Ok(()) };
+        let listener = bind(listen, "--receiver-listen")?;
+        let secrets = context.secrets.clone();
+        let secret_of: receiver::SecretOf = Arc::new(move |namespace, name| {
+            let secrets = secrets.clone();
+            Box::pin(async move { secrets.read(&namespace, &name).await.ok()??.data.get(WEBHOOK_SECRET).cloned() })
+        });
+        let receiver = Receiver::new(context.subscriptions.clone(), secret_of, secret, self.metrics.clone());
+        let shutdown = self.shutdown.clone();
+        ends.spawn(
+            async move { receiver.run(listener, shutdown).await.context("the receiver of push webhooks broke") },
+        );
+        Ok(())
+    }
+
     fn reconciler(
         &self,
         cluster: Arc<Cluster>,
@@ -208,6 +229,7 @@ impl Parts {
     ) -> reconcile::Context {
         reconcile::Context {
             events: Events::new(&cluster),
+            secrets: Secrets::new(cluster.clone()),
             cluster,
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),
@@ -217,6 +239,8 @@ impl Parts {
             windows,
             tally: Tally::new(self.metrics.clone()),
             cache: self.config.cache_dir.clone(),
+            share: Share::default(),
+            subscriptions: Arc::default(),
         }
     }
 

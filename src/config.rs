@@ -30,6 +30,8 @@ pub struct Config {
     pub webhook: Webhook,
     /// Where probes and scrapes are answered.
     pub admin_listen: SocketAddr,
+    /// Push webhooks; absent means that none are taken.
+    pub receiver: Option<Receiver>,
     /// Clones of repositories, and evidence that could not be written yet.
     pub cache_dir: PathBuf,
     /// The log.
@@ -75,6 +77,15 @@ pub struct CertificateFiles {
     pub key: PathBuf,
     /// The CA for the API server to trust.
     pub ca: PathBuf,
+}
+
+/// Where push webhooks of Git hosts are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receiver {
+    /// The address.
+    pub listen: SocketAddr,
+    /// A secret that counts for every `GitSync`; absent means that only those in their own Secrets do.
+    pub secret: Option<PathBuf>,
 }
 
 /// How to log.

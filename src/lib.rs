@@ -27,6 +27,7 @@
 //! | [`cluster`] | the API server: kinds, objects, watches, rights, Events |
 //! | [`reconcile`] | one keeper for each GitSync: declare, apply, watch, heal, prune, status |
 //! | [`webhook`] | reviews in and out, the certificate, the webhook configurations |
+//! | [`receiver`] | push webhooks of Git hosts: whose they are, and which syncs they wake |
 //! | [`inspect`] | `holdfast diff` and `explain`: the same question, asked by a person |
 //! | [`evidence`] | records that are never lost, and metrics |
 //! | [`app`] | the composition root: the only module that sees all edges |
@@ -79,6 +80,16 @@
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
 //! - The webhook never waits for whoever reads the records, and no record is lost:
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
+//! - A repository's credentials reach its server and nobody else, no host is believed unproved, and rotating them takes no restart:
+//!   `private::credentials_do_not_follow_a_redirect_to_another_server`, `private::what_is_refused_does_not_repeat_the_credentials`,
+//!   `ssh::a_host_whose_key_has_changed_is_refused_loudly`, `cluster::a_rotated_secret_is_used_without_a_restart`.
+//! - What one may read with a Secret another cannot ask for: `repository::what_was_read_with_a_secret_is_not_read_without`.
+//! - No commit and no Git server can use us up, and none keeps others or the end waiting: `tree::a_bomb_of_folders_ends`,
+//!   `tree::files_that_are_too_much_together_are_reported_and_not_read`, `http::packs_that_are_cut_short_or_damaged_are_not_believed`,
+//!   `cluster::a_server_that_hangs_keeps_neither_others_nor_the_end_waiting`.
+//! - Many syncs of one repository ask its server once: `share::a_hundred_who_ask_at_one_beat_ask_once`.
+//! - A push webhook makes nobody do anything but look, and only for whoever knows the secret:
+//!   `receiver::whoever_does_not_know_the_secret_learns_and_causes_nothing`, `receiver::a_flood_is_one_look_and_a_giant_is_not_read`.
 //! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
 //!   `cluster::no_value_is_told_anywhere`.
 //! - Leaving loses no request, and renewing the certificate loses no handshake: `webhook::leaving_under_load_loses_no_request`,
@@ -119,6 +130,7 @@ pub mod deploy;
 pub mod evidence;
 pub mod git;
 pub mod inspect;
+pub mod receiver;
 pub mod reconcile;
 pub mod shutdown;
 pub mod telemetry;

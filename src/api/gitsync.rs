@@ -80,14 +80,16 @@ pub struct GitSyncSpec {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
-    /// The repository, as an `http://`, `https://` or `file://` URL without credentials in it.
+    /// The repository, as an `https://`, `http://`, `ssh://` or `file://` URL without credentials in it, or as
+    /// `git@host:path`, which is ssh.
     #[serde(rename = "repoURL")]
     #[schemars(length(min = 1, max = 2048), extend("x-kubernetes-validations" = [{
-        "rule": "self.matches('^(https?|file)://.+')",
-        "message": "must be an http://, https:// or file:// URL; ssh is not supported yet"
+        "rule": "self.matches('^(https?|ssh|file)://.+') || self.matches('^[^/:@]+@[^/:@]+:.+')",
+        "message": "must be an https://, http://, ssh:// or file:// URL, or user@host:path"
     }]))]
     pub repo_url: String,
-    /// Branch, tag, full commit SHA, or `HEAD` for the repository's default branch.
+    /// Branch, tag, full commit SHA, `HEAD` for the repository's default branch, or a range of versions such as
+    /// `>=1.2 <2` or `semver:1.x`: then the newest tag in it.
     #[serde(default = "head")]
     #[schemars(length(min = 1, max = 256))]
     pub target_revision: String,
@@ -102,6 +104,20 @@ pub struct Source {
     #[serde(default = "half_a_minute")]
     #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub interval: String,
+    /// The Secret with what it takes to read the repository, in the namespace of this `GitSync`. Keys: `username` and
+    /// `password`, or `bearerToken`; `ca.crt` for an https server with a CA of its own; `identity` (a private key) and
+    /// `known_hosts` for ssh; `webhookSecret` for push webhooks. A change of it is taken up at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+}
+
+/// A Secret in the same namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
 }
 
 /// A namespace of this cluster.

@@ -19,7 +19,7 @@ use crate::core::exclude::Rule;
 use crate::core::names::SUSPENDED_BY;
 use crate::core::window::Window;
 pub use options::SyncOptions;
-pub use source::SourcePlan;
+pub use source::{SourcePlan, version_range};
 
 /// What a `GitSync` asks for, checked and in the types the program works with.
 #[derive(Debug, Clone, PartialEq)]

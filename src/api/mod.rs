@@ -21,7 +21,7 @@ pub mod window;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, Source, Suspend, Undeclared};
+pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, SecretReference, Source, Suspend, Undeclared};
 pub use ignore::IgnoreRule;
 pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};

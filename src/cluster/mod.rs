@@ -11,6 +11,7 @@ pub mod lease;
 pub mod names;
 pub mod objects;
 pub mod rights;
+pub mod secrets;
 pub mod watch;
 
 use std::sync::Arc;

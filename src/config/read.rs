@@ -4,7 +4,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    CertificateFiles, Config, Log, Replica, Webhook,
+    CertificateFiles, Config, Log, Receiver, Replica, Webhook,
     settings::{Origin, Typed},
 };
 use crate::{
@@ -40,6 +40,7 @@ impl Config {
             replica: replica(&given)?,
             webhook: webhook(&given)?,
             admin_listen: given.or("admin-listen", "127.0.0.1:9090").address()?,
+            receiver: receiver(&given)?,
             cache_dir: given.path("cache-dir").unwrap_or(cache_dir),
             log: log(&given)?,
             collector: given.get("otlp-endpoint").map(|typed| typed.collector()).transpose()?,
@@ -99,6 +100,18 @@ fn certificate(given: &Given) -> Result<Option<CertificateFiles>, Error> {
             let one = some.into_iter().flatten().next().unwrap_or_else(|| default("cert-file", ""));
             Err(one.wrong("is not enough", "give --cert-file, --key-file and --ca-file, or none of them"))
         }
+    }
+}
+
+fn receiver(given: &Given) -> Result<Option<Receiver>, Error> {
+    match (given.get("receiver-listen"), given.get("receiver-secret-file")) {
+        (Some(listen), _) => {
+            Ok(Some(Receiver { listen: listen.address()?, secret: given.path("receiver-secret-file") }))
+        }
+        (None, Some(secret)) => {
+            Err(secret.wrong("is of no use", "say where push webhooks are taken: --receiver-listen"))
+        }
+        (None, None) => Ok(None),
     }
 }
 

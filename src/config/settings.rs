@@ -108,6 +108,10 @@ settings! {
     client_ca_file, "client-ca-file", "HOLDFAST_CLIENT_CA_FILE", "FILE", [help_heading = "Webhook"];
     /// Where /livez, /readyz and /metrics are served, as plain HTTP [default: 127.0.0.1:9090]
     admin_listen, "admin-listen", "HOLDFAST_ADMIN_LISTEN", "ADDRESS", [];
+    /// Where push webhooks of Git hosts are taken, at /hooks/github, gitlab, gitea and generic, as plain HTTP; without it, none are
+    receiver_listen, "receiver-listen", "HOLDFAST_RECEIVER_LISTEN", "ADDRESS", [help_heading = "Push webhooks"];
+    /// File with a secret for push webhooks of every repository, beside key webhookSecret of each GitSync's own Secret
+    receiver_secret_file, "receiver-secret-file", "HOLDFAST_RECEIVER_SECRET_FILE", "FILE", [help_heading = "Push webhooks"];
     /// Folder for clones of repositories and for evidence that could not be written yet [default: the user's cache folder]
     cache_dir, "cache-dir", "HOLDFAST_CACHE_DIR", "DIR", [];
     /// How log lines look [default: text]

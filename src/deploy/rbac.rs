@@ -41,7 +41,8 @@ const CONTROLLER: &str = "\
     escalate, bind: Git may declare Roles that grant more than this account was given by name.
     It can be narrowed to the kinds Git declares. The others are needed even then:
     its own kinds and their status; access reviews, to ask who may break glass; its webhook configurations, to keep
-    them as they are registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell.";
+    them as they are registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell;
+    Secrets in the namespaces of GitSyncs, if these name any: read when named, watched by metadata only.";
 
 const OWN: &str = "\
     What the replicas share: the serving certificate of the webhook, made and renewed by Holdfast, this Secret and no
@@ -80,6 +81,7 @@ fn controller() -> ClusterRole {
         rule(&["apiextensions.k8s.io"], &["customresourcedefinitions"], &["get", "list", "watch"]),
         rule(&[""], &["namespaces"], &["get", "list", "watch"]),
         rule(&["", "events.k8s.io"], &["events"], &["create", "patch"]),
+        rule(&[""], &["secrets"], &["get", "list", "watch"]),
     ];
     ClusterRole { metadata: metadata("holdfast", None), rules: Some(rules), ..ClusterRole::default() }
 }

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-pub use labels::{Ask, ErrorKind, Fate, HealOutcome, Operation, Outcome, Readiness, Verdict};
+pub use labels::{Ask, ErrorKind, Fate, HealOutcome, Operation, Outcome, Push, Readiness, Verdict};
 
 const REVIEW_SECONDS: [f64; 16] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_35, 0.000_5, 0.000_75, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -61,6 +61,7 @@ pub struct Metrics {
     syncs: Family<Sync, Gauge>,
     fetches: Family<Result, Counter>,
     fetch_success: Gauge,
+    pushes: Family<Pushed, Counter>,
     certificate_expiry: Gauge,
     /// Serving certificates that could not be used, or kept; the one before stayed.
     pub certificate_failures: Counter,
@@ -105,6 +106,11 @@ struct Heal {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Result {
     outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pushed {
+    outcome: Push,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -189,6 +195,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a delivery of a push webhook.
+    pub fn pushed(&self, outcome: Push) {
+        self.pushes.get_or_create(&Pushed { outcome }).inc();
+    }
+
     /// Notes until when the serving certificate is good.
     pub fn certificate_expires(&self, at: Timestamp) {
         self.certificate_expiry.set(at.as_second());
@@ -239,6 +250,7 @@ impl Metrics {
             syncs: Family::default(),
             fetches: Family::default(),
             fetch_success: Gauge::default(),
+            pushes: Family::default(),
             certificate_expiry: Gauge::default(),
             certificate_failures: Counter::default(),
             snapshot_built: Gauge::default(),
@@ -263,6 +275,7 @@ impl Metrics {
         zero(&self.heals, HealOutcome::ALL, |&outcome| Heal { outcome });
         zero(&self.applies, Outcome::ALL, |&outcome| Result { outcome });
         zero(&self.fetches, Outcome::ALL, |&outcome| Result { outcome });
+        zero(&self.pushes, Push::ALL, |&outcome| Pushed { outcome });
         zero(&self.webhook_restores, Outcome::ALL, |&outcome| Result { outcome });
         zero(&self.syncs, Readiness::ALL, |&ready| Sync { ready });
         zero(&self.records, Fate::ALL, |&fate| Recorded { fate });
@@ -274,7 +287,7 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         let Self {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
-            break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success,
+            break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success, pushes,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
             leader, connections, connections_refused, connections_evicted, records, api_calls,
         } = self;
@@ -303,6 +316,7 @@ impl Metrics {
         add.metric("syncs", "GitSyncs, by readiness", syncs);
         add.metric("git_fetches", "Questions to Git servers, by outcome", fetches);
         add.metric("git_last_success_timestamp_seconds", "When a Git server last answered", fetch_success);
+        add.metric("pushes", "Deliveries of push webhooks, by what became of them", pushes);
         add.metric("certificate_expiry_timestamp_seconds", "When the serving certificate runs out", certificate_expiry);
         add.metric("certificate_failures", "Serving certificates that could not be used, or kept; the one before stayed", certificate_failures);
         add.metric("snapshot_timestamp_seconds", "When the snapshot in use was built", snapshot_built);

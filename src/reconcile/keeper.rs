@@ -7,24 +7,26 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::claims::Contested;
+use super::credentials::changed;
 use super::entry::Entry;
 use super::fights::Fights;
-use super::look::{Look, News};
+use super::look::{Look, Looked, News};
 use super::prune::Stray;
 use super::status::Failure;
 use super::windows::Windows;
-use crate::api::meaning::{Suspension, SyncPlan};
+use crate::api::meaning::{SourcePlan, Suspension, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
 use crate::cluster::fence::Role;
+use crate::cluster::secrets::Versions;
 use crate::core::exclude::Surroundings;
 use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
@@ -48,8 +50,8 @@ pub enum Input {
     Listed(Kind, Arc<HashSet<ObjectKey>>),
 }
 
-/// Reason of a failure to reach the Git server.
-const UNREACHABLE: &str = "GitUnreachable";
+/// Looks that pushes make happen are at least this far apart.
+const BETWEEN_PUSHES: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The keeper of one `GitSync`.
 pub struct Keeper {
@@ -86,8 +88,17 @@ pub struct Keeper {
     /// The failure before this pass: the same one again is no news, and waits longer.
     pub(super) failed_before: Option<Failure>,
     pub(super) status: GitSyncStatus,
-    reading: Option<JoinHandle<Result<News, git::Error>>>,
+    reading: Option<JoinHandle<Looked>>,
+    /// Of the namespace's Secrets, if this sync needs one, to notice when it changes.
+    pub(super) secrets: Option<Versions>,
+    /// The version of its Secret that was last taken notice of.
+    pub(super) secret_version: Option<String>,
+    /// Answers of the Git server from before this moment are too old.
+    beat: Instant,
     next_poll: Instant,
+    /// When the last look began: a flood of pushes makes it look again no sooner than a second later.
+    looked: Option<Instant>,
+    pub(super) pushed: Arc<Notify>,
     /// When to try a commit again that could not be made real.
     pub(super) retry: Option<Instant>,
     pub(super) was_paused: bool,
@@ -125,7 +136,12 @@ impl Keeper {
             failed_before: None,
             status: GitSyncStatus::default(),
             reading: None,
+            secrets: None,
+            secret_version: None,
+            beat: Instant::now(),
             next_poll: Instant::now(),
+            looked: None,
+            pushed: Arc::default(),
             retry: None,
             was_paused: false,
             pause_reminder: None,
@@ -148,6 +164,8 @@ impl Keeper {
                 Ok(()) = self.role.changed() => self.change_role().await,
                 Ok(()) = self.around.changed() => self.look_around().await,
                 Ok(()) = self.contested.changed() => self.look_at_claims().await,
+                () = changed(&mut self.secrets) => self.notice_secret(),
+                () = self.pushed.notified() => self.notice_push(),
                 Ok(()) = self.rules.changed() => self.look_at_what_differs().await,
                 Ok(()) = self.policy_windows.changed() => {
                     if self.renew_windows() {
@@ -185,15 +203,21 @@ impl Keeper {
         }
         if !same {
             match SyncPlan::try_from(&*sync) {
-                Ok(plan) => self.plan = Some(plan),
+                Ok(plan) => {
+                    self.follow_secret(&plan);
+                    self.subscribe(&plan);
+                    self.plan = Some(plan);
+                }
                 Err(faults) => {
                     let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     self.fail("InvalidSpec", message);
                     self.context.publisher.failed(&self.name);
                 }
             }
-            self.observed = None;
-            self.next_poll = Instant::now();
+            self.look_again();
+            if first {
+                self.beat = self.context.share.first_beat(self.beat);
+            }
         }
         self.sync = Some(sync);
         self.notice_pause();
@@ -260,21 +284,19 @@ impl Keeper {
             self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
             return;
         };
-        self.next_poll = Instant::now() + plan.source.interval;
+        let (now, SourcePlan { url, interval, .. }) = (Instant::now(), &plan.source);
         let look = Look {
-            cache: self.context.cache.clone(),
             sync: self.name.clone(),
             plan: plan.clone(),
+            beat: self.beat,
             known: self.known(),
             before: self.read_besides(),
             fallback: self.fallback(),
         };
-        let cluster = self.context.cluster.clone();
-        self.reading = Some(tokio::spawn(async move {
-            let kinds = cluster.kinds().await;
-            let looked = tokio::task::spawn_blocking(move || look.look(&kinds)).await;
-            looked.expect("looking at Git does not panic")
-        }));
+        self.looked = Some(now);
+        self.next_poll = self.context.share.next_beat(url, *interval, now);
+        self.beat = self.next_poll;
+        self.reading = Some(tokio::spawn(look.look(self.context.clone())));
     }
 
     /// Reads Git and looks at all of it again at the next opportunity.
@@ -286,6 +308,14 @@ impl Keeper {
     /// Looks at Git at the next opportunity.
     pub(super) fn poll_now(&mut self) {
         self.next_poll = Instant::now();
+        self.beat = self.next_poll;
+    }
+
+    /// Looks at Git because somebody pushed, at most once a second.
+    fn notice_push(&mut self) {
+        self.beat = Instant::now();
+        let earliest = self.looked.map_or(self.beat, |looked| looked + BETWEEN_PUSHES);
+        self.next_poll = self.next_poll.min(self.beat.max(earliest));
     }
 
     /// Kinds the sync had objects of when it last reported.
@@ -293,31 +323,31 @@ impl Keeper {
         self.status.kinds.iter().map(String::as_str)
     }
 
-    async fn learn(&mut self, news: Result<News, git::Error>) {
+    async fn learn(&mut self, news: Looked) {
         self.reading = None;
         let nothing_new = matches!(news, Ok(News::Same));
         let outcome = |ok| if ok { Outcome::Success } else { Outcome::Failure };
         self.context.metrics.fetched(outcome(!matches!(news, Err(_) | Ok(News::Stale(..)))), Timestamp::now());
         match news {
             Ok(News::Same) => {
-                if self.failure.as_ref().is_some_and(|failure| failure.reason == UNREACHABLE) {
+                if self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason)) {
                     self.failure = None;
                 }
             }
             Ok(News::Commit(reading, before)) => self.take_up(reading, before).await,
             Ok(News::Stale(reading, error)) => {
                 self.take_up(reading, None).await;
-                self.fail(UNREACHABLE, error.to_string());
+                self.fail(error.condition(), error.full());
             }
             Err(error) => {
-                self.fail(UNREACHABLE, error.to_string());
+                self.fail(error.condition(), error.full());
                 self.context.publisher.failed(&self.name);
             }
         }
         if nothing_new {
             return;
         }
-        let failed = self.failure.as_ref().filter(|failure| failure.reason != UNREACHABLE);
+        let failed = self.failure.as_ref().filter(|failure| !git::Error::is_condition(failure.reason));
         let salt = salt(&self.key());
         let wait =
             |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
@@ -368,7 +398,7 @@ impl Keeper {
 }
 
 /// The end of a look that may or may not be going on; never, if none is.
-async fn join(reading: &mut Option<JoinHandle<Result<News, git::Error>>>) -> Result<News, git::Error> {
+async fn join(reading: &mut Option<JoinHandle<Looked>>) -> Looked {
     match reading {
         Some(task) => task.await.expect("looking at Git is neither cancelled nor panics"),
         None => std::future::pending().await,

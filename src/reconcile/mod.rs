@@ -13,6 +13,7 @@
 
 mod around;
 pub mod claims;
+pub mod credentials;
 pub mod declare;
 mod entry;
 mod fights;
@@ -28,7 +29,9 @@ mod prune;
 pub mod publish;
 mod report;
 mod router;
+mod share;
 mod status;
+mod subscriptions;
 mod tally;
 mod voice;
 mod watchful;
@@ -49,9 +52,12 @@ pub use publish::{Desired, Publisher};
 use crate::api::{GitSync, ScopedWindow};
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
+use crate::cluster::secrets::Secrets;
 use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use router::Router;
+pub use share::Share;
+pub use subscriptions::{Subscription, Subscriptions};
 pub use tally::Tally;
 
 /// What every keeper needs.
@@ -76,6 +82,12 @@ pub struct Context {
     pub tally: Tally,
     /// Where clones of repositories are kept.
     pub cache: PathBuf,
+    /// What it takes to read them.
+    pub secrets: Secrets,
+    /// What was asked of Git servers by all syncs together.
+    pub share: Share,
+    /// Who wants to know of pushes.
+    pub subscriptions: Arc<Subscriptions>,
 }
 
 /// Keeps every `GitSync` of the cluster until told to stop. Returns when every keeper has finished what it was writing.

@@ -145,6 +145,7 @@ impl Router {
     fn forget(&mut self, name: &str) {
         self.keepers.remove(name);
         self.context.publisher.forget(name);
+        self.context.subscriptions.forget(name);
         self.context.metrics.knows(name, false);
         self.context.tally.set(name, None);
     }

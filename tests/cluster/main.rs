@@ -39,6 +39,7 @@ mod place;
 mod presets;
 mod refused;
 mod replicas;
+mod repositories;
 mod restarts;
 mod rewriter;
 mod rules;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         presets::trials(),
         windows::trials(),
         fights::trials(),
+        repositories::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),

@@ -68,7 +68,7 @@ const READ: &[Row] = &[
 
 /// What the schema refuses already.
 const SCHEMA: &[Row] = &[
-    ("ssh", "/source/repoURL", || json!("git@github.com:org/x.git"), &["spec.source.repoURL", "ssh is not supported"]),
+    ("scheme", "/source/repoURL", || json!("ftp://example.org/x.git"), &["spec.source.repoURL", "must be an https://"]),
     ("a_path_out_of_the_repository", "/source/path", || json!("../x"), &["spec.source.path", "must not contain '..'"]),
     ("no_namespace", "/destination/namespace", || json!(""), &["spec.destination.namespace"]),
     ("a_mode_nobody_knows", "/admission/mode", || json!("Block"), &["spec.admission.mode", "Deny"]),

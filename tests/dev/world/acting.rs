@@ -70,6 +70,16 @@ impl World {
         self.git.url()
     }
 
+    /// The folder the Git server serves.
+    pub fn git_root(&self) -> std::path::PathBuf {
+        self.layout.git_root()
+    }
+
+    /// Where Holdfast takes push webhooks.
+    pub fn receiver_url(&self) -> Result<String> {
+        self.holdfast.receiver_url()
+    }
+
     /// A `GitSync` of `path` in the repository to `namespace`, with every usual switch on. Change it before applying.
     pub fn git_sync(&self, name: &str, path: &str, namespace: &str) -> Result<Value> {
         Ok(json!({

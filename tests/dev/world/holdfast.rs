@@ -63,23 +63,28 @@ impl Holdfast {
 
     /// Starts it unless it runs, with further arguments; done when it says that it is ready.
     pub async fn start(&self, arguments: &[&str]) -> Result<Start> {
-        let ready = async |[_, admin]: [u16; 2]| {
+        let ready = async |[_, admin, _]: [u16; 3]| {
             let client = reqwest::Client::builder().no_proxy().build()?;
             client.get(format!("http://127.0.0.1:{admin}/readyz")).send().await?.error_for_status()?;
             Ok(())
         };
-        let [webhook, admin] = self.ports();
-        server::start(&self.layout, self.name, [&webhook, &admin], |ports| Ok(self.command(ports, arguments)), ready)
-            .await
+        let names = self.ports();
+        let names = [&names[0], &names[1], &names[2]].map(String::as_str);
+        server::start(&self.layout, self.name, names, |ports| Ok(self.command(ports, arguments)), ready).await
     }
 
-    fn ports(&self) -> [String; 2] {
-        ["webhook", "admin"].map(|what| format!("{}-{what}", self.name))
+    fn ports(&self) -> [String; 3] {
+        ["webhook", "admin", "receiver"].map(|what| format!("{}-{what}", self.name))
     }
 
     /// Where the API server calls it.
     pub fn webhook_url(&self) -> Result<String> {
         Ok(format!("https://127.0.0.1:{}", ports::port(&self.layout, &self.ports()[0])?))
+    }
+
+    /// Where it takes push webhooks.
+    pub fn receiver_url(&self) -> Result<String> {
+        Ok(format!("http://127.0.0.1:{}", ports::port(&self.layout, &self.ports()[2])?))
     }
 
     /// Where its metrics are.
@@ -102,7 +107,7 @@ impl Holdfast {
         json_lines(&self.layout.records_of(self.name))
     }
 
-    fn command(&self, [webhook, admin]: [u16; 2], arguments: &[&str]) -> Command {
+    fn command(&self, [webhook, admin, receiver]: [u16; 3], arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg("run")
@@ -112,6 +117,7 @@ impl Holdfast {
             .args(["--identity", self.name])
             .args(["--webhook-listen", &format!("127.0.0.1:{webhook}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
+            .args(["--receiver-listen", &format!("127.0.0.1:{receiver}")])
             .arg("--cache-dir")
             .arg(self.layout.cache_of(self.name))
             .args(&self.arguments)
