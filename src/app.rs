@@ -30,6 +30,7 @@ use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
 use crate::config::Config;
+use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use crate::reconcile::{self, Desired, Publisher, Tally};
@@ -76,6 +77,7 @@ struct Guard {
     cluster: Arc<Cluster>,
     desired: Desired,
     rules: watch::Receiver<Arc<Rules>>,
+    around: watch::Receiver<Arc<Surroundings>>,
     client: Client,
 }
 
@@ -99,7 +101,8 @@ impl Parts {
         self.announce(desired.clone(), published);
         let mut ends = tokio::task::JoinSet::new();
         if self.config.webhook.on {
-            let guard = Guard { cluster: cluster.clone(), desired: desired.clone(), rules: rules.clone(), client };
+            let (desired, rules, around) = (desired.clone(), rules.clone(), publisher.around());
+            let guard = Guard { cluster: cluster.clone(), desired, rules, around, client };
             self.guard(guard, serving, &mut ends).await?;
         } else {
             registrar::withdraw(&cluster).await.context("failed to take the webhook configurations away")?;
@@ -113,10 +116,10 @@ impl Parts {
 
     /// The webhook, its certificate, and its configurations.
     async fn guard(&self, guard: Guard, serving: Pending, ends: &mut Ends) -> anyhow::Result<()> {
-        let Guard { cluster, desired, rules, client } = guard;
+        let Guard { cluster, desired, rules, around, client } = guard;
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
         let bound = listener.local_addr()?;
-        let webhook = self.webhook(desired.clone(), rules, client);
+        let webhook = self.webhook(desired.clone(), rules.clone(), around, client);
         let mut server = Server::new(Serving::nothing(), self.metrics.clone());
         server.clients = self.client_authorities().await?;
 
@@ -135,7 +138,7 @@ impl Parts {
         );
         let (evidence, events) = (self.evidence.clone(), Events::new(&cluster));
         let voice = Voice { evidence, events, metrics: self.metrics.clone() };
-        let wish = Wish { registration: certificate::registration(&self.config, bound), desired, trust };
+        let wish = Wish { registration: certificate::registration(&self.config, bound), desired, rules, trust };
         for (which, registered) in [(Which::Validating, validating), (Which::Mutating, mutating)] {
             let registrar = Registrar::new(cluster.clone(), which, voice.clone(), registered).await?;
             ends.spawn(registrar.keep(wish.clone(), self.shutdown.clone()));
@@ -151,10 +154,17 @@ impl Parts {
         authorities.map(Some).with_context(|| format!("failed to use {}; check --client-ca-file", file.display()))
     }
 
-    fn webhook(&self, snapshots: Desired, rules: watch::Receiver<Arc<Rules>>, client: Client) -> Webhook {
+    fn webhook(
+        &self,
+        snapshots: Desired,
+        rules: watch::Receiver<Arc<Rules>>,
+        around: watch::Receiver<Arc<Surroundings>>,
+        client: Client,
+    ) -> Webhook {
         Webhook {
             snapshots,
             rules,
+            around,
             upstream: Arc::new(Rights::new(client, self.metrics.clone())),
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),

@@ -10,6 +10,7 @@ pub mod declaration;
 pub mod drift;
 pub mod exclude;
 pub mod fields;
+pub mod guard;
 pub mod heal;
 pub mod judge;
 pub mod lookup;
