@@ -24,6 +24,7 @@ mod breakglass;
 mod cases;
 mod commits;
 mod exclusions;
+mod guards;
 mod heal;
 mod manifests;
 mod marks;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         breakglass::trials(),
         modes::trials(),
         exclusions::trials(),
+        guards::trials(),
         rules::trials(),
         secrets::trials(),
         adoption::trials(),

@@ -102,7 +102,7 @@ async fn what_it_does_not_declare_is_nobodys_business() {
     }
     is_refused(
         &desk_with(&json!({"undeclared": "Deny"})).ask(PATH, &none(paused)).await,
-        ".spec.paused it: nothing this: true",
+        ".spec.paused kept: nothing this: true",
     );
 }
 
@@ -173,7 +173,7 @@ async fn a_scale_is_judged_by_the_object_behind_it() {
     let desk = desk();
     assert_eq!(desk.ask("/validate", &scale()).await["allowed"], true, "there is no such object");
     *desk.cluster.object.lock().expect("no panic") = Some(edit(|_| {})["request"]["oldObject"].clone());
-    is_refused(&desk.ask("/validate", &scale()).await, ".spec.replicas it: 3 this: 5");
+    is_refused(&desk.ask("/validate", &scale()).await, ".spec.replicas kept: 3 this: 5");
     let by_hpa = {
         let mut review = scale();
         let groups = json!(["system:serviceaccounts", "system:serviceaccounts:kube-system"]);

@@ -56,7 +56,7 @@ fn fields(text: &mut String, shown: &[Shown]) {
     for field in shown.iter().take(FIELDS) {
         let value = |value: &Option<String>| cut(value.as_deref().unwrap_or("nothing"), WIDTH - INDENT);
         let _ = write!(text, "\n  {}", cut(&field.path, WIDTH - 2));
-        let _ = write!(text, "\n      it:   {}\n      this: {}", value(&field.git), value(&field.live));
+        let _ = write!(text, "\n      kept: {}\n      this: {}", value(&field.git), value(&field.live));
     }
     if shown.len() > FIELDS {
         let _ = write!(text, "\n  … and {} more", shown.len() - FIELDS);

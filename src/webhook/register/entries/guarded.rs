@@ -82,7 +82,7 @@ fn is_writer(writer: &str) -> Option<String> {
 }
 
 fn has_annotation(side: &str, name: &str) -> String {
-    format!("has({side}.metadata.annotations) && '{name}' in {side}.metadata.annotations")
+    format!("{side} != null && has({side}.metadata.annotations) && '{name}' in {side}.metadata.annotations")
 }
 
 fn rules(operations: &[&str], resources: &[GroupResource]) -> Vec<RuleWithOperations> {
