@@ -5,13 +5,14 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::stage::{self, PATIENCE, tests};
+use crate::stage::{self, PATIENCE, Stage, tests};
 use crate::who::Who;
 use crate::world::{Person, wait_until};
 
 const WEB: &str = "Deployment/web";
 const IMAGE: &str = "/spec/template/spec/containers/0/image";
-const SSA: &str = "apply --server-side --force-conflicts --filename=- --field-manager";
+const FLUX_APPLY: &str = "apply --server-side --force-conflicts --filename=- --field-manager=kustomize-controller";
+const ARGO_APPLY: &str = "apply --filename=- --field-manager=argocd-controller";
 
 pub fn trials() -> Vec<Trial> {
     tests![
@@ -37,7 +38,7 @@ pub fn pasted() -> Result<Value> {
 }
 
 /// One that delivers.
-struct Tool {
+pub struct Tool {
     who: Who,
     /// How it applies, but for what.
     apply: &'static str,
@@ -51,11 +52,12 @@ struct Tool {
     called: &'static str,
 }
 
-fn flux() -> Tool {
+/// Flux.
+pub fn flux() -> Tool {
     Tool {
         who: Who::Flux,
-        apply: "apply --server-side --force-conflicts --filename=- --field-manager=kustomize-controller",
-        again: "apply --server-side --force-conflicts --filename=- --field-manager=kustomize-controller",
+        apply: FLUX_APPLY,
+        again: FLUX_APPLY,
         marks: json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}}),
         escape: "label deployment/web kustomize.toolkit.fluxcd.io/name-",
         guard: "flux",
@@ -66,8 +68,8 @@ fn flux() -> Tool {
 fn argo() -> Tool {
     Tool {
         who: Who::Argo,
-        apply: "apply --filename=- --field-manager=argocd-controller",
-        again: "apply --filename=- --field-manager=argocd-controller",
+        apply: ARGO_APPLY,
+        again: ARGO_APPLY,
         marks: json!({"annotations": {"argocd.argoproj.io/tracking-id": "shop-prod:apps/Deployment:shop/web"}}),
         escape: "annotate deployment/web argocd.argoproj.io/tracking-id-",
         guard: "argo-cd",
@@ -105,7 +107,12 @@ fn web(tool: &Tool, image: &str) -> Value {
 
 /// A namespace in which the tool has applied it, and the guard is up.
 async fn kept_by(tool: &Tool, name: &str) -> Result<Place<'static>> {
-    let place = Place::empty(stage::shared().await?, name).await?;
+    kept_at(stage::shared().await?, tool, name).await
+}
+
+/// Likewise, in this world.
+pub async fn kept_at<'s>(stage: &'s Stage, tool: &Tool, name: &str) -> Result<Place<'s>> {
+    let place = Place::empty(stage, name).await?;
     place.accepts_input(tool.who, tool.apply, &web(tool, "registry.example/web:1.0")).await?;
     let dry = "set image deployment/web app=registry.example/web:9 --dry-run=server";
     wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, dry)).await?;
@@ -230,9 +237,8 @@ async fn an_autoscaler_leaves_people_its_range() -> Result<()> {
 async fn what_carries_no_mark_is_nobodys() -> Result<()> {
     let place = kept_by(&flux(), "guarded-beside").await?;
     let settings = |labels: &Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "labels": labels}, "data": {"a": "b"}});
-    let apply = format!("{SSA}=kustomize-controller");
     // Applied by the tool, and not marked as its own; then marked, and not applied by it.
-    place.accepts_input(Who::Flux, &apply, &settings(&json!({}))).await?;
+    place.accepts_input(Who::Flux, FLUX_APPLY, &settings(&json!({}))).await?;
     let edit = r#"patch configmap/settings --type=merge --patch={"data":{"a":"c"}}"#;
     place.accepts(Who::Alice, edit).await?;
     place.accepts(Who::Alice, "delete configmap/settings").await?;
@@ -248,18 +254,17 @@ async fn what_is_vital_is_no_guards_business() -> Result<()> {
         object["metadata"]["labels"] = flux().marks["labels"].clone();
         object
     };
-    let apply = format!("{SSA}=kustomize-controller");
     let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "leader"}, "spec": {"holderIdentity": "a"}});
     let involved = json!({"kind": "Pod", "name": "web", "namespace": place.name});
     let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "said"}, "involvedObject": involved, "message": "a"});
     for object in [lease, event] {
-        place.accepts_input(Who::Flux, &apply, &marked(object)).await?;
+        place.accepts_input(Who::Flux, FLUX_APPLY, &marked(object)).await?;
     }
     place.accepts(Who::Alice, r#"patch lease/leader --type=merge --patch={"spec":{"holderIdentity":"b"}}"#).await?;
     place.accepts(Who::Alice, r#"patch event/said --type=merge --patch={"message":"b"}"#).await?;
     let map =
         marked(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "guarded"}, "data": {"a": "b"}}));
-    place.accepts_input(Who::Flux, &apply, &map).await?;
+    place.accepts_input(Who::Flux, FLUX_APPLY, &map).await?;
     place.refuses(Who::Administrator, "delete configmap/guarded").await?;
     // The same in kube-system, whose repair depends on nobody.
     let world = &place.stage.world;
@@ -279,7 +284,7 @@ async fn what_git_declares_is_judged_by_git() -> Result<()> {
     let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n";
     let place = Place::new("guarded-ours", &[("settings.yaml", settings)]).await?;
     let marks = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "labels": flux().marks["labels"]}});
-    place.accepts_input(Who::Flux, &format!("{SSA}=kustomize-controller"), &marks).await?;
+    place.accepts_input(Who::Flux, FLUX_APPLY, &marks).await?;
     let message =
         place.refuses(Who::Alice, r#"patch configmap/settings --type=merge --patch={"data":{"a":"c"}}"#).await?;
     ensure!(message.contains("kept equal to Git"), "{message}");

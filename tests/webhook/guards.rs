@@ -254,3 +254,28 @@ async fn values_of_a_secret_are_not_told() {
     let said = format!("{answer}{:?}", desk.records().await);
     assert!(!said.contains("aHVudGVyMg") && !said.contains("b3RoZXI"), "{said}");
 }
+
+#[tokio::test]
+async fn weakening_a_guard_takes_a_right() {
+    let desk = desk();
+    let policy = |guards: Value| json!({"metadata": {"name": "default"}, "spec": {"guards": guards}});
+    let guard = |mode: &str| {
+        let selector = json!({"annotations": [TRACKING_ID]});
+        json!([{"name": "argo", "selector": selector, "managers": ["argocd-controller"], "writers": ["argo"], "mode": mode}])
+    };
+    let change = |user: &str, new: Value| {
+        edit(|r| {
+            r["kind"] = json!({"group": "holdfast.dev", "version": "v1alpha1", "kind": "DriftPolicy"});
+            r["resource"] = json!({"group": "holdfast.dev", "version": "v1alpha1", "resource": "driftpolicies"});
+            (r["name"], r["namespace"]) = (json!("default"), json!(""));
+            (r["oldObject"], r["object"]) = (policy(guard("Deny")), policy(new));
+            r["userInfo"] = json!({"username": user});
+        })
+    };
+    for weaker in [json!([]), guard("Warn")] {
+        let answer = desk.ask("/validate/own", &change("alice", weaker.clone())).await;
+        is_refused(&answer, r#"lacks the verb "loosen" on driftpolicies.holdfast.dev "default": spec.guards[argo]"#);
+        assert_eq!(desk.ask("/validate/own", &change("oncall", weaker)).await["allowed"], true);
+    }
+    assert_eq!(desk.ask("/validate/own", &change("alice", guard("Deny"))).await["allowed"], true);
+}

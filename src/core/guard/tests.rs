@@ -1,5 +1,6 @@
 //! What a tool declares, read off the objects it leaves.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -202,4 +203,30 @@ fn resources_and_namespaces_are_where_they_are_said_to_be() {
     guard.objects.namespaces = vec!["shop-*".to_owned()];
     assert!(guard.is_about("apps", "deployments", Some("shop-eu")));
     assert!(!guard.is_about("apps", "deployments", Some("play")) && !guard.is_about("apps", "deployments", None));
+}
+
+/// JSON of the names that matter.
+fn anything() -> impl Strategy<Value = Value> {
+    let names =
+        || prop::sample::select(vec!["metadata", "annotations", "spec", "replicas", "template", "containers", "name"]);
+    let leaf = prop_oneof![Just(json!(null)), Just(json!(3)), Just(json!("app")), Just(json!({})), Just(json!([]))];
+    leaf.prop_recursive(7, 32, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+            prop::collection::btree_map(names(), inner, 0..5)
+                .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    /// A copy may claim more than is owned, never less: what the tool owns has the value it has.
+    #[test]
+    fn no_copy_takes_anything_from_what_is_owned(copy in anything()) {
+        let mut object = stolen("argocd-controller");
+        object["metadata"]["annotations"][LAST_APPLIED] = json!(copy.to_string());
+        prop_assert_eq!(brings(&object, |_| {}), Vec::<String>::new());
+        let image = |new: &mut Value| new["spec"]["template"]["spec"]["containers"][0]["image"] = json!("a:2");
+        prop_assert_eq!(brings(&object, image), [r#".spec.template.spec.containers[name=app].image: "a:1" → "a:2""#]);
+    }
 }

@@ -43,7 +43,7 @@ impl Entry {
             Self::namespaces(),
             Self::own(VALIDATE_OWN_PATH, &["CREATE", "UPDATE", "DELETE"]),
         ];
-        let guarded = registration.guards.iter().flat_map(|guard| Self::guarded(guard, &elsewhere));
+        let guarded = registration.guards.iter().filter_map(|guard| Self::guarded(guard, &elsewhere));
         managed.into_iter().chain(unmarked).chain(beside.into_iter().flatten()).chain(always).chain(guarded).collect()
     }
 
@@ -52,7 +52,7 @@ impl Entry {
         let elsewhere = outside(&registration.namespace);
         let managed = Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &others(&registration.declared), &elsewhere);
         let own = Self::own(MUTATE_OWN_PATH, &["CREATE", "UPDATE"]);
-        let guarded = registration.guards.iter().flat_map(|guard| Self::guarded_in_emergency(guard, &elsewhere));
+        let guarded = registration.guards.iter().filter_map(|guard| Self::guarded_in_emergency(guard, &elsewhere));
         managed.into_iter().chain([own]).chain(guarded).collect()
     }
 
