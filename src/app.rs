@@ -36,6 +36,7 @@ use crate::cluster::fence::{self, Fence, Role};
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
 use crate::config::{self, Config};
+use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use crate::git::WEBHOOK_SECRET;
@@ -88,6 +89,7 @@ struct Guard {
     everybody: Arc<Cluster>,
     desired: Desired,
     rules: watch::Receiver<Arc<Rules>>,
+    around: watch::Receiver<Arc<Surroundings>>,
     client: Client,
 }
 
@@ -117,8 +119,8 @@ impl Parts {
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
         if self.config.webhook.on {
-            let guard =
-                Guard { cluster: cluster.clone(), everybody, desired: desired.clone(), rules: rules.clone(), client };
+            let (desired, rules, around) = (desired.clone(), rules.clone(), publisher.around());
+            let guard = Guard { cluster: cluster.clone(), everybody, desired, rules, around, client };
             self.guard(guard, serving, &mut ends).await?;
         } else {
             ends.spawn(registrar::stay_away(cluster.clone(), serving, self.shutdown.clone()));
@@ -154,10 +156,10 @@ impl Parts {
 
     /// The webhook, its certificate, and its configurations.
     async fn guard(&self, guard: Guard, serving: Pending, ends: &mut Ends) -> anyhow::Result<()> {
-        let Guard { cluster, everybody, desired, rules, client } = guard;
+        let Guard { cluster, everybody, desired, rules, around, client } = guard;
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
         let bound = listener.local_addr()?;
-        let webhook = self.webhook(desired.clone(), rules, client);
+        let webhook = self.webhook(desired.clone(), rules.clone(), around, client);
         let mut server = Server::new(Serving::nothing(), self.metrics.clone());
         server.clients = self.client_authorities().await?;
 
@@ -176,7 +178,7 @@ impl Parts {
         );
         let (evidence, events) = (self.evidence.clone(), Events::new(&cluster));
         let voice = Voice { evidence, events, metrics: self.metrics.clone() };
-        let wish = Wish { registration: certificate::registration(&self.config, bound), desired, trust };
+        let wish = Wish { registration: certificate::registration(&self.config, bound), desired, rules, trust };
         for (which, registered) in [(Which::Validating, validating), (Which::Mutating, mutating)] {
             let registrar = Registrar::new(cluster.clone(), which, voice.clone(), registered).await?;
             ends.spawn(registrar.keep(wish.clone(), self.shutdown.clone()));
@@ -192,10 +194,17 @@ impl Parts {
         authorities.map(Some).with_context(|| format!("failed to use {}; check --client-ca-file", file.display()))
     }
 
-    fn webhook(&self, snapshots: Desired, rules: watch::Receiver<Arc<Rules>>, client: Client) -> Webhook {
+    fn webhook(
+        &self,
+        snapshots: Desired,
+        rules: watch::Receiver<Arc<Rules>>,
+        around: watch::Receiver<Arc<Surroundings>>,
+        client: Client,
+    ) -> Webhook {
         Webhook {
             snapshots,
             rules,
+            around,
             upstream: Arc::new(Rights::new(client, self.metrics.clone())),
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),

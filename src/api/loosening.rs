@@ -3,6 +3,8 @@
 //! Whoever may edit a `GitSync` could switch the guard off instead of going around it, so loosening takes a right of its own and
 //! leaves a record. Making it stricter takes neither.
 
+mod guards;
+
 use std::fmt::Debug;
 
 use serde_json::Value;
@@ -81,6 +83,7 @@ pub fn of_policy(old: &DriftPolicySpec, new: &DriftPolicySpec) -> Vec<Loosened> 
     }));
     found.extend(switched_on(old, new));
     found.extend(windows::of(&old.sync_windows, &new.sync_windows));
+    found.extend(guards::loosened(&old.guards, &new.guards));
     found
 }
 

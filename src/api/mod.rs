@@ -10,6 +10,7 @@ mod convert;
 pub mod duration;
 pub mod fault;
 pub mod gitsync;
+pub mod guard;
 pub mod ignore;
 pub mod loosening;
 pub mod meaning;
@@ -22,6 +23,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, SecretReference, Source, Suspend, Undeclared};
+pub use guard::GuardSpec;
 pub use ignore::IgnoreRule;
 pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};

@@ -103,11 +103,13 @@ fn hold(exempt: &mut Option<Exempt>, faults: &str) -> bool {
 }
 
 fn rules(policy: &Policy, ourselves: (String, String)) -> Rules {
-    let Policy { controllers, break_glass_longest, break_glass_usual, interactive_managers, .. } = policy.clone();
+    let Policy { controllers, break_glass_longest, break_glass_usual, interactive_managers, guards, .. } =
+        policy.clone();
     let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     Rules {
         identities: Identities { ourselves, controllers, interactive: interactive_managers },
         limits: Limits { default: signed(break_glass_usual), max: signed(break_glass_longest) },
         observe_only: policy.observe_only,
+        guards,
     }
 }

@@ -22,6 +22,7 @@ use crate::admin::Pending;
 use crate::cluster::events::{Events, Note, reference};
 use crate::cluster::watch::follow;
 use crate::cluster::{Cluster, Error, Kind};
+use crate::core::judge::Rules;
 use crate::core::object::ObjectKey;
 use crate::evidence::metrics::Outcome;
 use crate::evidence::record::{Actor, Field};
@@ -41,10 +42,12 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// What is to be registered: changes with what Git declares and with what is served.
 #[derive(Clone)]
 pub(super) struct Wish {
-    /// All of it but the two below.
+    /// All of it but what is below.
     pub(super) registration: Registration,
     /// What Git declares.
     pub(super) desired: Desired,
+    /// What is guarded for other tools.
+    pub(super) rules: watch::Receiver<Arc<Rules>>,
     /// PEM certificates to trust; `None` while there are none.
     pub(super) trust: watch::Receiver<Option<Vec<u8>>>,
 }
@@ -89,7 +92,8 @@ impl Wish {
     fn now(&self) -> Option<Registration> {
         let declared = self.desired.borrow().as_ref()?.resources();
         let ca_bundle = self.trust.borrow().clone()?;
-        Some(Registration { ca_bundle, declared, ..self.registration.clone() })
+        let guards = self.rules.borrow().guards.clone();
+        Some(Registration { ca_bundle, declared, guards, ..self.registration.clone() })
     }
 
     /// Resolves when it may be another; to `false` when it never will be again.
@@ -97,6 +101,7 @@ impl Wish {
         tokio::select! {
             changed = self.desired.changed() => changed.is_ok(),
             changed = self.trust.changed() => changed.is_ok(),
+            changed = self.rules.changed() => changed.is_ok(),
         }
     }
 }

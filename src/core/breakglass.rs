@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::names::{BREAK_GLASS, BREAK_GLASS_BY, BREAK_GLASS_FOR, BREAK_GLASS_UNTIL};
+use super::names::{BREAK_GLASS, BREAK_GLASS_BY, BREAK_GLASS_FOR, BREAK_GLASS_UNTIL, GROUP};
 use super::state::State;
 
 /// An open break-glass, as stamped.
@@ -78,12 +78,14 @@ pub enum Refused {
         max: SignedDuration,
     },
     /// The RBAC verb is missing.
-    #[error("user \"{user}\" lacks the verb \"break-glass\" on gitsyncs.holdfast.dev \"{sync}\"")]
+    #[error("user \"{user}\" lacks the verb \"break-glass\" on {resource}.{GROUP} \"{name}\"")]
     NoRight {
         /// Who asked.
         user: String,
-        /// `namespace/name` of the GitSync.
-        sync: String,
+        /// Plural of the kind the right would be on.
+        resource: &'static str,
+        /// `namespace/name` of the object.
+        name: String,
     },
     /// The stamps are not ours.
     #[error("{BREAK_GLASS_BY} and {BREAK_GLASS_UNTIL} are stamped by Holdfast and cannot be written by hand")]

@@ -11,6 +11,7 @@ pub mod drift;
 pub mod exclude;
 pub mod fields;
 pub mod fight;
+pub mod guard;
 pub mod heal;
 pub mod judge;
 pub mod lease;

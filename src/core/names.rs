@@ -7,6 +7,8 @@ use super::object::ObjectKey;
 
 /// API group of our own kinds.
 pub const GROUP: &str = "holdfast.dev";
+/// The name under which a `DriftPolicy` has effect.
+pub const POLICY_NAME: &str = "default";
 /// Field manager of every write we make; its `Apply` entry in `managedFields` is what we own.
 pub const FIELD_MANAGER: &str = "holdfast";
 /// Label on every object Git manages. Admission and watches select by it. Its value is `"true"`.

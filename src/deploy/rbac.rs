@@ -51,8 +51,8 @@ const OWN: &str = "\
     that they stay when the rights above are narrowed.";
 
 const BREAK_GLASS: &str = "\
-    Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync, with a RoleBinding in the namespace of
-    the GitSyncs for those only. It is aggregated into no other role: being able to edit is no right to an emergency.";
+    Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync and for what the DriftPolicy guards for
+    other tools, with a RoleBinding in the namespace of the GitSyncs for those only. It is aggregated into no other role: being able to edit is no right to an emergency.";
 
 const LOOSEN: &str = "\
     Editing a GitSync or the DriftPolicy takes the usual verbs. Editing it so that less is guarded (a weaker mode, another
@@ -123,7 +123,7 @@ fn own_binding(namespace: &str) -> RoleBinding {
 }
 
 fn break_glass() -> ClusterRole {
-    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[BREAK_GLASS_VERB])];
+    let rules = vec![rule(&[GROUP], &["gitsyncs", "driftpolicies"], &[BREAK_GLASS_VERB])];
     ClusterRole { metadata: metadata("holdfast-break-glass", None), rules: Some(rules), ..ClusterRole::default() }
 }
 

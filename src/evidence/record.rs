@@ -89,6 +89,9 @@ pub struct Record {
     /// Namespace and name of the `GitSync`, as `namespace/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// In its place, the guard of the `DriftPolicy` that protects the object for another tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
     /// Which object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectKey>,
@@ -167,6 +170,7 @@ impl Record {
             time,
             kind,
             sync: None,
+            guard: None,
             object: None,
             by: None,
             verb: None,

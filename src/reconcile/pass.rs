@@ -362,6 +362,7 @@ pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
             .suspend
             .as_ref()
             .map(|suspend| Suspension { reason: suspend.reason.clone(), until: suspend.until }),
+        tool: None,
     }
 }
 

@@ -28,6 +28,7 @@ mod chaos;
 mod commits;
 mod exclusions;
 mod fights;
+mod guards;
 mod heal;
 mod manifests;
 mod marks;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         breakglass::trials(),
         modes::trials(),
         exclusions::trials(),
+        guards::trials(),
         rules::trials(),
         secrets::trials(),
         adoption::trials(),

@@ -107,6 +107,24 @@ const POLICY: &[Row] = &[
         || json!([{"jqPathExpressions": [".spec["]}]),
         &["spec.ignoreDifferences[0].jqPathExpressions[0]"],
     ),
+    (
+        "a_guard_of_everything",
+        "/guards",
+        || json!([{"name": "all", "selector": {}, "managers": ["helm"], "writers": ["ci"]}]),
+        &["spec.guards[0].selector", "asked about every object", "name a label"],
+    ),
+    (
+        "a_guard_against_its_own_tool",
+        "/guards",
+        || json!([{"name": "all", "selector": {"annotations": ["a"]}, "managers": ["helm"], "writers": []}]),
+        &["spec.guards[0].writers", "the tool itself would be refused"],
+    ),
+    (
+        "a_guard_without_managers",
+        "/guards",
+        || json!([{"name": "all", "selector": {"annotations": ["a"]}, "managers": [], "writers": ["ci"]}]),
+        &["spec.guards[0].managers", "nothing would count as declared"],
+    ),
     ("a_switch_that_is_no_switch", "/presets", || json!({"hpa": "maybe"}), &["spec.presets.hpa"]),
 ];
 

@@ -101,3 +101,36 @@ fn windows_loosen_where_drift_stays_or_changes_get_through() {
     let said = of_sync(&sync(&json!({})), &sync(&json!({"syncWindows": [window("deny", "heal")]})));
     assert!(said[0].to_string().starts_with(r#"spec.syncWindows: nothing → {"kind":"deny""#), "{}", said[0]);
 }
+
+#[test]
+fn a_guard_is_loosened_one_way_and_tightened_the_other() {
+    let with = |change: Value| {
+        let mut guard = json!({
+            "name": "flux", "managers": ["kustomize-controller"], "writers": ["flux"],
+            "selector": {"labelSelector": {"matchLabels": {"a": "b"}}, "resources": ["configmaps", "secrets"]},
+        });
+        json_patch::merge(&mut guard, &change);
+        policy(json!({"guards": [guard]}))
+    };
+    let cases = [
+        (json!({"mode": "Warn"}), "spec.guards[flux].mode: Deny → Warn"),
+        (json!({"writers": ["flux", "alice"]}), "spec.guards[flux].writers: nothing → alice"),
+        (json!({"selector": {"resources": ["secrets"]}}), "spec.guards[flux].selector.resources: configmaps → nothing"),
+        (json!({"selector": {"namespaces": ["shop"]}}), "spec.guards[flux].selector.namespaces: any → shop"),
+        (json!({"selector": {"annotations": ["x"]}}), "spec.guards[flux].selector.annotations: nothing → x"),
+    ];
+    for (change, said) in cases {
+        let (strict, loose) = (with(json!({})), with(change));
+        assert_eq!(fields(&of_policy(&strict, &loose)), [said]);
+        assert_eq!(fields(&of_policy(&loose, &strict)), Vec::<String>::new(), "back: {said}");
+    }
+    let (guarded, not) = (with(json!({})), policy(json!({})));
+    assert_eq!(fields(&of_policy(&guarded, &not)), ["spec.guards[flux]: in force → nothing"]);
+    assert_eq!(fields(&of_policy(&not, &guarded)), Vec::<String>::new());
+    let managers = with(json!({"managers": ["kustomize-controller", "helm-controller"]}));
+    assert_eq!(fields(&of_policy(&managers, &guarded)), ["spec.guards[flux].managers: helm-controller → nothing"]);
+    let relabelled = with(json!({"selector": {"labelSelector": {"matchLabels": {"a": "c"}}}}));
+    assert_eq!(of_policy(&guarded, &relabelled).len(), 1);
+    let undeclared = with(json!({"undeclared": "Deny"}));
+    assert_eq!(fields(&of_policy(&undeclared, &guarded)), ["spec.guards[flux].undeclared: Deny → Allow"]);
+}

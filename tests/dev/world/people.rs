@@ -114,7 +114,7 @@ pub fn cluster_rights() -> Value {
             {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get", "list", "watch"]},
         ])),
         cluster_role("dev:break-glass", &json!([
-            {"apiGroups": ["holdfast.dev"], "resources": ["gitsyncs"], "verbs": ["break-glass"]},
+            {"apiGroups": ["holdfast.dev"], "resources": ["gitsyncs", "driftpolicies"], "verbs": ["break-glass"]},
         ])),
         binding("ClusterRoleBinding", None, "dev:look-around", "team-shop"),
         binding("ClusterRoleBinding", None, "dev:break-glass", "oncall"),
