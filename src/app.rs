@@ -7,11 +7,14 @@
 //!                 │                        ▲ authorities ─ certificate ─► Secret
 //!                 └─────────► evidence ◄── webhook
 //! ```
+//! What only the leader writes goes through a cluster behind a fence, which the `election` opens and closes.
+//!
 //! A part that ends before it was asked to takes the process with it: half a guard that looks like a whole one is worse than a
 //! restart.
 
 mod certificate;
 mod connect;
+mod election;
 mod identity;
 mod policy;
 mod registrar;
@@ -23,21 +26,28 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admin::{Admin, Pending, Readiness};
+use crate::api::ScopedWindow;
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
+use crate::cluster::fence::{self, Fence, Role};
 use crate::cluster::rights::Rights;
-use crate::config::Config;
+use crate::cluster::secrets::Secrets;
+use crate::config::{self, Config};
+use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
-use crate::reconcile::{self, Desired, Publisher, Tally};
+use crate::git::WEBHOOK_SECRET;
+use crate::receiver::{self, Receiver};
+use crate::reconcile::{self, Desired, Publisher, Share, Tally};
 use crate::shutdown::Shutdown;
 use crate::webhook::serve::Server;
 use crate::webhook::tls::{self, Serving};
 use crate::webhook::{Webhook, router};
 use certificate::{Certificate, Shared};
+use election::Elector;
 use registrar::{Registrar, Voice, Which, Wish};
 
 /// Runs Holdfast until `shutdown`.
@@ -73,9 +83,13 @@ struct Parts {
 
 /// What the webhook is built from.
 struct Guard {
+    /// For what only the leader writes.
     cluster: Arc<Cluster>,
+    /// For what whoever is first writes.
+    everybody: Arc<Cluster>,
     desired: Desired,
     rules: watch::Receiver<Arc<Rules>>,
+    around: watch::Receiver<Arc<Surroundings>>,
     client: Client,
 }
 
@@ -90,33 +104,62 @@ impl Parts {
         let ourselves = policy::ourselves(&self.config.namespace);
         let Some(client) = connect::client(&self.config, &ourselves, &self.shutdown).await? else { return Ok(()) };
         let Some(cluster) = connect::cluster(&client, &self.metrics, &self.shutdown).await else { return Ok(()) };
-        let cluster = Arc::new(cluster);
+        let everybody = Arc::new(cluster);
+        let (keeper, fence) = Fence::new();
+        let cluster = Arc::new(everybody.behind(fence.clone()));
         connected.ready();
+        let mut ends = tokio::task::JoinSet::new();
+        let over = self.elect(&cluster, keeper, &mut ends);
+        if !self.knows_its_role(&fence).await {
+            return Ok(());
+        }
 
-        let policy::Followed { rules, exempt } =
+        let policy::Followed { rules, exempt, windows } =
             policy::follow(client.clone(), ourselves, self.metrics.clone(), &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
-        let mut ends = tokio::task::JoinSet::new();
         if self.config.webhook.on {
-            let guard = Guard { cluster: cluster.clone(), desired: desired.clone(), rules: rules.clone(), client };
+            let (desired, rules, around) = (desired.clone(), rules.clone(), publisher.around());
+            let guard = Guard { cluster: cluster.clone(), everybody, desired, rules, around, client };
             self.guard(guard, serving, &mut ends).await?;
         } else {
-            registrar::withdraw(&cluster).await.context("failed to take the webhook configurations away")?;
-            serving.ready();
+            ends.spawn(registrar::stay_away(cluster.clone(), serving, self.shutdown.clone()));
         }
-        let context = self.reconciler(cluster, publisher, &rules, exempt);
+        let context = self.reconciler(cluster, publisher, &rules, (exempt, windows));
+        self.receive(&context, &mut ends)?;
         let stop = CancellationToken::new();
-        ends.spawn(reconcile_until(context, desired, stop.clone()));
+        ends.spawn(reconcile_until(context, desired, stop.clone(), over));
         self.wait(ends, stop).await
+    }
+
+    /// Takes part in the election. Whoever gets the guard drops it when nothing is written any more.
+    fn elect(&self, cluster: &Arc<Cluster>, fence: fence::Keeper, ends: &mut Ends) -> DropGuard {
+        let over = CancellationToken::new();
+        let voice = election::Voice { events: Events::new(cluster), metrics: self.metrics.clone() };
+        let elector = Elector::new(cluster, &self.config.namespace, &self.config.replica, fence, voice);
+        let stop = over.clone();
+        ends.spawn(async move {
+            elector.run(stop).await;
+            Ok(())
+        });
+        over.drop_guard()
+    }
+
+    /// A start as the leader is no change of leaders: it is waited for. `false` when asked to stop meanwhile.
+    async fn knows_its_role(&self, fence: &Fence) -> bool {
+        let mut role = fence.role();
+        tokio::select! {
+            () = self.shutdown.requested() => false,
+            known = role.wait_for(|role| *role != Role::Unknown) => known.is_ok(),
+        }
     }
 
     /// The webhook, its certificate, and its configurations.
     async fn guard(&self, guard: Guard, serving: Pending, ends: &mut Ends) -> anyhow::Result<()> {
-        let Guard { cluster, desired, rules, client } = guard;
+        let Guard { cluster, everybody, desired, rules, around, client } = guard;
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
         let bound = listener.local_addr()?;
-        let webhook = self.webhook(desired.clone(), rules, client);
+        let webhook = self.webhook(desired.clone(), rules.clone(), around, client);
         let mut server = Server::new(Serving::nothing(), self.metrics.clone());
         server.clients = self.client_authorities().await?;
 
@@ -126,7 +169,7 @@ impl Parts {
         let registered = [on_validating, on_mutating];
         let certificate = Certificate::new(server.serving.clone(), trusting, registered, self.metrics.clone(), serving);
         let (files, names) = (self.config.webhook.certificate.clone(), self.config.webhook.names(bound));
-        let secret = Shared::new(cluster.clone(), &self.config.namespace, names, self.evidence.clone());
+        let secret = Shared::new(everybody, &self.config.namespace, names, self.evidence.clone());
         ends.spawn(certificate.keep(files, secret, self.shutdown.clone()));
 
         let shutdown = self.shutdown.clone();
@@ -135,7 +178,7 @@ impl Parts {
         );
         let (evidence, events) = (self.evidence.clone(), Events::new(&cluster));
         let voice = Voice { evidence, events, metrics: self.metrics.clone() };
-        let wish = Wish { registration: certificate::registration(&self.config, bound), desired, trust };
+        let wish = Wish { registration: certificate::registration(&self.config, bound), desired, rules, trust };
         for (which, registered) in [(Which::Validating, validating), (Which::Mutating, mutating)] {
             let registrar = Registrar::new(cluster.clone(), which, voice.clone(), registered).await?;
             ends.spawn(registrar.keep(wish.clone(), self.shutdown.clone()));
@@ -151,10 +194,17 @@ impl Parts {
         authorities.map(Some).with_context(|| format!("failed to use {}; check --client-ca-file", file.display()))
     }
 
-    fn webhook(&self, snapshots: Desired, rules: watch::Receiver<Arc<Rules>>, client: Client) -> Webhook {
+    fn webhook(
+        &self,
+        snapshots: Desired,
+        rules: watch::Receiver<Arc<Rules>>,
+        around: watch::Receiver<Arc<Surroundings>>,
+        client: Client,
+    ) -> Webhook {
         Webhook {
             snapshots,
             rules,
+            around,
             upstream: Arc::new(Rights::new(client, self.metrics.clone())),
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),
@@ -162,25 +212,46 @@ impl Parts {
         }
     }
 
+    /// Takes push webhooks, if anywhere.
+    fn receive(&self, context: &reconcile::Context, ends: &mut Ends) -> anyhow::Result<()> {
+        let Some(config::Receiver { listen, secret }) = self.config.receiver.clone() else { return Ok(()) };
+        let listener = bind(listen, "--receiver-listen")?;
+        let secrets = context.secrets.clone();
+        let secret_of: receiver::SecretOf = Arc::new(move |namespace, name| {
+            let secrets = secrets.clone();
+            Box::pin(async move { secrets.read(&namespace, &name).await.ok()??.data.get(WEBHOOK_SECRET).cloned() })
+        });
+        let receiver = Receiver::new(context.subscriptions.clone(), secret_of, secret, self.metrics.clone());
+        let shutdown = self.shutdown.clone();
+        ends.spawn(
+            async move { receiver.run(listener, shutdown).await.context("the receiver of push webhooks broke") },
+        );
+        Ok(())
+    }
+
     fn reconciler(
         &self,
         cluster: Arc<Cluster>,
         publisher: Publisher,
         rules: &watch::Receiver<Arc<Rules>>,
-        exempt: watch::Receiver<Option<reconcile::Exempt>>,
+        (exempt, windows): (watch::Receiver<Option<reconcile::Exempt>>, watch::Receiver<Arc<[ScopedWindow]>>),
     ) -> reconcile::Context {
         reconcile::Context {
             events: Events::new(&cluster),
+            secrets: Secrets::new(cluster.clone()),
             cluster,
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),
             publisher: Arc::new(publisher),
             rules: rules.clone(),
             exempt,
+            windows,
             tally: Tally::new(self.metrics.clone()),
             census: reconcile::Census::default(),
             turns: Arc::new(tokio::sync::Semaphore::new(reconcile::TURNS)),
             cache: self.config.cache_dir.clone(),
+            share: Share::default(),
+            subscriptions: Arc::default(),
         }
     }
 
@@ -229,8 +300,14 @@ impl Parts {
     }
 }
 
-async fn reconcile_until(context: reconcile::Context, desired: Desired, stop: CancellationToken) -> anyhow::Result<()> {
+async fn reconcile_until(
+    context: reconcile::Context,
+    desired: Desired,
+    stop: CancellationToken,
+    over: DropGuard,
+) -> anyhow::Result<()> {
     reconcile::run(context, desired, stop).await;
+    drop(over);
     Ok(())
 }
 

@@ -24,16 +24,29 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The namespace Holdfast runs in.
     pub namespace: String,
+    /// This replica among others.
+    pub replica: Replica,
     /// The webhook.
     pub webhook: Webhook,
     /// Where probes and scrapes are answered.
     pub admin_listen: SocketAddr,
+    /// Push webhooks; absent means that none are taken.
+    pub receiver: Option<Receiver>,
     /// Clones of repositories, and evidence that could not be written yet.
     pub cache_dir: PathBuf,
     /// The log.
     pub log: Log,
     /// Who collects traces; absent means nobody.
     pub collector: Option<Collector>,
+}
+
+/// One replica among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// By which the next process in its place is known as its successor; absent means that there is none.
+    pub identity: Option<String>,
+    /// How long the others wait before they take over from one that is gone: whole seconds.
+    pub lease: Duration,
 }
 
 /// How the webhook is served and registered.
@@ -64,6 +77,15 @@ pub struct CertificateFiles {
     pub key: PathBuf,
     /// The CA for the API server to trust.
     pub ca: PathBuf,
+}
+
+/// Where push webhooks of Git hosts are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receiver {
+    /// The address.
+    pub listen: SocketAddr,
+    /// A secret that counts for every `GitSync`; absent means that only those in their own Secrets do.
+    pub secret: Option<PathBuf>,
 }
 
 /// How to log.

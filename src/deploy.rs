@@ -23,7 +23,7 @@ pub enum Part {
     Crds,
     /// Its service account and rights, and roles for people.
     Rbac,
-    /// The program itself: Deployment and Service.
+    /// The program itself: Deployment, `PodDisruptionBudget` and Service.
     Workload,
 }
 

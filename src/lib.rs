@@ -21,12 +21,13 @@
 //!
 //! | module | what is decided or translated there |
 //! |---|---|
-//! | [`core`] | every decision, as pure functions of values: comparing, excluding, judging, healing, break-glass, masking |
+//! | [`core`] | every decision, as pure functions of values: comparing, excluding, judging, healing, break-glass, windows, fights, masking |
 //! | [`api`] | `GitSync` and `DriftPolicy`, as typed and as meant; one reader for admission and for running |
 //! | [`git`] | fetching a commit, reading YAML and JSON with their lines, marking what is managed |
 //! | [`cluster`] | the API server: kinds, objects, watches, rights, Events |
 //! | [`reconcile`] | one keeper for each GitSync: declare, apply, watch, heal, prune, status |
 //! | [`webhook`] | reviews in and out, the certificate, the webhook configurations |
+//! | [`receiver`] | push webhooks of Git hosts: whose they are, and which syncs they wake |
 //! | [`inspect`] | `holdfast diff` and `explain`: the same question, asked by a person |
 //! | [`evidence`] | records that are never lost, and metrics |
 //! | [`app`] | the composition root: the only module that sees all edges |
@@ -68,19 +69,43 @@
 //! - Whoever writes under our account is noticed: `cluster::whoever_writes_in_our_guise_is_noticed_and_healed`.
 //! - Nobody makes us guard less without a right and a record: `loosening::a_sync_is_loosened_one_way_and_tightened_the_other`,
 //!   `cluster::a_loosening_is_recorded`.
+//! - What another tool keeps is nobody else's to edit, and the tool is never refused: `cluster::flux_keeps_what_it_applies`,
+//!   `cluster::argo_cd_keeps_what_it_applies_as_a_client`; nor is what keeps the cluster alive ever asked about:
+//!   `cluster::what_is_vital_is_no_guards_business`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
 //!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
+//! - What a window closes happens once when it opens, and until then the synced commit holds, all of it, also after a restart:
+//!   `cluster::what_a_window_closes_happens_when_it_ends`, `cluster::a_restart_in_a_closed_window_holds_to_the_commit_before`.
+//!   When that is, every minute agrees on, also on the days clocks jump: `window::every_minute_is_as_the_walk_says`.
+//! - A fight costs ever less, is told once, and no heal is dropped in it: `fight::who_acts_all_the_time_is_given_way_to`,
+//!   `cluster::a_fight_is_told_once_and_ends_with_the_rule_it_tells`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
 //! - The webhook never waits for whoever reads the records, and no record is lost:
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
+//! - A repository's credentials reach its server and nobody else, no host is believed unproved, and rotating them takes no restart:
+//!   `private::credentials_do_not_follow_a_redirect_to_another_server`, `private::what_is_refused_does_not_repeat_the_credentials`,
+//!   `ssh::a_host_whose_key_has_changed_is_refused_loudly`, `cluster::a_rotated_secret_is_used_without_a_restart`.
+//! - What one may read with a Secret another cannot ask for: `repository::what_was_read_with_a_secret_is_not_read_without`.
+//! - No commit and no Git server can use us up, and none keeps others or the end waiting: `tree::a_bomb_of_folders_ends`,
+//!   `tree::files_that_are_too_much_together_are_reported_and_not_read`, `http::packs_that_are_cut_short_or_damaged_are_not_believed`,
+//!   `cluster::a_server_that_hangs_keeps_neither_others_nor_the_end_waiting`.
+//! - Many syncs of one repository ask its server once: `share::a_hundred_who_ask_at_one_beat_ask_once`.
+//! - A push webhook makes nobody do anything but look, and only for whoever knows the secret:
+//!   `receiver::whoever_does_not_know_the_secret_learns_and_causes_nothing`, `receiver::a_flood_is_one_look_and_a_giant_is_not_read`.
 //! - Secrets are masked before they leave the core: `mask::equal_secrets_look_equal_and_different_ones_differ`,
 //!   `cluster::no_value_is_told_anywhere`.
 //! - Leaving loses no request, and renewing the certificate loses no handshake: `webhook::leaving_under_load_loses_no_request`,
 //!   `webhook::no_handshake_fails_across_rotations`, `rotation::no_client_ever_meets_a_stranger`.
 //! - Whoever changes the webhook configurations is undone, and on record once: `cluster::every_change_is_undone_and_on_record_once`,
 //!   `upkeep::a_quarrel_is_slow_and_ends`.
-//! - Nobody but the API server can use a server up: `webhook::whoever_does_not_hurry_is_cut`,
+//! - Of several replicas one writes, whatever their clocks say: `lease::never_two_leaders_at_once`,
+//!   `cluster::a_follower_guards_and_writes_nothing`, `cluster::a_leader_that_stood_still_writes_nothing_afterwards`.
+//! - A leader that goes is followed, and what slipped meanwhile is healed by one write: `cluster::whoever_leaves_hands_over_at_once`,
+//!   `cluster::a_leader_is_killed`, `cluster::what_was_lost_in_between_is_found`.
+//! - Restarting replicas one by one, or the API server, lets nothing pass: `cluster::a_rolling_restart_fails_no_edit`,
+//!   `cluster::the_api_server_restarts_under_load`.
+//! - Nobody but the API server can use a server up: `webhook::whoever_does_not_hurry_is_cut`, `webhook::idle_strangers_make_room`,
 //!   `webhook::connections_beyond_the_limit_are_closed_at_once`, `webhook::the_largest_review_there_can_be_is_read`.
 //! - With every replica dead and `failurePolicy: Fail` the cluster lives: `cluster::dead_replicas_leave_what_is_vital_alone`.
 //! - What is committed under `deploy/` is what the program prints, and the README lists what there is:
@@ -93,7 +118,8 @@
 //! - No live objects kept: a judgement needs one only while it is made.
 //! - Nothing written on objects that changes with every commit; nothing mutated before it is compared.
 //! - No identity by field manager at admission: clients choose it. Only afterwards, when nothing better is left.
-//! - No leader election yet: one replica. `README.md` says what else is not there.
+//! - No wall clock of one machine compared with that of another to say who leads.
+//! - No sharing of the writing among replicas: one writes. `README.md` says what else is not there.
 
 pub mod admin;
 pub mod api;
@@ -107,6 +133,7 @@ pub mod deploy;
 pub mod evidence;
 pub mod git;
 pub mod inspect;
+pub mod receiver;
 pub mod reconcile;
 pub mod shutdown;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, env, fs, path::Path};
 
+use holdfast::cluster::lease::NAME as LEASE;
 use holdfast::deploy::{Installation, Part, render};
 use holdfast::webhook::register::CERTIFICATE_SECRET;
 use serde_json::Value;
@@ -39,7 +40,7 @@ fn committed_files_are_up_to_date() {
 fn every_part_is_in_the_whole_and_in_the_order_of_applying() {
     let kinds: Vec<String> =
         documents(&[Part::Workload, Part::Namespace]).iter().map(|document| document["kind"].to_string()).collect();
-    assert_eq!(kinds, [r#""Namespace""#, r#""Deployment""#, r#""Service""#]);
+    assert_eq!(kinds, [r#""Namespace""#, r#""Deployment""#, r#""PodDisruptionBudget""#, r#""Service""#]);
     let all = Part::ALL.map(|part| documents(&[part]).len()).iter().sum::<usize>();
     assert_eq!(documents(&Part::ALL).len(), all);
 }
@@ -66,15 +67,19 @@ fn the_service_finds_the_pods_and_their_ports() {
     assert_eq!(names(&service["spec"]["ports"], "targetPort"), open);
 }
 
-/// Whoever may read all Secrets of a namespace may do what everybody in it may.
+/// Whoever may read all Secrets of a namespace may do what everybody in it may. And whoever may write its Leases…
 #[test]
-fn the_certificate_is_the_only_secret_that_is_named() {
+fn the_certificate_is_the_only_secret_that_is_named_and_ours_the_only_lease() {
     let documents = documents(&[Part::Rbac]);
     let rules = of_kind(&documents, "Role")["rules"].as_array().expect("a list");
     for rule in rules {
         let is_create = rule["verbs"].as_array().is_some_and(|verbs| verbs.len() == 1 && verbs[0] == "create");
-        assert_eq!(rule["resources"][0], "secrets");
-        assert!(is_create || rule["resourceNames"][0] == CERTIFICATE_SECRET, "{rule}");
+        let name = match rule["resources"][0].as_str() {
+            Some("secrets") => CERTIFICATE_SECRET,
+            Some("leases") => LEASE,
+            _ => panic!("{rule}"),
+        };
+        assert!(is_create || rule["resourceNames"][0] == name, "{rule}");
     }
     assert_eq!(of_kind(&documents, "RoleBinding")["roleRef"]["name"], of_kind(&documents, "Role")["metadata"]["name"]);
 }

@@ -46,6 +46,11 @@ impl Faults {
         }
     }
 
+    /// How many so far.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// `value` if nothing was wrong.
     pub(super) fn or<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }

@@ -9,7 +9,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IgnoreRule, SyncPolicy, status::GitSyncStatus};
+use super::{IgnoreRule, SyncPolicy, SyncWindow, status::GitSyncStatus};
 
 /// Keeps a part of the cluster equal to a folder in Git.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -65,6 +65,11 @@ pub struct GitSyncSpec {
     /// Fields that are somebody else's business: never denied, never healed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore_differences: Vec<IgnoreRule>,
+    /// Times at which commits are, or are not, made real, drift undone, and what left Git deleted. Beyond these, the windows of
+    /// the `DriftPolicy` hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub sync_windows: Vec<SyncWindow>,
     /// Pauses this sync: nothing is written, and edits are marked instead of denied. Needs a reason, an end, and the verb
     /// `suspend`; who paused it is stamped in the annotation `holdfast.dev/suspended-by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,14 +80,16 @@ pub struct GitSyncSpec {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
-    /// The repository, as an `http://`, `https://` or `file://` URL without credentials in it.
+    /// The repository, as an `https://`, `http://`, `ssh://` or `file://` URL without credentials in it, or as
+    /// `git@host:path`, which is ssh.
     #[serde(rename = "repoURL")]
     #[schemars(length(min = 1, max = 2048), extend("x-kubernetes-validations" = [{
-        "rule": "self.matches('^(https?|file)://.+')",
-        "message": "must be an http://, https:// or file:// URL; ssh is not supported yet"
+        "rule": "self.matches('^(https?|ssh|file)://.+') || self.matches('^[^/:@]+@[^/:@]+:.+')",
+        "message": "must be an https://, http://, ssh:// or file:// URL, or user@host:path"
     }]))]
     pub repo_url: String,
-    /// Branch, tag, full commit SHA, or `HEAD` for the repository's default branch.
+    /// Branch, tag, full commit SHA, `HEAD` for the repository's default branch, or a range of versions such as
+    /// `>=1.2 <2` or `semver:1.x`: then the newest tag in it.
     #[serde(default = "head")]
     #[schemars(length(min = 1, max = 256))]
     pub target_revision: String,
@@ -97,6 +104,20 @@ pub struct Source {
     #[serde(default = "half_a_minute")]
     #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub interval: String,
+    /// The Secret with what it takes to read the repository, in the namespace of this `GitSync`. Keys: `username` and
+    /// `password`, or `bearerToken`; `ca.crt` for an https server with a CA of its own; `identity` (a private key) and
+    /// `known_hosts` for ssh; `webhookSecret` for push webhooks. A change of it is taken up at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+}
+
+/// A Secret in the same namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
 }
 
 /// A namespace of this cluster.

@@ -162,7 +162,8 @@ fn jq_fault(expression: &str, error: &<Jq as FromStr>::Err) -> (String, String) 
     (format!("{expression:?} is not a rule: {error}"), remedy.to_owned())
 }
 
-fn labels(selector: &LabelSelector, at: &str, faults: &mut Faults) -> Labels {
+/// Reads a label selector.
+pub(super) fn labels(selector: &LabelSelector, at: &str, faults: &mut Faults) -> Labels {
     let equal = selector.match_labels.iter().flatten();
     let equal = equal.map(|(key, value)| Condition { key: key.clone(), must: Must::BeIn(vec![value.clone()]) });
     let mut conditions: Vec<_> = equal.collect();

@@ -3,11 +3,15 @@
 //! Whoever may edit a `GitSync` could switch the guard off instead of going around it, so loosening takes a right of its own and
 //! leaves a record. Making it stricter takes neither.
 
+mod guards;
+
 use std::fmt::Debug;
 
 use serde_json::Value;
 
 use super::{Admission, DriftPolicySpec, GitSyncSpec, Mode, Suspend, Undeclared, duration, policy::BreakGlass};
+
+mod windows;
 
 /// One place where the guard would be weaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,7 @@ pub fn of_sync(old: &GitSyncSpec, new: &GitSyncSpec) -> Vec<Loosened> {
         note("spec.syncPolicy.automated.selfHeal", "true".to_owned(), "false".to_owned());
     }
     found.extend(added("spec.ignoreDifferences", &old.ignore_differences, &new.ignore_differences));
+    found.extend(windows::of(&old.sync_windows, &new.sync_windows));
     found
 }
 
@@ -77,6 +82,8 @@ pub fn of_policy(old: &DriftPolicySpec, new: &DriftPolicySpec) -> Vec<Loosened> 
         to: to.clone(),
     }));
     found.extend(switched_on(old, new));
+    found.extend(windows::of(&old.sync_windows, &new.sync_windows));
+    found.extend(guards::loosened(&old.guards, &new.guards));
     found
 }
 

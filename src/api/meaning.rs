@@ -13,11 +13,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use super::fault::FieldError;
-use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore};
+use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore, window};
+use crate::core::breakglass::REMINDER;
 use crate::core::exclude::Rule;
 use crate::core::names::SUSPENDED_BY;
+use crate::core::window::Window;
 pub use options::SyncOptions;
-pub use source::SourcePlan;
+pub use source::{SourcePlan, version_range};
 
 /// What a `GitSync` asks for, checked and in the types the program works with.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +40,8 @@ pub struct SyncPlan {
     pub retry: RetryPlan,
     /// Exclusion rules.
     pub ignore: Arc<[Rule]>,
+    /// Times at which things may, or may not, happen.
+    pub windows: Vec<Window>,
     /// The pause, which may already be over: ask [`Suspension::holds`].
     pub suspend: Option<Suspension>,
 }
@@ -84,6 +88,7 @@ impl TryFrom<&GitSync> for SyncPlan {
             options: options::read(sync_options, &mut faults),
             retry: retry_plan(retry, &mut faults),
             ignore: ignore::read(&spec.ignore_differences, "spec.ignoreDifferences", &called(sync), &mut faults).into(),
+            windows: window::read(&spec.sync_windows, "spec.syncWindows", &mut faults),
             suspend: spec.suspend.as_ref().map(|typed| suspension(typed, sync, &mut faults)),
         };
         faults.or(plan)
@@ -109,6 +114,11 @@ impl Suspension {
         let Self { reason, until, by } = self;
         let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
         format!("{reason} (until {until}{by})")
+    }
+
+    /// When to remind people that it ends, seen at `now`; a short one reminds of itself.
+    pub fn reminder(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.saturating_sub(REMINDER).ok().filter(|reminder| *reminder > now)
     }
 
     /// Whether the pause is on at `now`.

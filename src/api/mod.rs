@@ -10,22 +10,26 @@ mod convert;
 pub mod duration;
 pub mod fault;
 pub mod gitsync;
+pub mod guard;
 pub mod ignore;
 pub mod loosening;
 pub mod meaning;
 pub mod policy;
 pub mod status;
 pub mod sync_policy;
+pub mod window;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, Source, Suspend, Undeclared};
+pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, SecretReference, Source, Suspend, Undeclared};
+pub use guard::GuardSpec;
 pub use ignore::IgnoreRule;
 pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
 pub use status::{DriftedObject, GitSyncStatus, ObjectRef};
 pub use sync_policy::{Automated, Backoff, Retry, SyncPolicy};
+pub use window::{PolicyWindow, ScopedWindow, SyncWindow};
 
 /// Every CustomResourceDefinition of ours, in the order they are printed.
 pub fn definitions() -> [CustomResourceDefinition; 2] {

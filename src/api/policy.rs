@@ -10,12 +10,12 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, IgnoreRule, fault::Faults, ignore, meaning::duration_at};
+use super::guard::{self, GuardSpec};
+use super::{FieldError, IgnoreRule, PolicyWindow, ScopedWindow, fault::Faults, ignore, meaning::duration_at, window};
 use crate::core::exclude::{Presets, Rule};
+use crate::core::guard::Guard;
+pub use crate::core::names::POLICY_NAME;
 use crate::core::who::INTERACTIVE;
-
-/// The name under which a `DriftPolicy` has effect.
-pub const POLICY_NAME: &str = "default";
 
 /// Cluster-wide rules of Holdfast.
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -52,9 +52,18 @@ pub struct DriftPolicySpec {
     /// Fields that are somebody else's business wherever they are: never denied, never healed, for every `GitSync`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore_differences: Vec<IgnoreRule>,
+    /// Times at which GitSyncs may, or may not, make commits real, undo drift, and delete what left Git.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub sync_windows: Vec<PolicyWindow>,
     /// Exclusions everybody would have to write. All are on; switch one off with `false`.
     #[serde(default)]
     pub presets: Switches,
+    /// What other tools (Flux, Argo CD, Helm, a pipeline) keep, protected at admission from edits by anybody else. It is
+    /// neither marked nor healed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub guards: Vec<GuardSpec>,
 }
 
 /// Switches of the presets.
@@ -115,6 +124,10 @@ pub struct Policy {
     pub ignore: Arc<[Rule]>,
     /// Which presets are on.
     pub presets: Presets,
+    /// Times at which things may, or may not, happen, and in which GitSyncs.
+    pub windows: Vec<ScopedWindow>,
+    /// What other tools keep.
+    pub guards: Arc<[Guard]>,
 }
 
 // === impl Policy ===
@@ -129,6 +142,8 @@ impl Default for Policy {
             interactive_managers: interactive(),
             ignore: Arc::default(),
             presets: Presets::default(),
+            windows: Vec::new(),
+            guards: Arc::default(),
         }
     }
 }
@@ -138,14 +153,17 @@ impl TryFrom<&DriftPolicy> for Policy {
 
     fn try_from(typed: &DriftPolicy) -> Result<Self, Self::Error> {
         let DriftPolicySpec { observe_only, controllers, break_glass, .. } = &typed.spec;
-        let DriftPolicySpec { interactive_managers, ignore_differences, presets, .. } = &typed.spec;
+        let DriftPolicySpec { interactive_managers, ignore_differences, presets, sync_windows, guards, .. } =
+            &typed.spec;
         let mut faults = Faults::default();
         named_default(typed, &mut faults);
         globs("spec.controllers", controllers, &mut faults);
-        nobody_in_particular(controllers, &mut faults);
+        nobody_in_particular("spec.controllers", controllers, &mut faults);
         globs("spec.interactiveManagers", interactive_managers, &mut faults);
         let (break_glass_longest, break_glass_usual) = limits(break_glass, &mut faults);
         let ignore = ignore::read(ignore_differences, "spec.ignoreDifferences", "DriftPolicy default", &mut faults);
+        let windows = window::read_scoped(sync_windows, "spec.syncWindows", "DriftPolicy default", &mut faults);
+        let guards = guard::read(guards, &mut faults);
         faults.or(Self {
             observe_only: *observe_only,
             controllers: controllers.clone(),
@@ -154,6 +172,8 @@ impl TryFrom<&DriftPolicy> for Policy {
             interactive_managers: interactive_managers.clone(),
             ignore: ignore.into(),
             presets: presets.clone().into(),
+            windows,
+            guards: guards.into(),
         })
     }
 }
@@ -166,19 +186,19 @@ fn named_default(typed: &DriftPolicy, faults: &mut Faults) {
     faults.require(name == POLICY_NAME, "metadata.name", &reason, "the only DriftPolicy is named default");
 }
 
-fn globs(field: &str, typed: &[String], faults: &mut Faults) {
+pub(super) fn globs(field: &str, typed: &[String], faults: &mut Faults) {
     for (index, glob) in typed.iter().enumerate() {
         faults.require(!glob.trim().is_empty(), &format!("{field}[{index}]"), "is empty", "write a name or a glob");
     }
 }
 
 /// Every request carries one of these groups: exempting it would switch the guard off while it looks switched on.
-fn nobody_in_particular(controllers: &[String], faults: &mut Faults) {
+pub(super) fn nobody_in_particular(field: &str, typed: &[String], faults: &mut Faults) {
     let everyone = |glob: &str| !glob.is_empty() && glob.bytes().all(|byte| byte == b'*');
-    for (index, glob) in controllers.iter().enumerate() {
+    for (index, glob) in typed.iter().enumerate() {
         if everyone(glob) || matches!(glob.as_str(), "system:authenticated" | "system:*" | "system:serviceaccounts") {
-            let remedy = "name the accounts; to stop denying altogether set spec.admission.mode of the GitSyncs";
-            faults.add(&format!("spec.controllers[{index}]"), format!("{glob:?} exempts everyone"), remedy);
+            let remedy = "name the accounts; to stop denying altogether set the mode of the GitSyncs or guards";
+            faults.add(&format!("{field}[{index}]"), format!("{glob:?} exempts everyone"), remedy);
         }
     }
 }
@@ -204,6 +224,8 @@ impl Default for DriftPolicySpec {
             interactive_managers: interactive(),
             ignore_differences: Vec::new(),
             presets: Switches::default(),
+            sync_windows: Vec::new(),
+            guards: Vec::new(),
         }
     }
 }

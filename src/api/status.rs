@@ -25,6 +25,10 @@ pub struct GitSyncStatus {
     /// Commit the cluster was last made, or found, equal to, as a full SHA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_revision: Option<String>,
+    /// Commit that is enforced, as a full SHA: what edits are judged by and drift is healed to. The newest, unless it was refused
+    /// or waits for a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_revision: Option<String>,
     /// How many objects Git declares.
     #[serde(default)]
     pub objects: u32,
@@ -37,7 +41,8 @@ pub struct GitSyncStatus {
     /// Kinds this sync has objects of, as `apiVersion/Kind`: where to look, after a restart, for what has left Git since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
-    /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `BreakGlass` and `RuleError` while they hold.
+    /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `BreakGlass`, `WindowClosed`, `Fighting`, `Conflict` and `RuleError`
+    /// while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

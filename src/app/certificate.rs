@@ -119,6 +119,7 @@ pub(super) fn registration(config: &Config, bound: SocketAddr) -> Registration {
         timeout_seconds: i32::try_from(config.webhook.timeout.as_secs()).unwrap_or(1),
         namespace: config.namespace.clone(),
         declared: Vec::new(),
+        guards: Arc::default(),
     }
 }
 

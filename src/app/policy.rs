@@ -9,7 +9,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
 
-use crate::api::{DriftPolicy, FieldError, Policy, policy::POLICY_NAME};
+use crate::api::{DriftPolicy, FieldError, Policy, ScopedWindow, policy::POLICY_NAME};
 use crate::core::breakglass::Limits;
 use crate::core::judge::Rules;
 use crate::core::who::Identities;
@@ -30,6 +30,8 @@ pub(super) struct Followed {
     /// Exclusions of the whole cluster; `None` until the policy has been looked at: judging without them would undo what
     /// they protect.
     pub exempt: watch::Receiver<Option<Exempt>>,
+    /// Windows, which are known as soon as `exempt` is.
+    pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
 }
 
 /// The rules in force, kept up to date. A policy that cannot be understood (it was stored while the webhook was down) changes
@@ -41,6 +43,7 @@ pub(super) struct Followed {
 pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metrics, shutdown: &Shutdown) -> Followed {
     let (sender, receiver) = watch::channel(Arc::new(rules(&Policy::default(), ourselves.clone())));
     let (exempt_sender, exempt) = watch::channel(None);
+    let (windows_sender, windows) = watch::channel(Arc::from([]));
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<DriftPolicy>(&()));
     shutdown.spawn_watcher(async move {
         let mut states = watcher::watch_object(api, POLICY_NAME).default_backoff().boxed();
@@ -57,7 +60,8 @@ pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metri
             match policy {
                 Ok(policy) => {
                     sender.send_replace(Arc::new(rules(&policy, ourselves.clone())));
-                    let Policy { ignore, presets, .. } = policy;
+                    let Policy { ignore, presets, windows, .. } = policy;
+                    windows_sender.send_if_modified(|known| replace(known, windows));
                     exempt_sender.send_replace(Some(Exempt { rules: ignore, presets, unreadable: None }));
                     metrics.policy_readable.set(1);
                 }
@@ -72,7 +76,14 @@ pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metri
             }
         }
     });
-    Followed { rules: receiver, exempt }
+    Followed { rules: receiver, exempt, windows }
+}
+
+/// `true` if that is news.
+fn replace(known: &mut Arc<[ScopedWindow]>, windows: Vec<ScopedWindow>) -> bool {
+    let is_new = **known != *windows;
+    *known = windows.into();
+    is_new
 }
 
 fn read(object: DynamicObject) -> Result<Policy, String> {
@@ -92,11 +103,13 @@ fn hold(exempt: &mut Option<Exempt>, faults: &str) -> bool {
 }
 
 fn rules(policy: &Policy, ourselves: (String, String)) -> Rules {
-    let Policy { controllers, break_glass_longest, break_glass_usual, interactive_managers, .. } = policy.clone();
+    let Policy { controllers, break_glass_longest, break_glass_usual, interactive_managers, guards, .. } =
+        policy.clone();
     let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     Rules {
         identities: Identities { ourselves, controllers, interactive: interactive_managers },
         limits: Limits { default: signed(break_glass_usual), max: signed(break_glass_longest) },
         observe_only: policy.observe_only,
+        guards,
     }
 }

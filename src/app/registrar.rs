@@ -4,20 +4,25 @@
 //! are written again when Git declares a kind it did not declare before, when the certificate's authority changes, and whenever
 //! somebody else has changed or deleted them: admission cannot refuse that, so it is undone, and left on record. What is due when
 //! is [`upkeep`](crate::webhook::register::upkeep)'s to say.
+//!
+//! Only the leader does any of this: replicas of two versions would correct each other. The others watch, to know when what they
+//! serve is trusted.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
+use crate::admin::Pending;
 use crate::cluster::events::{Events, Note, reference};
 use crate::cluster::watch::follow;
 use crate::cluster::{Cluster, Error, Kind};
+use crate::core::judge::Rules;
 use crate::core::object::ObjectKey;
 use crate::evidence::metrics::Outcome;
 use crate::evidence::record::{Actor, Field};
@@ -31,14 +36,18 @@ use crate::webhook::register::{Change, NAME, Registration, configurations};
 const VERSION: &str = "admissionregistration.k8s.io/v1";
 /// So often the same edit in a row is no accident any more.
 const QUARREL: u32 = 5;
+/// Between two attempts to take the configurations away.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// What is to be registered: changes with what Git declares and with what is served.
 #[derive(Clone)]
 pub(super) struct Wish {
-    /// All of it but the two below.
+    /// All of it but what is below.
     pub(super) registration: Registration,
     /// What Git declares.
     pub(super) desired: Desired,
+    /// What is guarded for other tools.
+    pub(super) rules: watch::Receiver<Arc<Rules>>,
     /// PEM certificates to trust; `None` while there are none.
     pub(super) trust: watch::Receiver<Option<Vec<u8>>>,
 }
@@ -83,7 +92,8 @@ impl Wish {
     fn now(&self) -> Option<Registration> {
         let declared = self.desired.borrow().as_ref()?.resources();
         let ca_bundle = self.trust.borrow().clone()?;
-        Some(Registration { ca_bundle, declared, ..self.registration.clone() })
+        let guards = self.rules.borrow().guards.clone();
+        Some(Registration { ca_bundle, declared, guards, ..self.registration.clone() })
     }
 
     /// Resolves when it may be another; to `false` when it never will be again.
@@ -91,6 +101,7 @@ impl Wish {
         tokio::select! {
             changed = self.desired.changed() => changed.is_ok(),
             changed = self.trust.changed() => changed.is_ok(),
+            changed = self.rules.changed() => changed.is_ok(),
         }
     }
 }
@@ -122,8 +133,28 @@ impl Which {
     }
 }
 
+/// Takes both configurations away whenever this replica comes to lead, until `shutdown`; ready when that is done, or another leads.
+pub(super) async fn stay_away(cluster: Arc<Cluster>, ready: Pending, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut role = cluster.fence().role();
+    let mut ready = Some(ready);
+    loop {
+        let leads = role.borrow_and_update().leads();
+        let failed = if leads { withdraw(&cluster).await.err() } else { None };
+        if let Some(error) = &failed {
+            tracing::error!("failed to take the webhook configurations away: {error:#}; trying again");
+        } else if let Some(ready) = ready.take() {
+            ready.ready();
+        }
+        tokio::select! {
+            () = shutdown.requested() => return Ok(()),
+            changed = role.changed() => changed.or_else(|_| Ok::<_, anyhow::Error>(()))?,
+            () = sleep(AGAIN), if failed.is_some() => {}
+        }
+    }
+}
+
 /// Takes both configurations away: without a webhook, they would hand every edit to their `failurePolicy`.
-pub(super) async fn withdraw(cluster: &Cluster) -> anyhow::Result<()> {
+async fn withdraw(cluster: &Cluster) -> anyhow::Result<()> {
     for which in [Which::Validating, Which::Mutating] {
         let (kind, key) = which.find(cluster).await?;
         let found = cluster.get(&kind, &key).await?;
@@ -152,18 +183,25 @@ impl Registrar {
     /// Registers, and keeps it so, until `shutdown`.
     pub(super) async fn keep(mut self, mut wish: Wish, shutdown: Shutdown) -> anyhow::Result<()> {
         let mut sights = follow(&self.cluster, &self.kind, None, NAME);
+        let mut role = self.cluster.fence().role();
         loop {
+            let leads = role.borrow_and_update().leads();
             if let Some(registration) = wish.now() {
                 self.trust.clone_from(&registration.ca_bundle);
                 self.upkeep.want(self.which.document(&registration));
             }
-            let wake = self.settle().await;
-            self.publish();
+            let wake = if leads { self.settle().await } else { None };
+            self.publish(leads);
             let waking = sleep_until(wake.unwrap_or_else(Instant::now).into());
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
                 Some(found) = sights.next() => self.upkeep.saw(found, Instant::now()),
                 changed = wish.changed() => if !changed { return Ok(()) },
+                changed = role.changed() => match changed {
+                    // Whoever leads in between may have had another idea of it, and that was no tampering.
+                    Ok(()) => self.upkeep.start_over(),
+                    Err(_) => return Ok(()),
+                },
                 () = waking, if wake.is_some() => {}
             }
         }
@@ -181,6 +219,7 @@ impl Registrar {
             match written {
                 Ok(answer) => self.wrote(answer),
                 Err(error) if error.is_conflict() || error.is_not_found() => self.look_again().await,
+                Err(error) if error.is_not_leading() => return None,
                 Err(error) => self.failed(&error),
             }
         }
@@ -210,8 +249,9 @@ impl Registrar {
     }
 
     /// Says which certificates are registered, if the configuration is as it should be.
-    fn publish(&self) {
-        let registered = self.upkeep.registered().map(|_| self.trust.clone());
+    fn publish(&self, leads: bool) {
+        let is_right = if leads { self.upkeep.registered().is_some() } else { self.upkeep.is_trusted() };
+        let registered = is_right.then(|| self.trust.clone());
         self.registered.send_if_modified(|before| {
             let (was, is) = (before.is_some(), registered.is_some());
             let gauge = &self.voice.metrics.webhooks_registered;

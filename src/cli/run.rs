@@ -55,10 +55,13 @@ impl Arguments {
             traces.context("failed to prepare the export of traces; check --otlp-endpoint and the OTEL_ variables")?;
         telemetry::start(config.log.format, std::mem::take(&mut config.log.filter), traces.as_ref())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let ended = runtime.context("failed to start the runtime")?.block_on(run(config));
+        let runtime = runtime.context("failed to start the runtime")?;
+        let ended = runtime.block_on(run(config));
         if let Some(traces) = traces {
             traces.close();
         }
+        // Everybody who writes has finished. A look at a Git server that hangs has nothing to lose, and would be waited for.
+        runtime.shutdown_background();
         ended
     }
 

@@ -31,6 +31,8 @@ pub enum Cause {
     Refused(String),
     /// The API server is not there, overloaded or restarting: try again.
     Unavailable(String),
+    /// Another replica leads, or may: nothing was sent, or it is not known what became of it.
+    NotLeading,
 }
 
 // === impl Error ===
@@ -62,6 +64,11 @@ impl Error {
         matches!(self.cause, Cause::Invalid(_))
     }
 
+    /// Was it not ours to write any more?
+    pub fn is_not_leading(&self) -> bool {
+        matches!(self.cause, Cause::NotLeading)
+    }
+
     /// Is it refused, by RBAC or somebody's webhook?
     pub fn is_refused(&self) -> bool {
         matches!(self.cause, Cause::Refused(_))
@@ -78,6 +85,7 @@ impl Cause {
             Self::Invalid(message) => Self::Invalid(change(message)),
             Self::Refused(message) => Self::Refused(change(message)),
             Self::Unavailable(message) => Self::Unavailable(change(message)),
+            Self::NotLeading => Self::NotLeading,
         }
     }
 
@@ -121,6 +129,7 @@ impl fmt::Display for Cause {
             | Self::Invalid(message)
             | Self::Refused(message)
             | Self::Unavailable(message) => write!(f, "{message}"),
+            Self::NotLeading => write!(f, "this replica does not lead"),
         }
     }
 }

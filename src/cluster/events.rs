@@ -8,13 +8,15 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
-use super::Cluster;
+use super::fence::Fence;
+use super::{Cluster, Error};
 use crate::core::object::ObjectKey;
 
-/// Publishes Events as Holdfast.
+/// Publishes Events as Holdfast, for as long as this replica leads.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
+    fence: Fence,
 }
 
 /// What an Event says.
@@ -33,18 +35,23 @@ pub struct Note {
 impl Events {
     /// Publishes through `cluster`.
     pub fn new(cluster: &Arc<Cluster>) -> Self {
-        Self { recorder: Recorder::new(cluster.client().clone(), Reporter::from("holdfast")) }
+        let recorder = Recorder::new(cluster.client().clone(), Reporter::from("holdfast"));
+        Self { recorder, fence: cluster.fence().clone() }
     }
 
     /// Publishes in the background.
     pub fn publish(&self, about: ObjectReference, note: Note) {
-        let recorder = self.recorder.clone();
+        let Self { recorder, fence } = self.clone();
         let Note { reason, text, warning } = note;
         let type_ = if warning { EventType::Warning } else { EventType::Normal };
         let event = Event { type_, reason: reason.clone(), note: Some(text), action: reason, secondary: None };
         tokio::spawn(async move {
-            if let Err(error) = recorder.publish(&event, &about).await {
-                tracing::debug!(%error, "failed to publish an Event");
+            let publish = async {
+                let published = recorder.publish(&event, &about).await;
+                published.map_err(|error| Error::new("publish an Event", &error))
+            };
+            if let Err(error) = fence.within("publish an Event", publish).await {
+                tracing::debug!(%error, "an Event was not published");
             }
         });
     }

@@ -5,11 +5,16 @@
 
 pub mod error;
 pub mod events;
+pub mod fence;
 pub mod kinds;
+pub mod lease;
 pub mod names;
 pub mod objects;
 pub mod rights;
+pub mod secrets;
 pub mod watch;
+
+use std::sync::Arc;
 
 use kube::Client;
 use tokio::sync::RwLock;
@@ -19,12 +24,14 @@ pub use kinds::{Kind, Kinds};
 pub use names::TypedKind;
 
 use crate::evidence::Metrics;
+use fence::Fence;
 
 /// A connection to one cluster, and what it serves.
 pub struct Cluster {
     client: Client,
-    kinds: RwLock<Kinds>,
+    kinds: Arc<RwLock<Kinds>>,
     metrics: Metrics,
+    fence: Fence,
 }
 
 // === impl Cluster ===
@@ -33,7 +40,19 @@ impl Cluster {
     /// Connects, and asks what kinds there are.
     pub async fn connect(client: Client, metrics: Metrics) -> Result<Self, Error> {
         let kinds = Kinds::discover(&client).await?;
-        Ok(Self { client, kinds: RwLock::new(kinds), metrics })
+        Ok(Self { client, kinds: Arc::new(RwLock::new(kinds)), metrics, fence: Fence::none() })
+    }
+
+    /// The same cluster, where nothing is written unless this fence is open.
+    #[must_use]
+    pub fn behind(&self, fence: Fence) -> Self {
+        let Self { client, kinds, metrics, fence: _ } = self;
+        Self { client: client.clone(), kinds: kinds.clone(), metrics: metrics.clone(), fence }
+    }
+
+    /// What is asked before anything is written.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// The client, for the few typed objects (our own kinds, events, leases).

@@ -171,9 +171,12 @@ impl Cluster {
         doing: String,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, Error> {
-        self.metrics.called(ask);
         let request = request.map_err(|error| Error::new(doing.clone(), &kube::Error::BuildRequest(error)))?;
-        self.client.request(request).await.map_err(|error| Error::new(doing, &error))
+        let answer = async {
+            self.metrics.called(ask);
+            self.client.request(request).await.map_err(|error| Error::new(doing.clone(), &error))
+        };
+        if ask.writes() { self.fence.within(&doing, answer).await } else { answer.await }
     }
 }
 

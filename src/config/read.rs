@@ -4,7 +4,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    CertificateFiles, Config, Log, Webhook,
+    CertificateFiles, Config, Log, Receiver, Replica, Webhook,
     settings::{Origin, Typed},
 };
 use crate::{
@@ -37,8 +37,10 @@ impl Config {
         Ok(Self {
             kubeconfig: given.path("kubeconfig"),
             namespace: given.or("namespace", "holdfast-system").dns_label()?,
+            replica: replica(&given)?,
             webhook: webhook(&given)?,
             admin_listen: given.or("admin-listen", "127.0.0.1:9090").address()?,
+            receiver: receiver(&given)?,
             cache_dir: given.path("cache-dir").unwrap_or(cache_dir),
             log: log(&given)?,
             collector: given.get("otlp-endpoint").map(|typed| typed.collector()).transpose()?,
@@ -47,6 +49,11 @@ impl Config {
 }
 
 // === readers ===
+
+fn replica(given: &Given) -> Result<Replica, Error> {
+    let identity = given.get("identity").map(|typed| typed.identity()).transpose()?;
+    Ok(Replica { identity, lease: given.or("lease-duration", "10s").lease()? })
+}
 
 fn webhook(given: &Given) -> Result<Webhook, Error> {
     let listen = given.or("webhook-listen", "127.0.0.1:9443");
@@ -93,6 +100,18 @@ fn certificate(given: &Given) -> Result<Option<CertificateFiles>, Error> {
             let one = some.into_iter().flatten().next().unwrap_or_else(|| default("cert-file", ""));
             Err(one.wrong("is not enough", "give --cert-file, --key-file and --ca-file, or none of them"))
         }
+    }
+}
+
+fn receiver(given: &Given) -> Result<Option<Receiver>, Error> {
+    match (given.get("receiver-listen"), given.get("receiver-secret-file")) {
+        (Some(listen), _) => {
+            Ok(Some(Receiver { listen: listen.address()?, secret: given.path("receiver-secret-file") }))
+        }
+        (None, Some(secret)) => {
+            Err(secret.wrong("is of no use", "say where push webhooks are taken: --receiver-listen"))
+        }
+        (None, None) => Ok(None),
     }
 }
 
@@ -178,6 +197,19 @@ impl Typed {
         let timeout = duration::parse(&self.value).ok();
         let whole = timeout.filter(|timeout| allowed.contains(timeout) && timeout.subsec_nanos() == 0);
         whole.ok_or_else(|| self.wrong("is not a timeout Kubernetes knows", "write whole seconds from 1s to 30s"))
+    }
+
+    fn lease(&self) -> Result<Duration, Error> {
+        let allowed = Duration::from_secs(2)..=Duration::from_mins(5);
+        let lease = duration::parse(&self.value).ok();
+        let whole = lease.filter(|lease| allowed.contains(lease) && lease.subsec_nanos() == 0);
+        whole.ok_or_else(|| self.wrong("is not a time to wait for a leader", "write whole seconds from 2s to 5m"))
+    }
+
+    fn identity(&self) -> Result<String, Error> {
+        let fits = (1..=200).contains(&self.value.len()) && self.value.bytes().all(|byte| byte.is_ascii_graphic());
+        let remedy = "write the name of the Pod, or leave it out";
+        if fits { Ok(self.value.clone()) } else { Err(self.wrong("cannot be a name", remedy)) }
     }
 
     /// `https://host[:port]`; the paths are ours.

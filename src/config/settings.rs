@@ -82,6 +82,10 @@ settings! {
     kubeconfig, "kubeconfig", "HOLDFAST_KUBECONFIG", "FILE", [];
     /// Namespace Holdfast runs in [default: holdfast-system]
     namespace, "namespace", "HOLDFAST_NAMESPACE", "NAME", [];
+    /// Name by which the next process in this place is known as this one's successor: never have two at once by one name [default: a new one each time]
+    identity, "identity", "HOLDFAST_IDENTITY", "NAME", [help_heading = "Replicas"];
+    /// How long a leader that is gone holds up the others: whole seconds, 2s to 5m [default: 10s]
+    lease_duration, "lease-duration", "HOLDFAST_LEASE_DURATION", "DURATION", [help_heading = "Replicas"];
     /// Whether edits are reviewed at all; off takes the webhook configurations away and leaves only the reconciler [default: on]
     webhook, "webhook", "HOLDFAST_WEBHOOK", "SWITCH", [help_heading = "Webhook", value_parser = ["on", "off"]];
     /// Where admission reviews are answered [default: 127.0.0.1:9443]
@@ -104,6 +108,10 @@ settings! {
     client_ca_file, "client-ca-file", "HOLDFAST_CLIENT_CA_FILE", "FILE", [help_heading = "Webhook"];
     /// Where /livez, /readyz and /metrics are served, as plain HTTP [default: 127.0.0.1:9090]
     admin_listen, "admin-listen", "HOLDFAST_ADMIN_LISTEN", "ADDRESS", [];
+    /// Where push webhooks of Git hosts are taken, at /hooks/github, gitlab, gitea and generic, as plain HTTP; without it, none are
+    receiver_listen, "receiver-listen", "HOLDFAST_RECEIVER_LISTEN", "ADDRESS", [help_heading = "Push webhooks"];
+    /// File with a secret for push webhooks of every repository, beside key webhookSecret of each GitSync's own Secret
+    receiver_secret_file, "receiver-secret-file", "HOLDFAST_RECEIVER_SECRET_FILE", "FILE", [help_heading = "Push webhooks"];
     /// Folder for clones of repositories and for evidence that could not be written yet [default: the user's cache folder]
     cache_dir, "cache-dir", "HOLDFAST_CACHE_DIR", "DIR", [];
     /// How log lines look [default: text]

@@ -50,6 +50,16 @@ fn a_flag_wins_over_another_way_of_saying_it_in_the_file() {
 }
 
 #[test]
+fn push_webhooks_are_taken_only_where_asked_for() {
+    assert_eq!(read("{}", "{}").expect("defaults").receiver, None);
+    let receiver = read("receiver-listen: '0.0.0.0:9292'", "receiver-secret-file: hook").expect("valid").receiver;
+    let receiver = receiver.expect("asked for");
+    assert_eq!((receiver.listen.port(), receiver.secret), (9292, Some(PathBuf::from("hook"))));
+    insta::assert_snapshot!(error("receiver-secret-file: hook", "{}"), @r#"--receiver-secret-file: "hook" is of no use; say where push webhooks are taken: --receiver-listen"#);
+    insta::assert_snapshot!(error("receiver-listen: here", "{}"), @r#"--receiver-listen: "here" is not an address to listen on; write an IP address and a port, such as 127.0.0.1:9443 or [::]:9443"#);
+}
+
+#[test]
 fn errors_name_the_flag_the_value_and_the_way_out() {
     insta::assert_snapshot!(error("webhook-url: http://127.0.0.1:9443", "{}"), @r#"--webhook-url: "http://127.0.0.1:9443" is not a URL an API server can call; write https:// and a host, with a port if needed, and no path"#);
     insta::assert_snapshot!(error("webhook-timeout: 500ms", "{}"), @r#"--webhook-timeout: "500ms" is not a timeout Kubernetes knows; write whole seconds from 1s to 30s"#);

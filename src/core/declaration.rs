@@ -107,6 +107,15 @@ impl Declaration {
         Ok(declaration)
     }
 
+    /// What these paths declare, with the values an object has there: where there is no manifest, and so no lines.
+    pub fn of_fields(owned: &Value, object: &Value) -> Self {
+        let nowhere = Written { value: None, lines: None, line: 0 };
+        match Shape::read(Fields::new(owned), Some(object), nowhere) {
+            Shape::Fields(sections) => Self { sections, pristine: None },
+            _ => Self { sections: Box::default(), pristine: None },
+        }
+    }
+
     /// The shortcut that makes a restart cheap: when every leaf of the manifest already equals the live object's value at
     /// the same path of *our* entry, and we own nothing else, the live object is the answer an apply would give.
     pub fn recognise(manifest: &Manifest, live: &Value) -> Option<Self> {

@@ -77,6 +77,11 @@ impl<'a> Fields<'a> {
         Self(node)
     }
 
+    /// As it is spelled.
+    pub fn node(self) -> &'a Value {
+        self.0
+    }
+
     /// The children with the step that leads to each. Index steps (`i:`) are left out: the API server no longer writes them.
     pub fn children(self) -> impl Iterator<Item = (Step, Self)> {
         let members = self.0.as_object().into_iter().flatten();

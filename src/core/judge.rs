@@ -6,6 +6,8 @@
 mod marks;
 mod verdict;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -14,10 +16,11 @@ use super::compare::{Deviation, Kind, Scope, compare};
 use super::drift::{Change, failed_rules, introduced};
 use super::exclude::RuleError;
 use super::fields::{Entry, fields_that_differ};
+use super::guard::{Guard, Tool};
 use super::names::FIELD_MANAGER;
 use super::object::ObjectKey;
 use super::observe::observed;
-use super::ownership::is_forged;
+use super::ownership::{is_forged, is_wiped};
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
 use super::state::State;
 use super::undeclared::{Look, undeclared};
@@ -78,6 +81,8 @@ pub struct Rules {
     pub limits: Limits,
     /// Is nobody refused, and nothing undone? What would have been is told.
     pub observe_only: bool,
+    /// What is guarded for other tools.
+    pub guards: Arc<[Guard]>,
 }
 
 /// Judges an edit.
@@ -258,7 +263,9 @@ impl Case<'_> {
             return Some(Why::Marks);
         }
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
-        if impostor || is_forged(old, new, scope, Some(&git.api_version)) {
+        let version = Some(&*git.api_version);
+        let wiped = |tool: &Tool| is_wiped(old, new, scope, &|entry| tool.wrote(entry));
+        if impostor || is_forged(old, new, scope, version) || self.managed.sync.tool.as_deref().is_some_and(wiped) {
             return Some(Why::Ownership);
         }
         if moves_owners(old, new) {
@@ -287,7 +294,8 @@ impl Case<'_> {
     }
 
     fn no_right(&self) -> Refused {
-        Refused::NoRight { user: self.edit.user.name.clone(), sync: self.managed.sync.name.clone() }
+        let (resource, name) = self.managed.sync.door();
+        Refused::NoRight { user: self.edit.user.name.clone(), resource, name: name.to_owned() }
     }
 
     fn weigh(&self, introduced: Vec<Deviation>, emergency: Emergency, offence: Why) -> Judgement {

@@ -7,6 +7,8 @@ use super::object::ObjectKey;
 
 /// API group of our own kinds.
 pub const GROUP: &str = "holdfast.dev";
+/// The name under which a `DriftPolicy` has effect.
+pub const POLICY_NAME: &str = "default";
 /// Field manager of every write we make; its `Apply` entry in `managedFields` is what we own.
 pub const FIELD_MANAGER: &str = "holdfast";
 /// Label on every object Git manages. Admission and watches select by it. Its value is `"true"`.
@@ -23,6 +25,8 @@ pub const BREAK_GLASS_BY: &str = "holdfast.dev/break-glass-by";
 pub const BREAK_GLASS_UNTIL: &str = "holdfast.dev/break-glass-until";
 /// Stamp on a `GitSync`: who paused it. Written by `/mutate/own` only.
 pub const SUSPENDED_BY: &str = "holdfast.dev/suspended-by";
+/// On a `GitSync`: the commit (seven characters at least) a person wants synced now, although a window is closed that permits it.
+pub const SYNC_NOW: &str = "holdfast.dev/sync-now";
 /// Mark `/mutate` leaves on manually edited objects in `Annotate` mode (JSON: user, at, fields).
 pub const MANUAL_EDIT: &str = "holdfast.dev/manual-edit";
 /// Git only: the wave (an integer) in which an object is applied.

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::compare::Scope;
-use super::fields::Fields;
+use super::fields::{Entry, Fields};
 use super::path::{Path, Step};
 use super::state::State;
 
@@ -33,12 +33,33 @@ pub fn is_forged(old: &State<'_>, new: &State<'_>, scope: Scope<'_>, api_version
     is_readable && is_rewritten(&owned(&before.fields), &owned(&after.fields), [old, new], scope)
 }
 
+/// Have these managers lost paths in this edit whose values are as they were? What their own hands do to their entries is not
+/// asked: an edit in a tool's name that adds something only makes it declare more.
+pub fn is_wiped(old: &State<'_>, new: &State<'_>, scope: Scope<'_>, is_theirs: &dyn Fn(&Entry<'_>) -> bool) -> bool {
+    let owned = |state: &State<'_>| {
+        let mut paths = Vec::new();
+        for entry in state.owners().filter(is_theirs) {
+            collect(entry.fields, &mut Vec::new(), &mut paths);
+        }
+        paths
+    };
+    let (before, after) = (owned(old), owned(new));
+    let (gone, come) = (beside(&before, &after), beside(&after, &before));
+    gone.iter().any(|path| is_as_it_was(path, [old, new], scope) && !is_related(path, &come))
+}
+
 fn is_rewritten(before: &[Path], after: &[Path], [old, new]: [&State<'_>; 2], scope: Scope<'_>) -> bool {
     let (gone, come) = (beside(before, after), beside(after, before));
-    let related = |path: &Path, others: &[&Path]| others.iter().any(|other| other.covers(path) || path.covers(other));
-    let has_grown = come.iter().any(|path| !related(path, &gone));
-    let is_as_it_was = |path: &Path| !is_in(scope, path) || value_at(old.object, path) == value_at(new.object, path);
-    has_grown || gone.iter().any(|path| is_as_it_was(path) && !related(path, &come))
+    let has_grown = come.iter().any(|path| !is_related(path, &gone));
+    has_grown || gone.iter().any(|path| is_as_it_was(path, [old, new], scope) && !is_related(path, &come))
+}
+
+fn is_related(path: &Path, others: &[&Path]) -> bool {
+    others.iter().any(|other| other.covers(path) || path.covers(other))
+}
+
+fn is_as_it_was(path: &Path, [old, new]: [&State<'_>; 2], scope: Scope<'_>) -> bool {
+    !is_in(scope, path) || value_at(old.object, path) == value_at(new.object, path)
 }
 
 /// Those of these paths that are not among the others. An entry may own ten thousand.

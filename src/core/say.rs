@@ -4,10 +4,12 @@
 //! It is read in a terminal, often by somebody in a hurry: at most [`WIDTH`] columns and fifteen lines, the first of which says
 //! it all. Only what has to be copied in one piece (a link, a command) is never broken.
 
+mod guarded;
 mod link;
 
 use std::fmt::Write;
 
+use super::exclude::RuleError;
 use super::judge::{Judgement, Verdict, Why};
 use super::mask::{Shown, show};
 use super::names::{BREAK_GLASS, MANAGED_LABEL, TRACKING_ID};
@@ -25,6 +27,9 @@ const INDENT: usize = "      Git:  ".len();
 
 /// The message for an edit of `key`; `managed` is what Git declares for it, if it does.
 pub fn message(key: &ObjectKey, managed: Option<&Managed>, judgement: &Judgement) -> String {
+    if let Some(tool) = managed.and_then(|managed| managed.sync.tool.as_deref()) {
+        return guarded::message(key, tool, judgement);
+    }
     let Judgement { verdict, why, introduced, failed } = judgement;
     let mut text = wrapped(&headline(key, managed, *verdict, why));
     let Some(managed) = managed else { return text };
@@ -32,18 +37,22 @@ pub fn message(key: &ObjectKey, managed: Option<&Managed>, judgement: &Judgement
     if !matches!(why, Why::Delete) {
         fields(&mut text, managed, &shown);
     }
-    for error in failed.iter().take(1) {
-        let more = if failed.len() > 1 { format!(" (and {} more)", failed.len() - 1) } else { String::new() };
-        paragraph(
-            &mut text,
-            &format!("An exclusion rule could not be asked, and this was judged without it: {error}{more}"),
-        );
-    }
+    without_rules(&mut text, failed);
     whereabouts(&mut text, managed, &shown, *verdict);
     if *verdict == Verdict::Deny && matches!(why, Why::Drift | Why::Delete) {
         emergency(&mut text, key);
     }
     text
+}
+
+fn without_rules(text: &mut String, failed: &[RuleError]) {
+    for error in failed.iter().take(1) {
+        let more = if failed.len() > 1 { format!(" (and {} more)", failed.len() - 1) } else { String::new() };
+        paragraph(
+            text,
+            &format!("An exclusion rule could not be asked, and this was judged without it: {error}{more}"),
+        );
+    }
 }
 
 /// What happened and why, in a sentence.

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 
 use super::declaration::Declaration;
 use super::exclude::{Exclusions, Surroundings};
+use super::guard::Tool;
 use super::manifest::Kept;
+use super::names::POLICY_NAME;
 use super::object::ObjectKey;
 use super::state::State;
 
@@ -56,6 +58,8 @@ pub struct Sync {
     pub self_heal: bool,
     /// Paused, by whom, why and until when.
     pub suspension: Option<Suspension>,
+    /// The tool that keeps these objects instead of us, if this is no `GitSync` but a guard; then there is no repository.
+    pub tool: Option<Arc<Tool>>,
 }
 
 /// A pause of a whole sync: never without a reason and an end.
@@ -199,5 +203,10 @@ impl Sync {
     /// The pause in force at `now`, if any.
     pub fn suspended_at(&self, now: Timestamp) -> Option<&Suspension> {
         self.suspension.as_ref().filter(|suspension| now < suspension.until)
+    }
+
+    /// The object that rights to emergencies are granted on: its resource, and its name as `namespace/name`.
+    pub fn door(&self) -> (&'static str, &str) {
+        if self.tool.is_some() { ("driftpolicies", POLICY_NAME) } else { ("gitsyncs", &self.name) }
     }
 }

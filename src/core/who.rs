@@ -80,6 +80,16 @@ impl User {
             && self.has_group(&format!("system:serviceaccounts:{namespace}"))
     }
 
+    /// Is this one of those that these globs name, by user name or by group? A name that claims to be a service account must have
+    /// the groups of one: the name alone can be given to anybody.
+    pub fn is_named_by(&self, globs: &[String]) -> bool {
+        let genuine = !self.name.starts_with("system:serviceaccount:") || self.is_any_service_account();
+        let named = |pattern: &String| {
+            (genuine && glob(pattern, &self.name)) || self.groups.iter().any(|group| glob(pattern, group))
+        };
+        globs.iter().any(named)
+    }
+
     fn is_any_service_account(&self) -> bool {
         let namespace = self.name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split(':').next());
         namespace.is_some_and(|namespace| self.is_service_account(namespace, None))

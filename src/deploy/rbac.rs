@@ -11,6 +11,7 @@ use k8s_openapi::api::{
 };
 
 use super::{Document, metadata};
+use crate::cluster::lease::NAME as LEASE;
 use crate::core::names::GROUP;
 use crate::webhook::{
     register::{CERTIFICATE_SECRET, SERVICE_ACCOUNT},
@@ -24,8 +25,8 @@ pub(super) fn documents(namespace: &str) -> Vec<Document> {
         Document::new("The account Holdfast runs as. Admission recognises it by this name.", &account(namespace)),
         Document::new(CONTROLLER, &controller()),
         Document::new("", &binding(namespace)),
-        Document::new(CERTIFICATE, &certificate(namespace)),
-        Document::new("", &certificate_binding(namespace)),
+        Document::new(OWN, &own(namespace)),
+        Document::new("", &own_binding(namespace)),
         Document::new(BREAK_GLASS, &break_glass()),
         Document::new(LOOSEN, &loosen()),
         Document::new(VIEW, &view()),
@@ -40,16 +41,18 @@ const CONTROLLER: &str = "\
     escalate, bind: Git may declare Roles that grant more than this account was given by name.
     It can be narrowed to the kinds Git declares. The others are needed even then:
     its own kinds and their status; access reviews, to ask who may break glass; its webhook configurations, to keep
-    them as they are registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell.";
+    them as they are registered; CustomResourceDefinitions and Namespaces, to know what there is; Events, to tell;
+    Secrets in the namespaces of GitSyncs, if these name any: read when named, watched by metadata only.";
 
-const CERTIFICATE: &str = "\
-    The serving certificate of the webhook, made and renewed by Holdfast, and shared by its replicas: this Secret and no
-    other. RBAC cannot name what is yet to be created. Without these rights nothing is guarded, unless the certificate is
-    brought in files; they are written out so that they stay when the rights above are narrowed.";
+const OWN: &str = "\
+    What the replicas share: the serving certificate of the webhook, made and renewed by Holdfast, this Secret and no
+    other; and the Lease by which one of them leads. RBAC cannot name what is yet to be created. Without the first nothing
+    is guarded, unless the certificate is brought in files; without the second nothing is healed. They are written out so
+    that they stay when the rights above are narrowed.";
 
 const BREAK_GLASS: &str = "\
-    Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync, with a RoleBinding in the namespace of
-    the GitSyncs for those only. It is aggregated into no other role: being able to edit is no right to an emergency.";
+    Bind this to whoever is on call: with a ClusterRoleBinding for every GitSync and for what the DriftPolicy guards for
+    other tools, with a RoleBinding in the namespace of the GitSyncs for those only. It is aggregated into no other role: being able to edit is no right to an emergency.";
 
 const LOOSEN: &str = "\
     Editing a GitSync or the DriftPolicy takes the usual verbs. Editing it so that less is guarded (a weaker mode, another
@@ -78,6 +81,7 @@ fn controller() -> ClusterRole {
         rule(&["apiextensions.k8s.io"], &["customresourcedefinitions"], &["get", "list", "watch"]),
         rule(&[""], &["namespaces"], &["get", "list", "watch"]),
         rule(&["", "events.k8s.io"], &["events"], &["create", "patch"]),
+        rule(&[""], &["secrets"], &["get", "list", "watch"]),
     ];
     ClusterRole { metadata: metadata("holdfast", None), rules: Some(rules), ..ClusterRole::default() }
 }
@@ -97,26 +101,29 @@ fn binding(namespace: &str) -> ClusterRoleBinding {
     ClusterRoleBinding { metadata: metadata("holdfast", None), role_ref, subjects: Some(vec![subject(namespace)]) }
 }
 
-fn certificate(namespace: &str) -> Role {
-    let named = |mut rule: PolicyRule| {
-        rule.resource_names = Some(vec![CERTIFICATE_SECRET.to_owned()]);
+fn own(namespace: &str) -> Role {
+    let named = |name: &str, mut rule: PolicyRule| {
+        rule.resource_names = Some(vec![name.to_owned()]);
         rule
     };
+    let (lease, verbs) = (&["coordination.k8s.io"], ["get", "list", "watch", "update"]);
     let rules = vec![
-        named(rule(&[""], &["secrets"], &["get", "list", "watch", "update"])),
+        named(CERTIFICATE_SECRET, rule(&[""], &["secrets"], &verbs)),
         rule(&[""], &["secrets"], &["create"]),
+        named(LEASE, rule(lease, &["leases"], &verbs)),
+        rule(lease, &["leases"], &["create"]),
     ];
     Role { metadata: metadata("holdfast", Some(namespace)), rules: Some(rules) }
 }
 
-fn certificate_binding(namespace: &str) -> RoleBinding {
+fn own_binding(namespace: &str) -> RoleBinding {
     let role_ref =
         RoleRef { api_group: Some(RBAC_GROUP.to_owned()), kind: "Role".to_owned(), name: "holdfast".to_owned() };
     RoleBinding { metadata: metadata("holdfast", Some(namespace)), role_ref, subjects: Some(vec![subject(namespace)]) }
 }
 
 fn break_glass() -> ClusterRole {
-    let rules = vec![rule(&[GROUP], &["gitsyncs"], &[BREAK_GLASS_VERB])];
+    let rules = vec![rule(&[GROUP], &["gitsyncs", "driftpolicies"], &[BREAK_GLASS_VERB])];
     ClusterRole { metadata: metadata("holdfast-break-glass", None), rules: Some(rules), ..ClusterRole::default() }
 }
 

@@ -1,18 +1,20 @@
-//! The program in the cluster: one Pod, and the Service through which the API server reaches it.
+//! The program in the cluster: two Pods, and the Service through which the API server reaches them.
 //!
-//! One replica, replaced and not rolled: every process writes to the cluster until there is a leader election, and two writers
-//! that disagree for a second would undo each other's work.
+//! Both guard, one of them writes. They are rolled so that a new one is ready before an old one goes, kept on different nodes where
+//! there are several, and a drain takes one at a time.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, PodSecurityContext, PodSpec,
+            Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+            HTTPGetAction, ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
             PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Service, ServicePort,
-            ServiceSpec, Volume, VolumeMount,
+            ServiceSpec, Volume, VolumeMount, WeightedPodAffinityTerm,
         },
+        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -30,29 +32,71 @@ const SERVICE: (&str, u16) = ("holdfast", 443);
 const CACHE: &str = "/var/cache/holdfast";
 
 const DEPLOYMENT: &str = "\
-    One replica, replaced and not rolled, until there is a leader election: two writers would undo each other's work.
-    It registers the webhook configurations itself once it can answer; they are not part of this file, because only the
+    Both replicas answer reviews; the one that holds the Lease heals. They share nothing but that and a certificate.
+    The leader registers the webhook configurations itself once it can answer; they are not part of this file, because only the
     running process knows its certificate and which kinds Git declares.";
+
+const BUDGET: &str = "A drain waits until the other replica is back.";
 
 pub(super) fn documents(installation: &Installation) -> Vec<Document> {
     let Installation { namespace, image } = installation;
     let deployment = Deployment {
         metadata: metadata("holdfast", Some(namespace)),
         spec: Some(DeploymentSpec {
-            replicas: Some(1),
-            selector: LabelSelector { match_labels: Some(labels()), ..LabelSelector::default() },
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), ..DeploymentStrategy::default() }),
+            replicas: Some(2),
+            selector: selector(),
+            strategy: Some(one_more_before_one_less()),
             template: template(namespace, image),
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
     };
-    vec![Document::new(DEPLOYMENT, &deployment), Document::new("", &service(namespace))]
+    let documents = [Document::new(DEPLOYMENT, &deployment), Document::new(BUDGET, &budget(namespace))];
+    documents.into_iter().chain([Document::new("", &service(namespace))]).collect()
+}
+
+fn one_more_before_one_less() -> DeploymentStrategy {
+    let rolling_update =
+        RollingUpdateDeployment { max_surge: Some(IntOrString::Int(1)), max_unavailable: Some(IntOrString::Int(0)) };
+    DeploymentStrategy { type_: Some("RollingUpdate".to_owned()), rolling_update: Some(rolling_update) }
+}
+
+fn budget(namespace: &str) -> PodDisruptionBudget {
+    let spec = PodDisruptionBudgetSpec {
+        max_unavailable: Some(IntOrString::Int(1)),
+        selector: Some(selector()),
+        ..Default::default()
+    };
+    PodDisruptionBudget {
+        metadata: metadata("holdfast", Some(namespace)),
+        spec: Some(spec),
+        ..PodDisruptionBudget::default()
+    }
+}
+
+fn selector() -> LabelSelector {
+    LabelSelector { match_labels: Some(labels()), ..LabelSelector::default() }
+}
+
+/// On different nodes if there are several; on one if there is but one.
+fn apart() -> Affinity {
+    let term = PodAffinityTerm {
+        label_selector: Some(selector()),
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        ..PodAffinityTerm::default()
+    };
+    let preferred = WeightedPodAffinityTerm { weight: 100, pod_affinity_term: term };
+    let anti = PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![preferred]),
+        ..PodAntiAffinity::default()
+    };
+    Affinity { pod_anti_affinity: Some(anti), ..Affinity::default() }
 }
 
 fn template(namespace: &str, image: &str) -> PodTemplateSpec {
     let spec = PodSpec {
         service_account_name: Some(SERVICE_ACCOUNT.to_owned()),
+        affinity: Some(apart()),
         containers: vec![container(namespace, image)],
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
@@ -75,6 +119,7 @@ fn container(namespace: &str, image: &str) -> Container {
         name: "holdfast".to_owned(),
         image: Some(image.to_owned()),
         args: Some(arguments(namespace)),
+        env: Some(vec![field("POD_NAME", "metadata.name"), field("POD_UID", "metadata.uid")]),
         ports: Some([WEBHOOK, ADMIN].map(container_port).into()),
         liveness_probe: Some(probe("/livez")),
         readiness_probe: Some(probe("/readyz")),
@@ -90,6 +135,8 @@ fn arguments(namespace: &str) -> Vec<String> {
     vec![
         "run".to_owned(),
         format!("--namespace={namespace}"),
+        // Who is restarted in its Pod need not wait for the Lease it held; no other Pod ever has this name.
+        "--identity=$(POD_NAME)_$(POD_UID)".to_owned(),
         format!("--webhook-listen=0.0.0.0:{}", WEBHOOK.1),
         format!("--webhook-service={namespace}/{service}:{port}"),
         format!("--admin-listen=0.0.0.0:{}", ADMIN.1),
@@ -118,6 +165,12 @@ fn service(namespace: &str) -> Service {
 
 fn container_port((name, port): (&str, u16)) -> ContainerPort {
     ContainerPort { name: Some(name.to_owned()), container_port: i32::from(port), ..ContainerPort::default() }
+}
+
+fn field(name: &str, path: &str) -> EnvVar {
+    let field_ref = ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() };
+    let value_from = Some(EnvVarSource { field_ref: Some(field_ref), ..EnvVarSource::default() });
+    EnvVar { name: name.to_owned(), value_from, ..EnvVar::default() }
 }
 
 fn probe(path: &str) -> Probe {

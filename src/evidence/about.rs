@@ -12,8 +12,8 @@ use crate::core::snapshot::Managed;
 // === impl Record ===
 
 impl Record {
-    /// An event about this object and these of its places; `managed` is what Git declares for it, if it does. The line is that
-    /// of the first place Git says something about, or else the object's.
+    /// An event about this object and these of its places; `managed` is what Git declares for it, if it does, or another tool. The
+    /// line is that of the first place Git says something about, or else the object's.
     pub fn about(
         kind: Kind,
         key: &ObjectKey,
@@ -21,8 +21,11 @@ impl Record {
         deviations: &[Deviation],
         time: Timestamp,
     ) -> Self {
-        let line = deviations.iter().find_map(|deviation| deviation.line);
+        let tool = managed.and_then(|managed| managed.sync.tool.as_deref());
+        let managed = managed.filter(|_| tool.is_none());
+        let line = managed.and_then(|_| deviations.iter().find_map(|deviation| deviation.line));
         Self {
+            guard: tool.map(|tool| tool.guard.to_string()),
             sync: managed.map(|managed| managed.sync.name.clone()),
             object: Some(key.clone()),
             fields: show(key, deviations).into_iter().map(Field::from).collect(),

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-pub use labels::{Ask, ErrorKind, Fate, HealOutcome, Operation, Outcome, Readiness, Verdict};
+pub use labels::{Ask, ErrorKind, Fate, HealOutcome, Operation, Outcome, Push, Readiness, Verdict};
 
 const REVIEW_SECONDS: [f64; 16] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_35, 0.000_5, 0.000_75, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -48,6 +48,12 @@ pub struct Metrics {
     pub break_glass_refused: Counter,
     /// Emergencies open now.
     pub break_glass_open: Gauge,
+    /// Fights with others that began.
+    pub fights: Counter,
+    /// Objects fought over now.
+    pub fighting_objects: Gauge,
+    /// `GitSyncs` for which something waits for a window to open.
+    pub windows_waited_for: Gauge,
     /// Objects Git declares.
     pub objects: Gauge,
     /// Objects that differ from Git now.
@@ -55,6 +61,7 @@ pub struct Metrics {
     syncs: Family<Sync, Gauge>,
     fetches: Family<Result, Counter>,
     fetch_success: Gauge,
+    pushes: Family<Pushed, Counter>,
     certificate_expiry: Gauge,
     /// Serving certificates that could not be used, or kept; the one before stayed.
     pub certificate_failures: Counter,
@@ -62,10 +69,14 @@ pub struct Metrics {
     webhook_restores: Family<Result, Counter>,
     /// Webhook configurations that are as they should be: 2 when all is well.
     pub webhooks_registered: Gauge,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
     /// Connections to the webhook that are open.
     pub connections: Gauge,
     /// Connections that were closed at once because too many were open.
     pub connections_refused: Counter,
+    /// Connections that said nothing and were closed to make room.
+    pub connections_evicted: Counter,
     records: Family<Recorded, Counter>,
     api_calls: Family<Call, Counter>,
 }
@@ -95,6 +106,11 @@ struct Heal {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Result {
     outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pushed {
+    outcome: Push,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -179,6 +195,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a delivery of a push webhook.
+    pub fn pushed(&self, outcome: Push) {
+        self.pushes.get_or_create(&Pushed { outcome }).inc();
+    }
+
     /// Notes until when the serving certificate is good.
     pub fn certificate_expires(&self, at: Timestamp) {
         self.certificate_expiry.set(at.as_second());
@@ -221,18 +242,24 @@ impl Metrics {
             break_glass_opened: Counter::default(),
             break_glass_refused: Counter::default(),
             break_glass_open: Gauge::default(),
+            fights: Counter::default(),
+            fighting_objects: Gauge::default(),
+            windows_waited_for: Gauge::default(),
             objects: Gauge::default(),
             drifted_objects: Gauge::default(),
             syncs: Family::default(),
             fetches: Family::default(),
             fetch_success: Gauge::default(),
+            pushes: Family::default(),
             certificate_expiry: Gauge::default(),
             certificate_failures: Counter::default(),
             snapshot_built: Gauge::default(),
             webhook_restores: Family::default(),
             webhooks_registered: Gauge::default(),
+            leader: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            connections_evicted: Counter::default(),
             records: Family::default(),
             api_calls: Family::default(),
         }
@@ -248,6 +275,7 @@ impl Metrics {
         zero(&self.heals, HealOutcome::ALL, |&outcome| Heal { outcome });
         zero(&self.applies, Outcome::ALL, |&outcome| Result { outcome });
         zero(&self.fetches, Outcome::ALL, |&outcome| Result { outcome });
+        zero(&self.pushes, Push::ALL, |&outcome| Pushed { outcome });
         zero(&self.webhook_restores, Outcome::ALL, |&outcome| Result { outcome });
         zero(&self.syncs, Readiness::ALL, |&ready| Sync { ready });
         zero(&self.records, Fate::ALL, |&fate| Recorded { fate });
@@ -259,9 +287,9 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         let Self {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
-            break_glass_opened, break_glass_refused, break_glass_open, objects, drifted_objects, syncs, fetches, fetch_success,
+            break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success, pushes,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
-            connections, connections_refused, records, api_calls,
+            leader, connections, connections_refused, connections_evicted, records, api_calls,
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
@@ -280,18 +308,24 @@ impl Metrics {
         add.metric("break_glass_opened", "Emergencies granted", break_glass_opened);
         add.metric("break_glass_refused", "Emergencies asked for and not granted", break_glass_refused);
         add.metric("break_glass_open", "Emergencies open now", break_glass_open);
+        add.metric("fights", "Fights that began: somebody undid heals again and again", fights);
+        add.metric("fighting_objects", "Objects fought over now", fighting_objects);
+        add.metric("windows_waited_for", "GitSyncs for which something waits for a window to open", windows_waited_for);
         add.metric("objects", "Objects Git declares", objects);
         add.metric("drifted_objects", "Objects that differ from Git now", drifted_objects);
         add.metric("syncs", "GitSyncs, by readiness", syncs);
         add.metric("git_fetches", "Questions to Git servers, by outcome", fetches);
         add.metric("git_last_success_timestamp_seconds", "When a Git server last answered", fetch_success);
+        add.metric("pushes", "Deliveries of push webhooks, by what became of them", pushes);
         add.metric("certificate_expiry_timestamp_seconds", "When the serving certificate runs out", certificate_expiry);
         add.metric("certificate_failures", "Serving certificates that could not be used, or kept; the one before stayed", certificate_failures);
         add.metric("snapshot_timestamp_seconds", "When the snapshot in use was built", snapshot_built);
         add.metric("webhook_restores", "Attempts to put back a webhook configuration that somebody changed, by outcome", webhook_restores);
         add.metric("webhooks_registered", "Webhook configurations that are as they should be: 2 when all is well", webhooks_registered);
+        add.metric("leader", "Whether this replica leads: the one that writes to the cluster", leader);
         add.metric("connections", "Connections to the webhook that are open", connections);
         add.metric("connections_refused", "Connections closed at once because too many were open", connections_refused);
+        add.metric("connections_evicted", "Connections that said nothing and were closed to make room for another", connections_evicted);
         add.metric("records", "Evidence records, by what became of them", records);
         add.metric("api_calls", "Requests to the API server, by verb; stands still in a steady state", api_calls);
     }

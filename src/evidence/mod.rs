@@ -5,6 +5,7 @@
 //! standard output and logs to standard error, so that collecting evidence needs no filter.
 
 mod about;
+mod editors;
 pub mod metrics;
 pub mod record;
 pub mod sink;

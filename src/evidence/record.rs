@@ -55,8 +55,18 @@ pub enum Kind {
     BreakGlassRefused,
     /// A sync was paused.
     Suspended,
+    /// A pause ends in a few minutes; said once.
+    PauseEnding,
     /// A pause ended.
     Resumed,
+    /// A window closed something; `reason` says what, and until when.
+    WindowClosed,
+    /// What a window had closed is open again.
+    WindowOpened,
+    /// Somebody undid heals of an object so often that we give way; said once, with whom and how to end it.
+    FightBegan,
+    /// A fight is over.
+    FightEnded,
     /// A `GitSync` or the `DriftPolicy` was made to guard less, or deleted; `reason` says what, from and to.
     Loosened,
     /// A commit could not be read or applied.
@@ -79,6 +89,9 @@ pub struct Record {
     /// Namespace and name of the `GitSync`, as `namespace/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// In its place, the guard of the `DriftPolicy` that protects the object for another tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
     /// Which object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectKey>,
@@ -157,6 +170,7 @@ impl Record {
             time,
             kind,
             sync: None,
+            guard: None,
             object: None,
             by: None,
             verb: None,

@@ -11,14 +11,17 @@ use std::{
     thread,
 };
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    editors::Editors,
     metrics::{Fate, Metrics},
     record::{Record, RecordId},
     spill::{self, Replay, Spill},
 };
+use crate::core::object::ObjectKey;
 
 /// Records that may wait in memory: a few megabytes at worst, minutes of denials at any rate seen in practice.
 const QUEUE: usize = 4096;
@@ -28,6 +31,7 @@ const QUEUE: usize = 4096;
 pub struct Evidence {
     queue: mpsc::Sender<Message>,
     fallback: Arc<Fallback>,
+    editors: Arc<Editors>,
 }
 
 /// A record with its name, as it is written.
@@ -78,12 +82,13 @@ impl Evidence {
         let fallback = Arc::new(Fallback { spill, metrics });
         let writer = Writer { out, queue, replay, fallback: fallback.clone() };
         thread::Builder::new().name("evidence".to_owned()).spawn(|| writer.run())?;
-        Ok(Self { queue: sender, fallback })
+        Ok(Self { queue: sender, fallback, editors: Arc::default() })
     }
 
     /// Records an event; never waits for whoever reads it.
     pub fn record(&self, record: Record) -> RecordId {
         let id = RecordId::next(record.time);
+        self.editors.note(&record);
         let message = Message::Entry(Box::new(Entry { id, record }));
         if let Err(refused) = self.queue.try_send(message)
             && let Message::Entry(entry) = refused.into_inner()
@@ -91,6 +96,11 @@ impl Evidence {
             self.fallback.keep(&entry.line());
         }
         id
+    }
+
+    /// The user whose edit of this object admission saw pass last, if it saw one after `since`.
+    pub fn last_editor(&self, key: &ObjectKey, since: Timestamp) -> Option<String> {
+        self.editors.last(key, since)
     }
 
     /// Writes out what is queued, then stops the thread. Records made afterwards by other clones are spilled.

@@ -6,6 +6,13 @@
 /// Whatever lies below an error: the file that talks to Git decides, the others need not know.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// Reason of a failure to reach the Git server.
+const UNREACHABLE: &str = "GitUnreachable";
+/// Reason of a failure to be sure of the Git server.
+const SERVER_UNTRUSTED: &str = "ServerUntrusted";
+/// Reason of a failure to have credentials.
+const SECRET_UNUSABLE: &str = "SecretUnusable";
+
 /// Reading Git failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -32,6 +39,24 @@ pub enum Error {
         url: String,
         /// What the server said.
         source: Cause,
+    },
+    /// Somebody answers, and cannot be believed to be the server.
+    #[error("refused to talk to {url}: {reason}")]
+    Untrusted {
+        /// The URL.
+        url: String,
+        /// What is not right, and what to do about it.
+        reason: String,
+    },
+    /// The Secret with the credentials is not there, or does not hold what it takes.
+    #[error("failed to use Secret {secret} for {url}: {reason}")]
+    Secret {
+        /// As `namespace/name`.
+        secret: String,
+        /// The URL.
+        url: String,
+        /// What is not right, and what to do about it; never a value.
+        reason: String,
     },
     /// The server was reached but the objects did not arrive.
     #[error("failed to fetch {revision} from {url}")]
@@ -107,4 +132,31 @@ pub enum Error {
         /// The path.
         path: String,
     },
+}
+
+// === impl Error ===
+
+impl Error {
+    /// One word for what went wrong, as a condition's reason.
+    pub fn condition(&self) -> &'static str {
+        match self {
+            Self::Secret { .. } => SECRET_UNUSABLE,
+            Self::Untrusted { .. } => SERVER_UNTRUSTED,
+            _ => UNREACHABLE,
+        }
+    }
+
+    /// Was a condition with this reason about reaching Git? Then it ends when Git is reached again.
+    pub fn is_condition(reason: &str) -> bool {
+        [SECRET_UNUSABLE, SERVER_UNTRUSTED, UNREACHABLE].contains(&reason)
+    }
+
+    /// The error with its causes, on one line.
+    pub fn full(&self) -> String {
+        let first: &dyn std::error::Error = self;
+        let causes = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string);
+        let mut said: Vec<String> = causes.collect();
+        said.dedup();
+        said.join(": ")
+    }
 }

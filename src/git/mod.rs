@@ -22,7 +22,9 @@ mod yaml;
 pub use error::{Cause, Error};
 pub use problem::Problem;
 pub use render::RenderOptions;
-pub use repository::{Commit, Credentials, Entry, EntryKind, RepoUrl, Repository, Snapshot};
+pub use repository::{
+    Access, Commit, Entry, EntryKind, Keys, RepoUrl, Repository, Snapshot, Unusable, WEBHOOK_SECRET, place_of,
+};
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{RepoUrl, Repository};
+use super::{Access, RepoUrl, Repository};
 
 /// A repository somebody pushes to, and a cache folder for whoever reads it.
 pub(super) struct Origin {
@@ -53,6 +53,14 @@ impl Origin {
         Repository::open(&self.cache(), RepoUrl::parse(url).expect("a valid URL")).expect("a cache folder")
     }
 
+    /// The same with what a Secret holds.
+    pub(super) fn repository_with(&self, url: &str, keys: &[(&str, &str)]) -> Repository {
+        let url = RepoUrl::parse(url).expect("a valid URL");
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        let access = Access::read(&keys, &url).expect("a usable Secret");
+        Repository::open_with(&self.cache(), url, "team/repo", access).expect("a cache folder")
+    }
+
     /// Writes the files, commits everything and returns the commit's id.
     pub(super) fn commit(&self, message: &str, files: &[(&str, &str)]) -> String {
         for (name, content) in files {
@@ -63,6 +71,21 @@ impl Origin {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
         self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Stores an object byte by byte, whatever it holds, and returns its id.
+    pub(super) fn object(&self, kind: &str, bytes: &[u8]) -> String {
+        let file = self.folder.path().join("object");
+        fs::write(&file, bytes).expect("a file");
+        let file = file.display().to_string();
+        self.git(&["hash-object", "-t", kind, "-w", "--literally", &file])
+    }
+
+    /// Makes `main` a commit of this tree.
+    pub(super) fn commit_tree(&self, tree: &str) -> String {
+        let commit = self.git(&["commit-tree", tree, "-m", "a tree"]);
+        self.git(&["update-ref", "refs/heads/main", &commit]);
+        commit
     }
 
     /// Runs `git` in the repository and returns what it prints.
@@ -82,6 +105,17 @@ pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
         .expect("git is installed");
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A tree of these entries, byte by byte: mode, name, id.
+pub(super) fn tree(entries: &[(&str, &str, &str)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (mode, name, id) in entries {
+        bytes.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+        let id = (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).expect("hexadecimal"));
+        bytes.extend(id);
+    }
+    bytes
 }
 
 /// An error with its causes, as a log or a condition shows it.

@@ -36,6 +36,13 @@ pub(super) trait Listed {
 /// Larger than any file of manifests a person would review; the API server takes no single object beyond 3 MiB.
 const FILE_LIMIT: u64 = 10 << 20;
 
+/// All files of one GitSync together. They compress well, so what is small to fetch may be large to hold.
+const TOTAL_LIMIT: u64 = 256 << 20;
+/// Folders of one GitSync. One that is in itself ten times over, ten levels deep, takes no space in Git.
+const FOLDER_LIMIT: usize = 100_000;
+/// How a file begins that only says where Git LFS keeps it.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// A file of manifests, as committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
@@ -50,6 +57,8 @@ struct Walk<'a, S> {
     source: &'a S,
     files: Vec<SourceFile>,
     problems: Vec<Problem>,
+    /// Bytes that may still be read.
+    left: u64,
 }
 
 /// Every manifest file at or below `path`, in Git's order, and what had to be left out.
@@ -65,7 +74,7 @@ pub(super) fn files_from<S: Source>(
     base: String,
     start: S::Entry,
 ) -> Result<(Vec<SourceFile>, Vec<Problem>), Error> {
-    let mut walk = Walk { source, files: Vec::new(), problems: Vec::new() };
+    let mut walk = Walk { source, files: Vec::new(), problems: Vec::new(), left: TOTAL_LIMIT };
     match start.kind() {
         EntryKind::Folder => walk.folders(base, start)?,
         EntryKind::File if is_manifest(start.name()) => walk.file(base, &start)?,
@@ -108,7 +117,16 @@ impl<S: Source> Walk<'_, S> {
     /// Depth is the committer's choice, so the folders still to visit are kept in a list and not on the stack.
     fn folders(&mut self, path: String, folder: S::Entry) -> Result<(), Error> {
         let mut pending = vec![(path, folder)];
+        let mut visited = 0;
         while let Some((path, folder)) = pending.pop() {
+            visited += 1;
+            if visited > FOLDER_LIMIT {
+                self.problem(
+                    &path,
+                    format!("more than {FOLDER_LIMIT} folders are not read, so this one and others are left out"),
+                );
+                break;
+            }
             let below = self.folder(&path, &folder)?;
             pending.extend(below.into_iter().rev());
         }
@@ -126,8 +144,15 @@ impl<S: Source> Walk<'_, S> {
             return Ok(Vec::new());
         }
         let mut folders = Vec::new();
-        for entry in entries.into_iter().filter(|entry| !entry.name().starts_with('.')) {
+        for entry in entries.into_iter().filter(|entry| !is_hidden(entry.name())) {
             let path = join(path, entry.name());
+            if leads_elsewhere(entry.name()) {
+                self.problem(
+                    &path,
+                    "no folder holds such a name: the commit is malformed, perhaps on purpose; make it with git",
+                );
+                continue;
+            }
             match entry.kind() {
                 EntryKind::Folder => folders.push((path, entry)),
                 EntryKind::File if is_manifest(entry.name()) => self.file(path, &entry)?,
@@ -154,7 +179,21 @@ impl<S: Source> Walk<'_, S> {
             self.problem(&path, reason);
             return Ok(());
         }
-        self.files.push(SourceFile { path: path.into(), bytes: self.source.bytes(entry)? });
+        if size > self.left {
+            let reason = format!(
+                "the files before this one have {TOTAL_LIMIT} bytes together; more are not read. Use several GitSyncs"
+            );
+            self.problem(&path, reason);
+            return Ok(());
+        }
+        self.left -= size;
+        let bytes = self.source.bytes(entry)?;
+        if bytes.starts_with(LFS_POINTER) {
+            let reason = "this is a pointer of Git LFS, and what it points to is not fetched; commit the file itself";
+            self.problem(&path, reason);
+            return Ok(());
+        }
+        self.files.push(SourceFile { path: path.into(), bytes });
         Ok(())
     }
 
@@ -187,6 +226,14 @@ fn find(snapshot: &Snapshot, components: &[&str], path: &str) -> Result<Entry, E
         entry = found.ok_or_else(|| Error::NoSuchPath { path: path.to_owned(), sha: snapshot.commit().sha.clone() })?;
     }
     Ok(entry)
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') && !leads_elsewhere(name)
+}
+
+fn leads_elsewhere(name: &str) -> bool {
+    name.contains(['/', '\\', '\0'])
 }
 
 fn is_manifest(name: &str) -> bool {

@@ -92,7 +92,7 @@ impl Comparison<'_> {
             }
         };
         progress(&format!("{}: reading {}", chosen.name, self.asking.source(plan)));
-        match read(&chosen.name, plan, target, cache, cluster.kinds().await).await {
+        match read(&chosen.name, plan, target, cache, cluster).await {
             Ok(said) => self.said(chosen, plan, said).await,
             Err(Error::Git { source, .. }) => {
                 self.trouble(&chosen.name, chain(&source));

@@ -110,7 +110,7 @@ impl Explaining<'_> {
     async fn look(&self, sync: &Chosen, key: &ObjectKey) -> Result<(Option<Found>, String), String> {
         let plan = sync.plan.clone()?;
         (self.progress)(&format!("{}: reading {}", sync.name, plan.source.url));
-        let said = read(&sync.name, &plan, &Target::Followed, &self.cache, self.cluster.kinds().await).await;
+        let said = read(&sync.name, &plan, &Target::Followed, &self.cache, self.cluster).await;
         let said = said.map_err(|error| chain(&error))?;
         let revision = said.sync.revision.clone();
         let at = said.manifests.iter().position(|manifest| manifest.key == *key);

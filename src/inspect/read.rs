@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::error::Error;
 use crate::api::meaning::SyncPlan;
-use crate::cluster::Kinds;
+use crate::cluster::secrets::Secret;
+use crate::cluster::{Cluster, Kinds};
 use crate::core::manifest::Manifest;
 use crate::core::snapshot::Sync;
-use crate::git::{self, Problem, RenderOptions, RepoUrl, Repository};
+use crate::git::{self, Problem, RenderOptions};
+use crate::reconcile::credentials::{Found, repository, secret_of};
 use crate::reconcile::pass::facts;
 
 /// Which state of Git is in question.
@@ -38,14 +40,29 @@ pub(super) async fn read(
     plan: &SyncPlan,
     target: &Target,
     cache: &Path,
-    kinds: Kinds,
+    cluster: &Cluster,
 ) -> Result<Said, Error> {
+    let kinds = cluster.kinds().await;
+    // With the rights of whoever asks: a private repository is read by those who may read its Secret.
+    let secret = match (target, secret_of(name, &plan.source)) {
+        (Target::Folder(_), _) | (_, None) => None,
+        (_, Some((namespace, secret))) => {
+            Some(cluster.secret(namespace, secret).await.map(|found| found.map(Arc::new)))
+        }
+    };
     let (name, plan, target, cache) = (name.to_owned(), plan.clone(), target.clone(), cache.to_owned());
-    let reading = tokio::task::spawn_blocking(move || read_now(&name, &plan, &target, &cache, &kinds));
+    let reading = tokio::task::spawn_blocking(move || read_now(&name, &plan, &target, &cache, &kinds, secret));
     reading.await.expect("reading Git is neither cancelled nor panics")
 }
 
-fn read_now(name: &str, plan: &SyncPlan, target: &Target, cache: &Path, kinds: &Kinds) -> Result<Said, Error> {
+fn read_now(
+    name: &str,
+    plan: &SyncPlan,
+    target: &Target,
+    cache: &Path,
+    kinds: &Kinds,
+    secret: Option<Found<Arc<Secret>>>,
+) -> Result<Said, Error> {
     let options = RenderOptions {
         default_namespace: Some(&plan.namespace),
         sync: name,
@@ -57,7 +74,7 @@ fn read_now(name: &str, plan: &SyncPlan, target: &Target, cache: &Path, kinds: &
         Target::Revision(revision) => revision,
     };
     let read = || {
-        let repository = Repository::open(cache, RepoUrl::parse(&plan.source.url)?)?;
+        let repository = repository(cache, name, &plan.source, secret)?;
         git::read(&repository, revision, &plan.source.path, &options)
     };
     let reading = read().map_err(|source| Error::Git { sync: name.to_owned(), source })?;

@@ -136,5 +136,6 @@ pub(super) fn sync() -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        tool: None,
     }
 }

@@ -235,6 +235,6 @@ fn sort(manifest: &Manifest, error: Error) -> Undeclared {
         Cause::NotFound(_) => Undeclared::Premature(problem()),
         Cause::Invalid(_) => Undeclared::Invalid(problem()),
         Cause::Refused(_) | Cause::Conflict(_) => Undeclared::Refused(problem()),
-        Cause::Unavailable(_) => Undeclared::Unavailable(error),
+        Cause::Unavailable(_) | Cause::NotLeading => Undeclared::Unavailable(error),
     }
 }

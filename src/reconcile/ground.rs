@@ -24,7 +24,7 @@ impl Keeper {
             ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
         let declared = manifests.iter().any(|manifest| manifest.key == key);
         let Some(kind) = self.context.cluster.kind("v1", "Namespace").await? else { return Ok(()) };
-        if !plan.options.create_namespace || declared || self.is_paused() {
+        if !plan.options.create_namespace || declared || self.is_paused() || !self.leads() {
             return Ok(());
         }
         if self.context.cluster.get(&kind, &key).await?.is_none() {

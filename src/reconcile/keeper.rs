@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -15,15 +15,21 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::census::Heard;
 use super::claims::Contested;
-use super::entry::{Entry, until};
-use super::look::{Look, News};
+use super::credentials::changed;
+use super::entry::Entry;
+use super::fights::Fights;
+use super::look::{Look, Looked, News};
 use super::prune::Stray;
 use super::status::Failure;
-use crate::api::meaning::{Suspension, SyncPlan};
-use crate::api::{GitSync, GitSyncStatus};
+use super::windows::Windows;
+use crate::api::meaning::{SourcePlan, Suspension, SyncPlan};
+use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
 use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
+use crate::cluster::fence::Role;
+use crate::cluster::secrets::Versions;
 use crate::core::exclude::Surroundings;
+use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
@@ -47,8 +53,8 @@ pub enum Input {
     Listed(Kind, Arc<HashSet<ObjectKey>>),
 }
 
-/// Reason of a failure to reach the Git server.
-const UNREACHABLE: &str = "GitUnreachable";
+/// Looks that pushes make happen are at least this far apart.
+const BETWEEN_PUSHES: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The keeper of one `GitSync`.
 pub struct Keeper {
@@ -63,6 +69,12 @@ pub struct Keeper {
     pub(super) contested: watch::Receiver<Arc<Contested>>,
     /// What the policy says, to notice when it says something else.
     rules: watch::Receiver<Arc<Rules>>,
+    /// The windows it has, likewise.
+    policy_windows: watch::Receiver<Arc<[ScopedWindow]>>,
+    pub(super) windows: Windows,
+    pub(super) fights: Fights,
+    /// Whether this replica leads, to notice when that changes.
+    pub(super) role: watch::Receiver<Role>,
     pub(super) sync: Option<Box<GitSync>>,
     pub(super) plan: Option<SyncPlan>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
@@ -84,11 +96,22 @@ pub struct Keeper {
     /// The failure before this pass: the same one again is no news, and waits longer.
     pub(super) failed_before: Option<Failure>,
     pub(super) status: GitSyncStatus,
-    reading: Option<JoinHandle<Result<News, git::Error>>>,
+    reading: Option<JoinHandle<Looked>>,
+    /// Of the namespace's Secrets, if this sync needs one, to notice when it changes.
+    pub(super) secrets: Option<Versions>,
+    /// The version of its Secret that was last taken notice of.
+    pub(super) secret_version: Option<String>,
+    /// Answers of the Git server from before this moment are too old.
+    beat: Instant,
     next_poll: Instant,
+    /// When the last look began: a flood of pushes makes it look again no sooner than a second later.
+    looked: Option<Instant>,
+    pub(super) pushed: Arc<Notify>,
     /// When to try a commit again that could not be made real.
     pub(super) retry: Option<Instant>,
-    was_paused: bool,
+    pub(super) was_paused: bool,
+    /// When people are to be reminded that the pause ends.
+    pub(super) pause_reminder: Option<Timestamp>,
 }
 
 // === impl Keeper ===
@@ -103,6 +126,10 @@ impl Keeper {
             around,
             contested: context.publisher.contested(),
             rules: context.rules.clone(),
+            policy_windows: context.windows.clone(),
+            windows: Windows::default(),
+            fights: Fights::default(),
+            role: context.cluster.fence().role(),
             context,
             name,
             wanted,
@@ -122,9 +149,15 @@ impl Keeper {
             failed_before: None,
             status: GitSyncStatus::default(),
             reading: None,
+            secrets: None,
+            secret_version: None,
+            beat: Instant::now(),
             next_poll: Instant::now(),
+            looked: None,
+            pushed: Arc::default(),
             retry: None,
             was_paused: false,
+            pause_reminder: None,
         }
     }
 
@@ -141,9 +174,17 @@ impl Keeper {
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
+                Ok(()) = self.role.changed() => self.change_role().await,
                 Ok(()) = self.around.changed() => self.look_around().await,
                 Ok(()) = self.contested.changed() => self.look_at_claims().await,
+                () = changed(&mut self.secrets) => self.notice_secret(),
+                () = self.pushed.notified() => self.notice_push(),
                 Ok(()) = self.rules.changed() => self.look_at_what_differs().await,
+                Ok(()) = self.policy_windows.changed() => {
+                    if self.renew_windows() {
+                        self.go_on().await;
+                    }
+                }
                 news = join(&mut self.reading) => self.learn(news).await,
                 () = sleep_until(wake) => self.tick().await,
             }
@@ -173,39 +214,51 @@ impl Keeper {
     fn respec(&mut self, sync: Box<GitSync>) {
         let first = self.sync.is_none();
         let same = self.sync.as_ref().is_some_and(|old| old.spec == sync.spec);
+        if first || !self.leads() {
+            self.follow_status(&sync);
+        }
         if first {
-            self.status = sync.status.clone().unwrap_or_default();
-            self.synced.clone_from(&self.status.synced_revision);
+            self.was_paused = self.is_told_paused();
         }
         if !same {
             match SyncPlan::try_from(&*sync) {
-                Ok(plan) => self.plan = Some(plan),
+                Ok(plan) => {
+                    self.follow_secret(&plan);
+                    self.subscribe(&plan);
+                    self.plan = Some(plan);
+                }
                 Err(faults) => {
                     let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     self.fail("InvalidSpec", message);
                     self.context.publisher.failed(&self.name);
                 }
             }
-            self.observed = None;
-            self.next_poll = Instant::now();
+            self.look_again();
+            if first {
+                self.beat = self.context.share.first_beat(self.beat);
+            }
         }
         self.sync = Some(sync);
         self.notice_pause();
+        if self.renew_windows() {
+            self.look_again();
+        }
     }
 
-    /// When there is something to do without being told.
-    fn wake(&self) -> Instant {
-        let (now, wall) = (Instant::now(), Timestamp::now());
-        let due = self.entries.values().filter_map(|entry| entry.due(now, wall));
-        let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(wall));
-        let resume = resume.map(|suspend| now + until(suspend.until, wall));
-        let poll = self.reading.is_none().then_some(self.next_poll);
-        let retry = self.retry.filter(|_| self.reading.is_none());
-        due.chain(resume).chain(poll).chain(retry).min().unwrap_or_else(|| now + std::time::Duration::from_hours(1))
+    /// When Git is to be asked, or a commit tried again.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let retry = self.retry.into_iter().chain([self.next_poll]).min();
+        retry.filter(|_| self.reading.is_none())
     }
 
     async fn tick(&mut self) {
-        self.look_again_at_what_is_due().await;
+        if self.windows.turn().is_some_and(|turn| turn <= Timestamp::now()) && self.notice_windows() {
+            self.go_on().await;
+        }
+        if self.leads() {
+            self.look_again_at_what_is_due().await;
+        }
+        self.remind_of_the_pause();
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
@@ -217,12 +270,18 @@ impl Keeper {
     }
 
     /// Records that a pause began or ended; `true` when it ended.
-    fn notice_pause(&mut self) -> bool {
+    pub(super) fn notice_pause(&mut self) -> bool {
+        let now = Timestamp::now();
+        let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
+        self.pause_reminder = pause.and_then(|suspend| suspend.reminder(now));
         let paused = self.is_paused();
         if paused == self.was_paused {
             return false;
         }
         self.was_paused = paused;
+        if !self.leads() {
+            return !paused;
+        }
         let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
         let words = suspend.map(Suspension::words);
         let by = suspend.filter(|_| paused).and_then(|suspend| suspend.by.clone());
@@ -244,22 +303,19 @@ impl Keeper {
             self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
             return;
         };
-        self.next_poll = Instant::now() + plan.source.interval;
+        let (now, SourcePlan { url, interval, .. }) = (Instant::now(), &plan.source);
         let look = Look {
-            turns: self.context.turns.clone(),
-            cache: self.context.cache.clone(),
             sync: self.name.clone(),
             plan: plan.clone(),
-            known: self.observed.clone(),
-            before: self.synced.clone().filter(|_| self.entries.is_empty()),
-            fallback: self.observed.clone().or_else(|| self.status.observed_revision.clone()),
+            beat: self.beat,
+            known: self.known(),
+            before: self.read_besides(),
+            fallback: self.fallback(),
         };
-        let cluster = self.context.cluster.clone();
-        self.reading = Some(tokio::spawn(async move {
-            let kinds = cluster.kinds().await;
-            let looked = tokio::task::spawn_blocking(move || look.look(&kinds)).await;
-            looked.expect("looking at Git does not panic")
-        }));
+        self.looked = Some(now);
+        self.next_poll = self.context.share.next_beat(url, *interval, now);
+        self.beat = self.next_poll;
+        self.reading = Some(tokio::spawn(look.look(self.context.clone())));
     }
 
     /// Reads Git and looks at all of it again at the next opportunity.
@@ -271,6 +327,14 @@ impl Keeper {
     /// Looks at Git at the next opportunity.
     pub(super) fn poll_now(&mut self) {
         self.next_poll = Instant::now();
+        self.beat = self.next_poll;
+    }
+
+    /// Looks at Git because somebody pushed, at most once a second.
+    fn notice_push(&mut self) {
+        self.beat = Instant::now();
+        let earliest = self.looked.map_or(self.beat, |looked| looked + BETWEEN_PUSHES);
+        self.next_poll = self.next_poll.min(self.beat.max(earliest));
     }
 
     /// Kinds the sync had objects of when it last reported.
@@ -278,25 +342,24 @@ impl Keeper {
         self.status.kinds.iter().map(String::as_str)
     }
 
-    async fn learn(&mut self, news: Result<News, git::Error>) {
+    async fn learn(&mut self, news: Looked) {
         self.reading = None;
         let nothing_new = matches!(news, Ok(News::Same));
         let outcome = |ok| if ok { Outcome::Success } else { Outcome::Failure };
         self.context.metrics.fetched(outcome(!matches!(news, Err(_) | Ok(News::Stale(..)))), Timestamp::now());
         match news {
             Ok(News::Same) => {
-                if self.failure.as_ref().is_some_and(|failure| failure.reason == UNREACHABLE) {
+                if self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason)) {
                     self.failure = None;
                 }
             }
-            Ok(News::Commit(reading, None, _turn)) => self.pass(reading).await,
-            Ok(News::Commit(reading, Some(before), _turn)) => self.pass_after_start(reading, before).await,
+            Ok(News::Commit(reading, before, _turn)) => self.take_up(reading, before).await,
             Ok(News::Stale(reading, error, _turn)) => {
-                self.pass(reading).await;
-                self.fail(UNREACHABLE, error.to_string());
+                self.take_up(reading, None).await;
+                self.fail(error.condition(), error.full());
             }
             Err(error) => {
-                self.fail(UNREACHABLE, error.to_string());
+                self.fail(error.condition(), error.full());
                 self.context.publisher.failed(&self.name);
             }
         }
@@ -306,8 +369,11 @@ impl Keeper {
         if nothing_new {
             return;
         }
-        let failed = self.failure.as_ref().filter(|failure| failure.reason != UNREACHABLE);
-        let wait = failed.zip(self.plan.as_ref()).map(|(failure, plan)| plan.retry.wait(failure.count));
+        let failed = self.failure.as_ref().filter(|failure| !git::Error::is_condition(failure.reason));
+        let salt = salt(&self.key());
+        let wait =
+            |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
+        let wait = failed.zip(self.plan.as_ref()).map(wait);
         self.retry = wait.map(|wait| Instant::now() + wait);
     }
 
@@ -315,7 +381,7 @@ impl Keeper {
     pub(super) fn fail(&mut self, reason: &'static str, message: String) {
         let before = self.failure.as_ref().or(self.failed_before.as_ref()).filter(|before| before.reason == reason);
         let count = before.map_or(1, |before| before.count.saturating_add(1));
-        if before.is_none_or(|before| before.message != message) {
+        if self.leads() && before.is_none_or(|before| before.message != message) {
             tracing::warn!(sync = self.name, reason, message, "sync failed");
             self.context.evidence.record(Record {
                 sync: Some(self.name.clone()),
@@ -354,7 +420,7 @@ impl Keeper {
 }
 
 /// The end of a look that may or may not be going on; never, if none is.
-async fn join(reading: &mut Option<JoinHandle<Result<News, git::Error>>>) -> Result<News, git::Error> {
+async fn join(reading: &mut Option<JoinHandle<Looked>>) -> Looked {
     match reading {
         Some(task) => task.await.expect("looking at Git is neither cancelled nor panics"),
         None => std::future::pending().await,

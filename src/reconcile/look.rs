@@ -1,13 +1,16 @@
-//! A look at Git: which commit is the newest, and what it says. Happens beside the keeper's loop, on a thread that may block.
+//! A look at Git: which commit is the newest, and what it says. Happens beside the keeper's loop; what blocks, on threads that may.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
+use super::Context;
+use super::credentials::{repository, secret_of};
+use super::share::Question;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::Kinds;
-use crate::git::{self, Reading, RenderOptions, RepoUrl, Repository};
+use crate::git::{self, Reading, RenderOptions, Repository};
 
 /// The right to have a commit in memory: given back when what it says is real.
 pub type Turn = OwnedSemaphorePermit;
@@ -19,19 +22,20 @@ pub enum News {
     /// A commit to be made real, and the one the cluster was equal to before the start, if it can still be read.
     Commit(Reading, Option<Reading>, Turn),
     /// The server does not answer; this is the last commit known, and why it is used.
-    Stale(Reading, git::Error, Turn),
+    Stale(Reading, Arc<git::Error>, Turn),
 }
+
+/// What a look at Git may bring.
+pub type Looked = Result<News, Arc<git::Error>>;
 
 /// A look at Git: everything it needs, so that it can happen elsewhere.
 pub struct Look {
-    /// Whose turn it is.
-    pub turns: Arc<Semaphore>,
-    /// Where clones are kept.
-    pub cache: PathBuf,
     /// The sync, as `namespace/name`.
     pub sync: String,
     /// What it asks for.
     pub plan: SyncPlan,
+    /// Answers from before this moment are too old.
+    pub beat: Instant,
     /// The commit that was read last; there is nothing to do if it is still the newest.
     pub known: Option<String>,
     /// The commit to fall back to when nothing was read yet and the server does not answer.
@@ -43,41 +47,59 @@ pub struct Look {
 // === impl Look ===
 
 impl Look {
-    /// Asks the server, and reads what is new. Blocks.
-    pub fn look(&self, kinds: &Kinds) -> Result<News, git::Error> {
-        let repository = Repository::open(&self.cache, RepoUrl::parse(&self.plan.source.url)?)?;
-        let commit = match repository.fetch(&self.plan.source.revision) {
-            Ok(commit) => commit,
-            Err(error) => return self.fall_back(&repository, kinds, error),
+    /// Asks the server, unless somebody else just did, and reads what is new.
+    pub async fn look(self, context: Arc<Context>) -> Looked {
+        let kinds = context.cluster.kinds().await;
+        let source = &self.plan.source;
+        let found = context.secret(&self.sync, source).await;
+        let here = self.repository(&context).map_err(Arc::new)?;
+        let newest = match repository(&context.cache, &self.sync, source, found) {
+            Ok(repository) => self.ask(&context, repository.clone()).await.map(|sha| (repository, sha)),
+            Err(error) => Err(Arc::new(error)),
         };
-        if self.known.as_ref() == Some(&commit.sha) {
+        if newest.as_ref().is_ok_and(|(_, sha)| self.known.as_ref() == Some(sha)) {
             return Ok(News::Same);
         }
-        let turn = self.turn();
-        let reading = self.read(&repository, &commit.sha, kinds)?;
-        let before = self.before.as_ref().filter(|before| **before != commit.sha);
-        let before = before.and_then(|before| self.read(&repository, before, kinds).ok());
+        // Not before the server has answered: one that hangs keeps nobody else waiting. And not on a thread that waits: each
+        // thread that has ever read a commit keeps memory of its own.
+        let turn = context.turns.clone().acquire_owned().await.expect("nobody closes it");
+        let read = tokio::task::spawn_blocking(move || match newest {
+            Ok((repository, sha)) => self.news(&repository, &sha, &kinds, turn).map_err(Arc::new),
+            Err(error) => self.fall_back(&here, &kinds, error, turn),
+        });
+        read.await.expect("reading Git neither panics nor is cancelled")
+    }
+
+    /// Without credentials, for what is here already.
+    fn repository(&self, context: &Context) -> Result<Repository, git::Error> {
+        repository::<Arc<_>>(&context.cache, &self.sync, &self.plan.source, None)
+    }
+
+    async fn ask(&self, context: &Context, repository: Repository) -> Result<String, Arc<git::Error>> {
+        let source = &self.plan.source;
+        let secret = secret_of(&self.sync, source).map(|(namespace, name)| format!("{namespace}/{name}"));
+        let (url, revision) = (source.url.clone(), source.revision.clone());
+        let question = Question { url, secret: secret.unwrap_or_default(), revision: revision.clone() };
+        let answer = context.share.ask(&question, self.beat, move || repository.fetch(&revision)).await;
+        answer.map(|commit| commit.sha)
+    }
+
+    fn news(&self, repository: &Repository, sha: &str, kinds: &Kinds, turn: Turn) -> Result<News, git::Error> {
+        let reading = self.read(repository, sha, kinds)?;
+        let before = self.before.as_ref().filter(|before| *before != sha);
+        let before = before.and_then(|before| self.read(repository, before, kinds).ok());
         Ok(News::Commit(reading, before, turn))
     }
 
     /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down.
-    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: git::Error) -> Result<News, git::Error> {
+    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: Arc<git::Error>, turn: Turn) -> Looked {
         match (&self.known, &self.fallback) {
-            (None, Some(sha)) => {
-                let turn = self.turn();
-                match self.read(repository, sha, kinds) {
-                    Ok(reading) => Ok(News::Stale(reading, error, turn)),
-                    Err(_) => Err(error),
-                }
-            }
+            (None, Some(sha)) => match self.read(repository, sha, kinds) {
+                Ok(reading) => Ok(News::Stale(reading, error, turn)),
+                Err(_) => Err(error),
+            },
             _ => Err(error),
         }
-    }
-
-    /// Waits for our turn, after the server has answered: one that hangs keeps nobody else waiting.
-    fn turn(&self) -> Turn {
-        let turn = futures::executor::block_on(self.turns.clone().acquire_owned());
-        turn.expect("nobody closes it")
     }
 
     fn read(&self, repository: &Repository, target: &str, kinds: &Kinds) -> Result<Reading, git::Error> {

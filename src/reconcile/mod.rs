@@ -3,6 +3,7 @@
 //! One task, a *keeper*, per `GitSync` owns everything about it, so nothing is shared and nothing is locked. Managed objects are
 //! watched per kind and by label for all keepers together; a sight is judged at once by the same pure module the webhook asks,
 //! and only what is not in sync reaches a keeper as a whole object. In a steady state no request is made at all.
+//! Every replica does all of this but look at objects and write: that is the leader's (`follow`).
 //!
 //! ```text
 //! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply → prune
@@ -13,11 +14,15 @@
 mod around;
 mod census;
 pub mod claims;
+pub mod credentials;
 pub mod declare;
 mod entry;
+mod fights;
+mod follow;
 mod ground;
 pub mod heal;
 mod keeper;
+mod later;
 mod look;
 pub mod pass;
 pub mod plan;
@@ -25,10 +30,13 @@ mod prune;
 pub mod publish;
 mod report;
 mod router;
+mod share;
 mod status;
+mod subscriptions;
 mod tally;
 mod voice;
 mod watchful;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,12 +51,15 @@ pub use around::{Exempt, gather};
 pub use census::Census;
 pub use publish::{Desired, Publisher};
 
-use crate::api::GitSync;
+use crate::api::{GitSync, ScopedWindow};
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
+use crate::cluster::secrets::Secrets;
 use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
 use router::Router;
+pub use share::Share;
+pub use subscriptions::{Subscription, Subscriptions};
 pub use tally::Tally;
 
 /// What every keeper needs.
@@ -67,6 +78,8 @@ pub struct Context {
     pub rules: watch::Receiver<Arc<Rules>>,
     /// Exclusions of the whole cluster; changes with the `DriftPolicy`.
     pub exempt: watch::Receiver<Option<Exempt>>,
+    /// Windows of the whole cluster; change with the `DriftPolicy`.
+    pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
     /// Counts of all syncs together.
     pub tally: Tally,
     /// What there was at the start.
@@ -75,6 +88,12 @@ pub struct Context {
     pub turns: Arc<Semaphore>,
     /// Where clones of repositories are kept.
     pub cache: PathBuf,
+    /// What it takes to read them.
+    pub secrets: Secrets,
+    /// What was asked of Git servers by all syncs together.
+    pub share: Share,
+    /// Who wants to know of pushes.
+    pub subscriptions: Arc<Subscriptions>,
 }
 
 /// Commits that are read and made real at once. Each makes so many requests at once that more of them would not be faster.

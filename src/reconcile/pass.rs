@@ -60,6 +60,10 @@ impl Keeper {
         tracing::info!(sync = self.name, revision = commit.sha, manifests = manifests.len(), "read a commit");
         match self.try_pass(&plan, &commit.sha, manifests, problems, again).await {
             Ok(()) => {}
+            Err(error) if error.is_not_leading() => {
+                self.interrupt();
+                self.context.publisher.failed(&self.name);
+            }
             Err(error) => {
                 self.fail("ClusterUnavailable", error.to_string());
                 self.context.publisher.failed(&self.name);
@@ -92,14 +96,17 @@ impl Keeper {
         mut problems: Vec<Problem>,
         again: bool,
     ) -> Result<(), Error> {
-        self.make_namespace(plan, &manifests).await?;
+        if !self.keeps_out(revision) {
+            self.make_namespace(plan, &manifests).await?;
+        }
         let known = if again { self.list(&manifests).await? } else { Live::new() };
         let sync = Arc::new(facts(&self.name, plan, revision));
         let mut understood = self.understand(&sync, plan, manifests, known, again).await;
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
         }
-        if !understood.premature.is_empty() && self.lay_foundation(&mut understood).await? {
+        if !understood.premature.is_empty() && !self.keeps_out(revision) && self.lay_foundation(&mut understood).await?
+        {
             self.observed = None;
             self.poll_now();
             return Ok(());
@@ -123,6 +130,8 @@ impl Keeper {
         let is_complete = problems.is_empty() && hindered.is_empty();
         self.problems = problems;
         let mut renewed = self.excluded_otherwise(&understood.entries);
+        self.make_peace(&renewed);
+        self.windows.declare(revision, plan);
         if let Some(accident) = self.adopt(revision, understood.entries, is_complete) {
             self.fail("PruneLimit", accident);
         }
@@ -163,8 +172,9 @@ impl Keeper {
     /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
     /// commit from an object.
     pub(super) fn settle_revision(&mut self) {
-        let done = self.complete && !self.is_paused();
-        let held = self.entries.values().any(Entry::is_held);
+        let done = self.complete && !self.is_paused() && self.leads();
+        let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
+        let held = self.entries.values().any(|entry| entry.is_held() || waits(entry));
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;
             self.arrive(&revision);
@@ -226,7 +236,7 @@ impl Keeper {
                 .then(|| (entry.kind.clone(), entry.managed.clone()))
         };
         let missing: Vec<_> = understood.entries.iter().filter_map(missing).collect();
-        if self.is_paused() || missing.is_empty() {
+        if self.is_paused() || missing.is_empty() || !self.leads() {
             return Ok(false);
         }
         for (kind, managed) in &missing {
@@ -272,7 +282,7 @@ impl Keeper {
     }
 
     /// Writes what differs, stage by stage.
-    async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
+    pub(super) async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
         for stage_now in [Stage::Foundation, Stage::Access, Stage::Rest] {
             let keys: Vec<_> = live.keys().filter(|key| stage(key) == stage_now).cloned().collect();
             let batch = keys.into_iter().filter_map(|key| live.remove_entry(&key)).collect();
@@ -322,6 +332,7 @@ pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
             .suspend
             .as_ref()
             .map(|suspend| Suspension { reason: suspend.reason.clone(), until: suspend.until }),
+        tool: None,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Policy {
     pub self_heal: bool,
     /// Is it paused?
     pub suspended: bool,
+    /// Does a window keep it from writing, or a fight?
+    pub held: bool,
     /// When it is.
     pub now: Timestamp,
 }
@@ -83,7 +85,7 @@ pub fn respond(state: &State<'_>, drift: &[Deviation], policy: Policy) -> Respon
         Some(_) if settled => Response::InSync,
         Some(glass) => Response::Open(glass),
         None if settled && outdated(state).next().is_none() => Response::InSync,
-        None if policy.suspended || !policy.self_heal => {
+        None if policy.suspended || policy.held || !policy.self_heal => {
             if drift.is_empty() {
                 Response::InSync
             } else {

@@ -9,6 +9,7 @@ use super::keeper::Keeper;
 use super::plan::{is_tracked_by, is_within_limit, may_prune};
 use crate::cluster::{Error, Kind};
 use crate::core::object::ObjectKey;
+use crate::core::window::Action;
 
 /// An object that left Git and is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,11 @@ enum Finding {
 impl Keeper {
     /// An object that says it is ours came into sight, and nobody declared it then.
     pub(super) async fn see_tracked(&mut self, key: ObjectKey, version: u64, api_version: &str, kind: &str) {
-        self.heard.as_mut().into_iter().for_each(|heard| heard.of(&key, version));
+        if let Some(heard) = &mut self.heard {
+            // The first pass takes stock of it.
+            heard.of(&key, version);
+            return;
+        }
         match self.entries.get(&key) {
             Some(entry) if version <= entry.judged => {}
             Some(_) => self.miss(key).await,
@@ -56,8 +61,10 @@ impl Keeper {
         if self.strays.is_empty() || !self.may_prune_now() {
             return;
         }
-        if let Err(error) = self.try_prune().await {
-            self.fail("PruneFailed", error.to_string());
+        match self.try_prune().await {
+            Ok(()) => {}
+            Err(error) if error.is_not_leading() => self.interrupt(),
+            Err(error) => self.fail("PruneFailed", error.to_string()),
         }
     }
 
@@ -71,6 +78,8 @@ impl Keeper {
             && self.problems.is_empty()
             && self.failure.is_none()
             && !self.is_paused()
+            && !self.is_closed(Action::Prune, self.observed.as_deref())
+            && self.leads()
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {

@@ -129,7 +129,8 @@ impl Context {
         });
     }
 
-    fn note(&self, managed: &Managed, reason: &str, text: String, warning: bool) {
+    /// Publishes an Event about a managed object.
+    pub(super) fn note(&self, managed: &Managed, reason: &str, text: String, warning: bool) {
         let about = reference(&managed.manifest.key, &managed.manifest.api_version, None);
         self.events.publish(about, Note { reason: reason.to_owned(), text, warning });
     }

@@ -147,6 +147,7 @@ impl Router {
     fn forget(&mut self, name: &str) {
         self.keepers.remove(name);
         self.context.publisher.forget(name);
+        self.context.subscriptions.forget(name);
         self.context.metrics.knows(name, false);
         self.context.tally.set(name, None);
     }
@@ -180,7 +181,7 @@ impl Router {
             let state = State::whole(&object);
             let rules = self.context.rules.borrow();
             let drift = drift(managed, &state, &|entry| rules.identities.is_interactive(entry));
-            let policy = Policy { self_heal: true, suspended: false, now: Timestamp::now() };
+            let policy = Policy { self_heal: true, suspended: false, held: false, now: Timestamp::now() };
             let quiet = state.annotation(crate::core::names::BREAK_GLASS).is_none();
             Some(quiet && respond(&state, &drift, policy) == Response::InSync)
         });

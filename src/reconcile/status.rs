@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub generation: Option<i64>,
     /// Newest commit read.
     pub observed: Option<&'a str>,
+    /// Commit whose declarations hold.
+    pub enforced: Option<String>,
     /// Commit the cluster was last found equal to.
     pub synced: Option<&'a str>,
     /// The objects.
@@ -38,6 +40,14 @@ pub struct Facts<'a> {
     pub limit: u32,
     /// The pause in force: its reason and end.
     pub paused: Option<String>,
+    /// What windows keep closed, and what waits for them.
+    pub window: Option<String>,
+    /// Why the newest commit is not in force.
+    pub waits: Option<String>,
+    /// Why what left Git is still there, if a window keeps it.
+    pub unpruned: Option<String>,
+    /// Fights with others.
+    pub fighting: Option<String>,
     /// Kinds there are objects of.
     pub kinds: Vec<String>,
 }
@@ -55,8 +65,10 @@ pub struct Failure {
 
 /// The status that says all this. Conditions that have not changed keep their transition times from `before`.
 pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSyncStatus {
-    let Facts { generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds } =
-        facts;
+    let Facts {
+        generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds, ..
+    } = facts;
+    let Facts { window, waits, unpruned, fighting, enforced, .. } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     let (mut undecided, mut held) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -67,18 +79,21 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         drift.extend(entry.drifted.as_ref().map(|drifted| listed(entry, drifted)));
     }
     let left = strays.iter().filter(|(_, stray)| stray.kept.is_none());
-    drift.extend(left.map(|(key, _)| unwanted(key, before, now)));
+    drift.extend(left.map(|(key, _)| unwanted(key, unpruned.clone(), before, now)));
     drift.sort_by_cached_key(|object| format!("{:?}", object.object));
     let drifted = drift.len();
     drift.truncate(LISTED);
     held.sort();
-    let whole = Whole { problems, failure, synced, shared, held: &held };
+    let whole = Whole { problems, failure, synced, shared, held: &held, waits: waits.as_deref() };
     let mut conditions = vec![whole.synced(), whole.ready(drifted), stalled_condition(failure, limit)];
     if !shared.is_empty() {
         let said: Vec<_> = shared.iter().map(|(_, said)| said.clone()).collect();
         conditions.push(Said { kind: "Conflict", holds: true, reason: "Shared", message: some(&said) });
     }
     conditions.extend(paused.map(|why| Said { kind: "Suspended", holds: true, reason: "Suspended", message: why }));
+    let closed = |message| Said { kind: "WindowClosed", holds: true, reason: "Closed", message };
+    let fights = |message| Said { kind: "Fighting", holds: true, reason: "BackedOff", message };
+    conditions.extend(window.map(closed).into_iter().chain(fighting.map(fights)));
     if let Some(first) = undecided.iter().min() {
         let message = format!("{} object(s) are left as they are: {first}", undecided.len());
         conditions.push(Said { kind: "RuleError", holds: true, reason: "RuleFailed", message });
@@ -92,6 +107,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         revision: Some(synced.map_or_else(|| "not synced".to_owned(), |sha| sha.chars().take(7).collect())),
         observed_revision: observed.map(str::to_owned),
         synced_revision: synced.map(str::to_owned),
+        enforced_revision: enforced,
         objects,
         drifted: u32::try_from(drifted).unwrap_or(u32::MAX),
         drift,
@@ -116,13 +132,15 @@ struct Whole<'a> {
     shared: &'a [(bool, String)],
     /// Objects that a break-glass keeps a commit from.
     held: &'a [String],
+    /// Why the newest commit is not in force.
+    waits: Option<&'a str>,
 }
 
 // === impl Whole ===
 
 impl Whole<'_> {
     fn synced(&self) -> Said {
-        let Self { problems, failure, synced, shared, held } = *self;
+        let Self { problems, failure, synced, shared, held, waits } = *self;
         let said = |holds, reason, message| Said { kind: "Synced", holds, reason, message };
         let lost: Vec<_> = shared.iter().filter(|(lost, _)| *lost).map(|(_, said)| said.clone()).collect();
         let broken: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -136,6 +154,8 @@ impl Whole<'_> {
         } else if !held.is_empty() {
             let message = format!("a break-glass keeps the newest commit from {}", some(held));
             said(false, "BreakGlass", message)
+        } else if let Some(waits) = waits {
+            said(false, "WindowClosed", waits.to_owned())
         } else if let Some(sha) = synced {
             said(true, "Synced", format!("the cluster was made equal to {sha}"))
         } else {
@@ -194,7 +214,7 @@ fn listed(entry: &Entry, drifted: &Drifted) -> DriftedObject {
 }
 
 /// An object that left Git and is still there. Since when is remembered by the status itself.
-fn unwanted(key: &ObjectKey, before: &GitSyncStatus, now: Timestamp) -> DriftedObject {
+fn unwanted(key: &ObjectKey, window: Option<String>, before: &GitSyncStatus, now: Timestamp) -> DriftedObject {
     let object = ObjectRef::from(key);
     let known = before.drift.iter().find(|known| known.object == object);
     DriftedObject {
@@ -202,7 +222,7 @@ fn unwanted(key: &ObjectKey, before: &GitSyncStatus, now: Timestamp) -> DriftedO
         object,
         paths: Vec::new(),
         by: None,
-        why: Some("it left Git; prune is off, or waits for a complete sync".to_owned()),
+        why: Some(window.unwrap_or_else(|| "it left Git; prune is off, or waits for a complete sync".to_owned())),
     }
 }
 

@@ -14,6 +14,10 @@ pub struct Count {
     pub drifted: i64,
     /// Objects with an open break-glass.
     pub open: i64,
+    /// Does something wait for a window?
+    pub waiting: bool,
+    /// Objects fought over.
+    pub fighting: i64,
     /// Is it ready?
     pub ready: bool,
 }
@@ -45,6 +49,8 @@ impl Tally {
         self.metrics.objects.set(sum(|count| count.objects));
         self.metrics.drifted_objects.set(sum(|count| count.drifted));
         self.metrics.break_glass_open.set(sum(|count| count.open));
+        self.metrics.windows_waited_for.set(sum(|count| i64::from(count.waiting)));
+        self.metrics.fighting_objects.set(sum(|count| count.fighting));
         self.metrics.syncs(sum(|count| i64::from(count.ready)), sum(|count| i64::from(!count.ready)));
     }
 }

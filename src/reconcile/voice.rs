@@ -12,6 +12,7 @@ use super::tally::Count;
 use crate::api::GitSyncStatus;
 use crate::api::meaning::Suspension;
 use crate::cluster::Error;
+use crate::core::window::Action;
 
 // === impl Keeper ===
 
@@ -26,7 +27,13 @@ impl Keeper {
         let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).chain(left).collect();
         let facts = Facts {
             generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
-            observed: self.observed.as_deref().or(self.status.observed_revision.as_deref()),
+            observed: self
+                .windows
+                .held()
+                .or(self.observed.as_ref())
+                .map(String::as_str)
+                .or(self.status.observed_revision.as_deref()),
+            enforced: self.in_force(),
             synced: self.synced.as_deref(),
             entries: &mut self.entries.values(),
             strays: &self.strays,
@@ -35,16 +42,26 @@ impl Keeper {
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
             paused: paused.map(Suspension::words),
+            window: self.window_words(),
+            waits: self.held_words(),
+            unpruned: self.unpruned(),
+            fighting: self.fight_words(),
             kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
         };
         let status = status(facts, &self.status, now);
-        if status != self.status && self.sync.is_some() {
+        if status != self.status && self.sync.is_some() && self.leads() {
             match self.write_status(&status).await {
                 Ok(()) => self.status = status,
                 Err(error) if error.is_not_found() => {}
                 Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
             }
         }
+    }
+
+    fn unpruned(&self) -> Option<String> {
+        let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
+        let closed = self.closed(Action::Prune, self.observed.as_deref()).filter(|_| prunes)?;
+        Some(format!("it left Git; {closed}"))
     }
 
     fn count(&self) {
@@ -55,6 +72,8 @@ impl Keeper {
                 objects: count(|_| true).unwrap_or(i64::MAX),
                 drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
                 open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
+                waiting: !self.waiting().is_empty(),
+                fighting: i64::try_from(self.fighting()).unwrap_or(i64::MAX),
                 ready: self.synced.is_some()
                     && self.failure.is_none()
                     && self.problems.is_empty()
@@ -67,7 +86,7 @@ impl Keeper {
     async fn write_status(&self, status: &GitSyncStatus) -> Result<(), Error> {
         let Some(kind) = self.context.cluster.kind("holdfast.dev/v1alpha1", "GitSync").await? else { return Ok(()) };
         let mut value = serde_json::to_value(status).expect("a status is plain data");
-        for field in ["drift", "kinds", "observedRevision", "syncedRevision"] {
+        for field in ["drift", "kinds", "observedRevision", "syncedRevision", "enforcedRevision"] {
             value.as_object_mut().map(|fields| fields.entry(field).or_insert(Value::Null));
         }
         self.context.cluster.patch_status(&kind, &self.key(), &json!({ "status": value })).await?;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::entry::{Drifted, Entry, version};
+use super::entry::{Drifted, Entry, until as wait_for, version};
 use super::heal::{End, Writing};
 use super::keeper::Keeper;
 use super::plan::{Policy, Response, is_tracked_by, respond};
@@ -70,6 +70,9 @@ impl Keeper {
             self.strays.remove(&key);
             return;
         };
+        if !self.leads() {
+            return;
+        }
         match self.context.cluster.get(&entry.kind, &key).await {
             Ok(live) => self.settle(key, live).await,
             Err(error) => self.postpone(&key, Vec::new(), &error.to_string()),
@@ -82,33 +85,6 @@ impl Keeper {
         let missing: Vec<_> = of_kind.map(|(key, _)| key.clone()).collect();
         for key in missing {
             self.miss(key).await;
-        }
-    }
-
-    /// Retries that are due, and break-glasses that have expired.
-    pub(super) async fn look_again_at_what_is_due(&mut self) {
-        let (now, wall) = (Instant::now(), Timestamp::now());
-        self.remind(wall);
-        let is_due = |(key, entry): (&ObjectKey, &Entry)| {
-            entry.due(now, wall).is_some_and(|due| due <= now).then(|| key.clone())
-        };
-        let due: Vec<_> = self.entries.iter().filter_map(is_due).collect();
-        for key in due {
-            self.miss(key).await;
-        }
-    }
-
-    /// Says of each break-glass, once, that it ends soon: what was edited under it is undone then.
-    fn remind(&mut self, now: Timestamp) {
-        for entry in self.entries.values_mut() {
-            let Some(glass) = entry.glass.clone().filter(|_| entry.reminder.is_some_and(|reminder| reminder <= now))
-            else {
-                continue;
-            };
-            entry.reminder = None;
-            if now < glass.until {
-                self.context.ends_soon(&entry.managed, &glass, entry.drifted.is_some());
-            }
         }
     }
 
@@ -144,11 +120,15 @@ impl Keeper {
                 renewed.push(key.clone());
             }
         }
+        self.make_peace(&renewed);
         renewed
     }
 
-    /// Writes or reports all of these, several at once.
+    /// Writes or reports all of these, several at once; nothing while another replica leads.
     pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>) {
+        if !self.leads() {
+            return;
+        }
         let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live)).collect();
         let ends: Vec<_> = {
             let this = &*self;
@@ -170,13 +150,14 @@ impl Keeper {
         let policy = Policy {
             self_heal: entry.pending || (self.heals() && !self.context.rules.borrow().observe_only),
             suspended: self.is_paused(),
+            held: self.is_closed_for(entry) || (!entry.pending && self.gives_way(&key).is_some()),
             now: Timestamp::now(),
         };
         let managed = entry.managed.clone();
         let (deviations, response) = match &live {
             None => {
                 let missing = vec![Deviation::whole(How::Missing, &managed)];
-                let may_write = policy.self_heal && !policy.suspended;
+                let may_write = policy.self_heal && !policy.suspended && !policy.held;
                 (missing, if may_write { Response::Heal } else { Response::Report })
             }
             Some(object) => {
@@ -185,7 +166,7 @@ impl Keeper {
                 let drift = drift(&managed, &state, &|entry| rules.identities.is_interactive(entry));
                 let caught_up = entry.held_open && breakglass::open(&state, policy.now).is_some();
                 let response = match respond(&state, &drift, policy) {
-                    Response::InSync if caught_up && !policy.suspended => Response::Heal,
+                    Response::InSync if caught_up && !policy.suspended && !policy.held => Response::Heal,
                     response => response,
                 };
                 (drift, response)
@@ -233,10 +214,32 @@ impl Keeper {
                 self.leave(&job, format!("break-glass by {} until {}: {}", glass.by, glass.until, glass.reason));
             }
             Response::Report if self.is_paused() => self.leave(&job, "the sync is paused".to_owned()),
-            Response::Report if self.heals() => self.leave(&job, "the DriftPolicy only observes".to_owned()),
-            Response::Report => self.leave(&job, "selfHeal is off".to_owned()),
+            Response::Report => self.leave_for_now(&job),
         }
         None
+    }
+
+    /// Drift that stays: because somebody decided so, or until a window opens, or until whoever undoes our heals has had a rest.
+    fn leave_for_now(&mut self, job: &Job) {
+        let Some(entry) = self.entries.get(&job.key) else { return };
+        let observes = self.context.rules.borrow().observe_only;
+        if !entry.pending && !self.heals() {
+            self.leave(job, "selfHeal is off".to_owned());
+        } else if !entry.pending && observes {
+            self.leave(job, "the DriftPolicy only observes".to_owned());
+        } else if let Some(closed) = self.closed_for(entry) {
+            self.leave(job, closed.to_string());
+        } else if let Some((why, until)) = self.gives_way(&job.key) {
+            self.leave(job, why);
+            let drifted = self.entries.get_mut(&job.key).and_then(|entry| entry.drifted.as_mut());
+            drifted
+                .into_iter()
+                .for_each(|drifted| drifted.retry = Some(Instant::now() + wait_for(until, Timestamp::now())));
+        } else {
+            // It opened just now, between two looks at the clock.
+            self.leave(job, "a window has just opened".to_owned());
+            self.look_again();
+        }
     }
 
     /// A rule failed, so nobody knows which of this is drift. Healing might undo what the rule was written to protect; saying
@@ -291,6 +294,10 @@ impl Keeper {
                 (entry.glass, entry.reminder, entry.held_open) = (None, None, false);
                 entry.pending = false;
                 let known = entry.drifted.take();
+                let managed = entry.managed.clone();
+                if !because_of_commit && !job.deviations.is_empty() {
+                    self.count_heal(&managed, &job.deviations, job.author.as_ref());
+                }
                 self.praise(job, known.as_ref(), because_of_commit);
                 if because_of_commit && self.failure.as_ref().is_some_and(|failure| failure.reason == "ApplyFailed") {
                     // Perhaps it was the last that failed; only a look at all of them tells.
@@ -302,9 +309,8 @@ impl Keeper {
                 self.undone(&job.key, &left);
             }
             Ok(End::Terminating) => {}
-            Err(error) => {
-                self.failed(job, &error);
-            }
+            Err(error) if error.is_not_leading() => self.interrupt(),
+            Err(error) => self.failed(job, &error),
         }
     }
 
@@ -323,7 +329,7 @@ impl Keeper {
         let outcome = match error.cause {
             Cause::Conflict(_) => HealOutcome::Conflict,
             Cause::Invalid(_) | Cause::Refused(_) => HealOutcome::Refused,
-            Cause::NotFound(_) | Cause::Unavailable(_) => HealOutcome::Failed,
+            Cause::NotFound(_) | Cause::Unavailable(_) | Cause::NotLeading => HealOutcome::Failed,
         };
         if entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0) {
             self.context.not_healed(&entry.managed, &job.deviations, outcome, &error.to_string());
@@ -335,7 +341,7 @@ impl Keeper {
     /// Records what was written: because of a commit, or to undo drift.
     fn praise(&self, job: &Job, known: Option<&Drifted>, because_of_commit: bool) {
         let Some(entry) = self.entries.get(&job.key) else { return };
-        self.closed(job);
+        self.tell_closed(job);
         if because_of_commit {
             self.context.applied(&entry.managed, &job.deviations);
         } else if !job.deviations.is_empty() {
@@ -351,7 +357,7 @@ impl Keeper {
     }
 
     /// A break-glass whose stamps this write removed has expired, or is no longer needed.
-    fn closed(&self, job: &Job) {
+    fn tell_closed(&self, job: &Job) {
         let Some(entry) = self.entries.get(&job.key) else { return };
         let state = job.live.as_ref().map(State::whole);
         if let Some(glass) = state.as_ref().and_then(breakglass::stamped) {
@@ -360,23 +366,6 @@ impl Keeper {
             record.reason = Some(format!("{ended}; opened by {} until {}: {}", glass.by, glass.until, glass.reason));
             self.context.evidence.record(record);
         }
-    }
-
-    /// Tries again later, waiting longer each time.
-    fn postpone(&mut self, key: &ObjectKey, paths: Vec<String>, why: &str) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let failures = entry.drifted.as_ref().map_or(0, |drifted| drifted.failures) + 1;
-        let wait = self.plan.as_ref().map_or(Duration::from_secs(5), |plan| plan.retry.wait(failures));
-        let before = entry.drifted.take();
-        entry.drifted = Some(Drifted {
-            paths,
-            since: before.as_ref().map_or_else(Timestamp::now, |before| before.since),
-            by: before.and_then(|before| before.by),
-            why: why.to_owned(),
-            failures,
-            retry: Some(Instant::now() + wait),
-            undecided: false,
-        });
     }
 }
 

@@ -20,12 +20,14 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::answer::{Answer, Reason, Refusal};
+use super::guards::Guards;
 use super::no_decision::NoDecision;
 use super::review::Review;
 use super::trial::Trial;
 use super::upstream::{Requester, Upstream};
 use super::{own, register, span, witness};
 use crate::core::breakglass::Refused;
+use crate::core::exclude::Surroundings;
 use crate::core::judge::{Judgement, Rules, Verdict, Why};
 use crate::core::snapshot::Snapshot;
 use crate::core::stamp::{Stamps, Write};
@@ -38,6 +40,8 @@ pub struct Webhook {
     pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     /// The rules a `DriftPolicy` can change.
     pub rules: watch::Receiver<Arc<Rules>>,
+    /// What exclusions depend on besides the objects: what is guarded for other tools is in no snapshot.
+    pub around: watch::Receiver<Arc<Surroundings>>,
     /// Who answers what a review does not say.
     pub upstream: Arc<dyn Upstream>,
     /// Where records go.
@@ -75,6 +79,8 @@ pub fn router(webhook: Webhook) -> Router {
     Router::new()
         .route(register::VALIDATE_PATH, at(Hook::Validate))
         .route(register::MUTATE_PATH, at(Hook::Mutate))
+        .route(&register::guard_path(register::VALIDATE_PATH, "{guard}"), at(Hook::Validate))
+        .route(&register::guard_path(register::MUTATE_PATH, "{guard}"), at(Hook::Mutate))
         .route(register::VALIDATE_OWN_PATH, at(Hook::ValidateOwn))
         .route(register::MUTATE_OWN_PATH, at(Hook::MutateOwn))
         .layer(DefaultBodyLimit::max(LARGEST))
@@ -160,12 +166,14 @@ impl Desk {
 impl Webhook {
     async fn review(&self, hook: Hook, request: Request) -> Result<Vec<u8>, NoDecision> {
         let parent = span::parent(request.headers());
+        let guard = register::guard_of(request.uri().path()).map(str::to_owned);
         let body = Bytes::from_request(request, &()).await?;
         let started = Instant::now();
         let mut review = Review::read(&body)?;
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
         let span = span::span(hook.name(), &uid, &review, parent);
-        let Decision { verdict, answer, annotated } = self.decide(hook, review).instrument(span.clone()).await?;
+        let decided = self.decide(hook, guard.as_deref(), review).instrument(span.clone());
+        let Decision { verdict, answer, annotated } = decided.await?;
         span.record("verdict", tracing::field::debug(verdict));
         if !matches!(hook, Hook::Mutate | Hook::MutateOwn) || verdict == Verdict::Deny {
             self.metrics.reviewed(witness::counted(verdict), witness::operation(operation), started.elapsed());
@@ -173,14 +181,36 @@ impl Webhook {
         Ok(answer.to_bytes(&uid, annotated))
     }
 
-    async fn decide(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
+    async fn decide(&self, hook: Hook, guard: Option<&str>, review: Review<'_>) -> Result<Decision, NoDecision> {
         match hook {
             Hook::ValidateOwn => self.validate_own(review).await,
             Hook::MutateOwn => self.mutate_own(review).await,
             Hook::Mutate | Hook::Validate => {
                 let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
-                self.judge(hook, review, snapshot).await
+                match self.standard(guard, &review, snapshot).await? {
+                    Some(standard) => self.judge(hook, review, standard).await,
+                    None => Ok(Decision::pass()),
+                }
             }
+        }
+    }
+
+    /// What an edit is judged by: what Git declares, or what another tool does; `None` if it is no guard's business.
+    async fn standard(
+        &self,
+        guard: Option<&str>,
+        review: &Review<'_>,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<Option<Arc<Snapshot>>, NoDecision> {
+        let guards =
+            Guards { rules: self.rules.borrow().clone(), around: self.around.borrow().clone(), snapshot: &snapshot };
+        match guard {
+            Some(guard) => Ok(guards.of_object(guard, review)?),
+            None if review.sub_resource == "scale" => {
+                let guarded = guards.of_scale(review, &*self.upstream).await?;
+                Ok(Some(guarded.unwrap_or(snapshot)))
+            }
+            None => Ok(Some(snapshot)),
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod admit;
 mod answer;
+mod guards;
 mod no_decision;
 mod object;
 mod own;

@@ -154,7 +154,7 @@ impl<'a> Side<'a> {
     }
 }
 
-fn parse(section: &str, raw: &RawValue) -> Result<Value, Unreadable> {
+pub(super) fn parse(section: &str, raw: &RawValue) -> Result<Value, Unreadable> {
     serde_json::from_str(raw.get()).map_err(|source| Unreadable::Section { section: section.to_owned(), source })
 }
 

@@ -10,6 +10,7 @@ mod entries;
 pub mod upkeep;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::{
     ByteString,
@@ -19,6 +20,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use crate::core::guard::Guard;
 use crate::core::snapshot::Resource;
 pub use changes::Change;
 use entries::Entry;
@@ -33,6 +35,8 @@ pub const MUTATE_PATH: &str = "/mutate";
 pub const VALIDATE_OWN_PATH: &str = "/validate/own";
 /// Where it has them stamped.
 pub const MUTATE_OWN_PATH: &str = "/mutate/own";
+/// Between one of the first two and the name of a guard.
+const GUARDS: &str = "/guards/";
 /// The service account Holdfast runs as, in its own namespace.
 pub const SERVICE_ACCOUNT: &str = "holdfast";
 
@@ -54,6 +58,8 @@ pub struct Registration {
     pub namespace: String,
     /// Every resource Git declares something of, in the version it is declared in.
     pub declared: Vec<Resource>,
+    /// What is guarded for other tools.
+    pub guards: Arc<[Guard]>,
 }
 
 /// How the API server reaches the webhook.
@@ -125,6 +131,16 @@ impl Client {
             }
         }
     }
+}
+
+/// Where the API server sends what this guard selects. A name may be a parameter, `{guard}`.
+pub(super) fn guard_path(path: &str, guard: &str) -> String {
+    format!("{path}{GUARDS}{guard}")
+}
+
+/// The guard such a path names.
+pub(super) fn guard_of(path: &str) -> Option<&str> {
+    path.split_once(GUARDS).map(|(_, guard)| guard)
 }
 
 /// Both configurations, ready to be applied.

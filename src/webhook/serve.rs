@@ -4,7 +4,7 @@
 //! connections later than it does, and leave in three steps: keep serving while endpoints forget us, telling each HTTP/1
 //! connection that is used to close afterwards (lame duck); stop accepting and finish what has begun (drain); end.
 //!
-//! Whoever else can reach the port must not be able to take it from the API server: connections are counted (`door`), and a
+//! Whoever else can reach the port must not be able to take it from the API server: connections are counted, those that say nothing make room (`door`), and a
 //! handshake, a head and a body each have their time. To the API server a connection that is closed on it is a failed call, so
 //! `failurePolicy` decides, as it does whenever there is no decision.
 
@@ -55,6 +55,8 @@ pub struct Server {
 pub struct Limits {
     /// Connections that may be open.
     pub connections: usize,
+    /// Whoever says nothing for so long has to go when all places are taken and somebody else comes. Longer than any review takes.
+    pub patience: Duration,
     /// A client that does not finish its handshake by then never will; likewise one that says nothing for so long after it.
     pub handshake: Duration,
     /// How long a connection may idle. To hyper, waiting for the next request's head and waiting for the rest of it is one time.
@@ -87,6 +89,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 768,
+            patience: Duration::from_secs(5),
             handshake: Duration::from_secs(10),
             idle: Duration::from_mins(2),
             body: Duration::from_secs(10),
@@ -128,7 +131,7 @@ impl Server {
         let Self { serving, clients, limits, leave: _, metrics } = self;
         let config = serving.config(clients).map_err(io::Error::other)?;
         let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config))).handshake_timeout(limits.handshake);
-        let door = Door::new(limits.connections, metrics);
+        let door = Door::new(limits.connections, limits.patience, metrics);
         let acceptor = Prompt::new(tls.acceptor(door), limits.handshake);
         let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor);
         let http = server.http_builder();

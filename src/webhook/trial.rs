@@ -216,7 +216,7 @@ impl<'a> Trial<'a> {
             manager: self.manager.as_deref(),
             now: self.now,
         };
-        let Rules { identities, limits, observe_only } = &*self.rules;
+        let Rules { identities, limits, observe_only, guards: _ } = &*self.rules;
         judge(&edit, &Court { snapshot, identities, limits, observe_only: *observe_only })
     }
 
@@ -270,7 +270,7 @@ impl<'a> Trial<'a> {
         if of_parent.is_none() && !self.has_break_glass {
             return Ok(None);
         }
-        let may_break_glass = upstream.may(&self.requester, &Right::break_glass(&managed.sync.name)).await?;
+        let may_break_glass = upstream.may(&self.requester, &Right::break_glass(&managed.sync)).await?;
         Ok(may_break_glass.then_some(Emergency { may_break_glass, of_parent }))
     }
 

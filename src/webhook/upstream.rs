@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::core::breakglass::Glass;
 use crate::core::names::GROUP;
+use crate::core::snapshot;
 use crate::core::who::User;
 
 /// Answers to questions about rights and parents.
@@ -60,7 +61,8 @@ pub struct Right {
     pub name: String,
 }
 
-/// The verb on `gitsyncs` that lets a user open and use a break-glass on the objects of that sync.
+/// The verb on `gitsyncs` that lets a user open and use a break-glass on the objects of that sync; on `driftpolicies`, on what is
+/// guarded for other tools.
 pub const BREAK_GLASS_VERB: &str = "break-glass";
 /// The verb on `gitsyncs` that lets a user pause that sync.
 pub const SUSPEND_VERB: &str = "suspend";
@@ -142,10 +144,11 @@ struct UserInfo {
 // === impl Right ===
 
 impl Right {
-    /// To break glass on the objects of this sync (`namespace/name`).
-    pub fn break_glass(sync: &str) -> Self {
-        let (namespace, name) = sync.split_once('/').unwrap_or(("", sync));
-        Self { verb: BREAK_GLASS_VERB, resource: "gitsyncs", namespace: namespace.to_owned(), name: name.to_owned() }
+    /// To break glass on the objects of this sync, or of the tool in its place.
+    pub fn break_glass(sync: &snapshot::Sync) -> Self {
+        let (resource, name) = sync.door();
+        let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+        Self { verb: BREAK_GLASS_VERB, resource, namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 

@@ -117,7 +117,10 @@ fn audit(trial: &Trial<'_>, judgement: &Judgement) -> BTreeMap<&'static str, Str
     audit.insert("verdict", said);
     audit.insert("why", word(why).to_owned());
     if let Some(managed) = &trial.managed {
-        audit.insert("revision", managed.sync.revision.clone());
+        match &managed.sync.tool {
+            Some(tool) => audit.insert("guard", tool.guard.to_string()),
+            None => audit.insert("revision", managed.sync.revision.clone()),
+        };
     }
     if !introduced.is_empty() {
         let paths: Vec<_> = introduced.iter().take(AUDITED).map(|deviation| deviation.path.to_string()).collect();

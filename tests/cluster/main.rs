@@ -9,6 +9,7 @@
 //! place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;      // … and then comes to rest
 //! ```
 //! What breaks something everybody needs (Holdfast, Git, the API server) takes its turn in a second world, [`stage::fragile`].
+//! Several replicas play in a third, [`troupe`].
 //! `cargo test --test cluster -- heal` runs a part; `--list` shows what there is.
 
 #[path = "../common/mod.rs"]
@@ -20,10 +21,14 @@ mod world;
 
 mod accepted;
 mod adoption;
+mod balancer;
 mod breakglass;
 mod cases;
+mod chaos;
 mod commits;
 mod exclusions;
+mod fights;
+mod guards;
 mod heal;
 mod manifests;
 mod marks;
@@ -34,6 +39,8 @@ mod owned;
 mod place;
 mod presets;
 mod refused;
+mod replicas;
+mod repositories;
 mod restarts;
 mod rewriter;
 mod rules;
@@ -42,8 +49,10 @@ mod stage;
 mod sync;
 mod tampering;
 mod traces;
+mod troupe;
 mod verbs;
 mod who;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -58,16 +67,22 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        replicas::trials(),
+        chaos::trials(),
         tampering::trials(),
         traces::trials(),
         observe::trials(),
         presets::trials(),
+        windows::trials(),
+        fights::trials(),
+        repositories::trials(),
         heal::trials(),
         commits::trials(),
         sync::trials(),
         breakglass::trials(),
         modes::trials(),
         exclusions::trials(),
+        guards::trials(),
         rules::trials(),
         secrets::trials(),
         adoption::trials(),

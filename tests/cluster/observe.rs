@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::guards;
 use crate::manifests::{SETTINGS, WEB, config};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
@@ -16,7 +17,7 @@ const FORGED: &str = "annotate deployment/web holdfast.dev/break-glass=INC-1 hol
                       holdfast.dev/break-glass-until=2099-01-01T00:00:00Z";
 
 pub fn trials() -> Vec<Trial> {
-    tests![who_only_observes_stops_nobody_and_undoes_nothing]
+    tests![who_only_observes_stops_nobody_and_undoes_nothing, guards_only_observe_likewise]
 }
 
 async fn who_only_observes_stops_nobody_and_undoes_nothing() -> Result<()> {
@@ -77,6 +78,21 @@ async fn observed(stage: &Stage, place: &Place<'_>) -> Result<()> {
     place.is("ConfigMap/settings", "/data/mode", json!("faster")).await?;
     place.is("Deployment/web", "/spec/replicas", json!(5)).await?;
     Ok(())
+}
+
+/// What another tool keeps is not healed by us in any case; who would have been refused is known.
+async fn guards_only_observe_likewise() -> Result<()> {
+    let stage = fragile().await?;
+    let place = guards::kept_at(&stage, &guards::flux(), "observed-guard").await?;
+    observe_only(&stage, true).await?;
+    let dry = "set image deployment/web app=registry.example/web:9 --dry-run=server";
+    let passes = wait_until("the policy is seen", PATIENCE, || place.accepts(Who::Alice, dry)).await;
+    let scaled = place.accepts(Who::Alice, SCALE).await;
+    observe_only(&stage, false).await?;
+    passes.and(scaled)?;
+    let record = place.record("WouldDeny", "Deployment/web").await?;
+    ensure!(record["guard"] == "flux" && record["fields"][0]["path"] == ".spec.replicas", "{record}");
+    wait_until("the guard holds again", PATIENCE, || place.refuses(Who::Alice, dry)).await.map(drop)
 }
 
 async fn observe_only(stage: &Stage, only: bool) -> Result<()> {

@@ -68,7 +68,7 @@ const READ: &[Row] = &[
 
 /// What the schema refuses already.
 const SCHEMA: &[Row] = &[
-    ("ssh", "/source/repoURL", || json!("git@github.com:org/x.git"), &["spec.source.repoURL", "ssh is not supported"]),
+    ("scheme", "/source/repoURL", || json!("ftp://example.org/x.git"), &["spec.source.repoURL", "must be an https://"]),
     ("a_path_out_of_the_repository", "/source/path", || json!("../x"), &["spec.source.path", "must not contain '..'"]),
     ("no_namespace", "/destination/namespace", || json!(""), &["spec.destination.namespace"]),
     ("a_mode_nobody_knows", "/admission/mode", || json!("Block"), &["spec.admission.mode", "Deny"]),
@@ -106,6 +106,24 @@ const POLICY: &[Row] = &[
         "/ignoreDifferences",
         || json!([{"jqPathExpressions": [".spec["]}]),
         &["spec.ignoreDifferences[0].jqPathExpressions[0]"],
+    ),
+    (
+        "a_guard_of_everything",
+        "/guards",
+        || json!([{"name": "all", "selector": {}, "managers": ["helm"], "writers": ["ci"]}]),
+        &["spec.guards[0].selector", "asked about every object", "name a label"],
+    ),
+    (
+        "a_guard_against_its_own_tool",
+        "/guards",
+        || json!([{"name": "all", "selector": {"annotations": ["a"]}, "managers": ["helm"], "writers": []}]),
+        &["spec.guards[0].writers", "the tool itself would be refused"],
+    ),
+    (
+        "a_guard_without_managers",
+        "/guards",
+        || json!([{"name": "all", "selector": {"annotations": ["a"]}, "managers": [], "writers": ["ci"]}]),
+        &["spec.guards[0].managers", "nothing would count as declared"],
     ),
     ("a_switch_that_is_no_switch", "/presets", || json!({"hpa": "maybe"}), &["spec.presets.hpa"]),
 ];

@@ -11,7 +11,7 @@ use crate::manifests::{SETTINGS, WEB, config};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::who::Who;
-use crate::world::{Person, wait_until};
+use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
 
 const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 const BOTH: &[(&str, &str)] = &[("settings.yaml", SETTINGS), ("web.yaml", WEB)];
@@ -152,7 +152,12 @@ async fn the_api_server_restarts() -> Result<()> {
 /// Only Git is asked while nothing happens. Watches are opened anew every five minutes, which is more than this looks at.
 async fn a_quiet_cluster_is_asked_nothing() -> Result<()> {
     let stage = fragile().await?;
-    let place = Place::at(&stage, "quiet", BOTH, |_| {}).await?;
+    // A Secret that is named costs nothing either, once it was read.
+    let metadata = json!({"name": "quiet-repo", "namespace": HOLDFAST_NAMESPACE});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": "t0ken"}});
+    stage.world.apply(&secret).await?;
+    let with_secret = |spec: &mut Value| spec["source"]["secretRef"] = json!({"name": "quiet-repo"});
+    let place = Place::at(&stage, "quiet", BOTH, with_secret).await?;
     place.rests("Deployment/web").await?;
     let fetched = || stage.metric(r#"holdfast_git_fetches_total{outcome="success"}"#);
     let syncs = stage.metric(r#"holdfast_syncs{ready="true"}"#).await?;

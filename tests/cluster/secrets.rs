@@ -120,7 +120,8 @@ async fn asked(place: &Place<'_>, code: i32, words: &str) -> Result<Vec<String>>
     Ok(said)
 }
 
-async fn holdfast(place: &Place<'_>, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+/// What the program answers the administrator, and its exit code.
+pub async fn holdfast(place: &Place<'_>, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let environment = place.stage.world.environment()?;
     let kubeconfig = environment.iter().find(|(name, _)| *name == "KUBECONFIG").context("there is a kubeconfig")?;
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast"));

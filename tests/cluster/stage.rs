@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use crate::guards;
 use crate::manifests::{EVERY_KIND, gadgets, widgets};
-use crate::who::{AUTOMATION, LISTED};
+use crate::who::{ARGO, AUTOMATION, FLUX, LISTED};
 use crate::world::{Options, Person, World, wait_until};
 
 /// Long enough for a machine with other things to do; a condition that holds ends the wait at once.
@@ -76,10 +77,14 @@ pub fn folder(name: &str) -> PathBuf {
 
 impl Stage {
     async fn set(name: &str, options: Options) -> Result<Self> {
-        let world = World::start(&folder(name), options).await?;
+        Self::of(World::start(&folder(name), options).await?).await
+    }
+
+    /// In this world, where somebody guards.
+    pub async fn of(world: World) -> Result<Self> {
         let client = world.client(Person::Administrator).await?;
         let stage = Self { world, client, commits: Mutex::default() };
-        stage.world.apply(&rights()).await?;
+        stage.world.apply(&rights()?).await?;
         stage.world.apply_yaml(&gadgets()).await?;
         stage.world.apply_yaml(&widgets()).await?;
         let established = [
@@ -146,9 +151,14 @@ impl Stage {
 
     /// All metrics.
     pub async fn metrics(&self) -> Result<String> {
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(client.get(self.world.metrics_url()?).send().await?.error_for_status()?.text().await?)
+        scrape(self.world.metrics_url()?).await
     }
+}
+
+/// All metrics of whoever is at this address; whoever does not answer soon does not answer.
+pub async fn scrape(url: String) -> Result<String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    Ok(client.get(url).send().await?.error_for_status()?.text().await?)
 }
 
 /// Writes a file, and the folders it lies in.
@@ -159,13 +169,13 @@ pub fn write(file: &Path, text: &str) -> Result<()> {
 
 /// Programs may edit like developers, and so may the autoscaler (kubectl reads what it scales, the real one does not). Those of
 /// namespace `listed` count as controllers by policy.
-fn rights() -> Value {
+fn rights() -> Result<Value> {
     let mut subjects =
         vec![json!({"kind": "ServiceAccount", "namespace": "kube-system", "name": "horizontal-pod-autoscaler"})];
-    subjects.extend([AUTOMATION, LISTED].map(|namespace| {
+    subjects.extend([AUTOMATION, LISTED, FLUX, ARGO].map(|namespace| {
         json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": format!("system:serviceaccounts:{namespace}")})
     }));
-    json!({"apiVersion": "v1", "kind": "List", "items": [
+    Ok(json!({"apiVersion": "v1", "kind": "List", "items": [
         {
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "dev:programs"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "dev:developer"},
@@ -173,7 +183,7 @@ fn rights() -> Value {
         },
         {
             "apiVersion": "holdfast.dev/v1alpha1", "kind": "DriftPolicy", "metadata": {"name": "default"},
-            "spec": {"controllers": [format!("system:serviceaccount:{LISTED}:*")]},
+            "spec": {"controllers": [format!("system:serviceaccount:{LISTED}:*")], "guards": guards::pasted()?},
         },
-    ]})
+    ]}))
 }

@@ -6,6 +6,10 @@ use crate::world::Person;
 pub const AUTOMATION: &str = "ci";
 /// The namespace of service accounts the policy lists as controllers.
 pub const LISTED: &str = "listed";
+/// The namespaces of other tools that deliver.
+pub const FLUX: &str = "flux-system";
+/// Likewise.
+pub const ARGO: &str = "argocd";
 
 /// Somebody, or something, that edits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,10 @@ pub enum Who {
     Autoscaler,
     /// A service account the policy lists as a controller.
     Listed,
+    /// Flux, as it applies Kustomizations.
+    Flux,
+    /// Argo CD.
+    Argo,
     /// Any other service account: CI, an operator, a mesh.
     Automation,
 }
@@ -49,6 +57,8 @@ impl Who {
             Self::Autoscaler => ("kube-system", "horizontal-pod-autoscaler"),
             Self::Listed => (LISTED, "operator"),
             Self::Automation => (AUTOMATION, "deployer"),
+            Self::Flux => (FLUX, "kustomize-controller"),
+            Self::Argo => (ARGO, "argocd-application-controller"),
         };
         let groups = ["system:authenticated", "system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")]
             .map(|group| format!("--as-group={group}"));

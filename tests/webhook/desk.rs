@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use holdfast::api::{DriftPolicy, DriftPolicySpec, Policy};
 use holdfast::core::breakglass::{Glass, Limits};
 use holdfast::core::declaration::Declaration;
 use holdfast::core::exclude::Exclusions;
@@ -51,6 +52,8 @@ pub struct Cluster {
     pub right: Mutex<Option<Vec<&'static str>>>,
     /// The break-glass of the parent of a scale.
     pub glass: Mutex<Option<Glass>>,
+    /// The parent of a scale.
+    pub object: Mutex<Option<Value>>,
     /// Questions asked.
     pub asked: AtomicUsize,
 }
@@ -85,6 +88,7 @@ impl Desk {
         let webhook = Webhook {
             snapshots: receiver,
             rules,
+            around: watch::channel(Arc::default()).1,
             upstream: cluster.clone(),
             evidence: evidence.clone(),
             metrics,
@@ -96,6 +100,14 @@ impl Desk {
     /// The policy only observes from now on, or does more.
     pub fn observe(&self, only: bool) {
         self.policy.send_modify(|rules| Arc::make_mut(rules).observe_only = only);
+    }
+
+    /// The policy has these guards from now on.
+    pub fn guard(&self, guards: &Value) {
+        let spec = json!({"guards": guards});
+        let spec: DriftPolicySpec = serde_json::from_value(spec).expect("a spec");
+        let policy = Policy::try_from(&DriftPolicy::new("default", spec)).expect("guards that can be used");
+        self.policy.send_modify(|rules| Arc::make_mut(rules).guards = policy.guards);
     }
 
     /// Posts a body.
@@ -118,12 +130,18 @@ impl Desk {
 
     /// As an API server would: first `/mutate`, its patch applied, then `/validate`.
     pub async fn admit(&self, review: &Value) -> (Value, Value) {
+        self.admit_by("", review).await
+    }
+
+    /// The same by a guard, whose part of the path this is.
+    pub async fn admit_by(&self, guard: &str, review: &Value) -> (Value, Value) {
         let mut review = review.clone();
-        let mutated = self.ask("/mutate", &review).await;
+        let mutated = self.ask(&format!("/mutate{guard}"), &review).await;
         if let Some(patch) = patch_of(&mutated) {
             json_patch::patch(&mut review["request"]["object"], &patch).expect("the patch applies");
         }
-        let validated = if mutated["allowed"] == true { self.ask("/validate", &review).await } else { mutated };
+        let validate = format!("/validate{guard}");
+        let validated = if mutated["allowed"] == true { self.ask(&validate, &review).await } else { mutated };
         (validated, review["request"]["object"].take())
     }
 
@@ -180,6 +198,7 @@ pub fn sync() -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        tool: None,
     }
 }
 
@@ -192,6 +211,7 @@ fn rules() -> Rules {
         },
         limits: Limits { default: SignedDuration::from_mins(30), max: SignedDuration::from_hours(4) },
         observe_only: false,
+        guards: Arc::default(),
     }
 }
 
@@ -280,7 +300,7 @@ impl Upstream for Cluster {
 
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        assert_eq!((&*place.resource, &*place.name), ("deployments", "checkout"));
+        assert_eq!(place.resource, "deployments");
         let glass = self.glass.lock().expect("no panic").clone();
         async { Ok(glass) }.boxed()
     }
@@ -293,8 +313,15 @@ impl Upstream for Cluster {
         async { panic!("{} has no definition", place.resource) }.boxed()
     }
 
-    fn object<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
-        async { Ok(None) }.boxed()
+    fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let object = self.object.lock().expect("no panic").clone();
+        let (resource, name) = (place.resource.clone(), place.name.clone());
+        let answer = match *self.right.lock().expect("no panic") {
+            Some(_) => Ok(object),
+            None => Err(Unanswered::Parent { resource, name, source: "connection refused".into() }),
+        };
+        async { answer }.boxed()
     }
 }
 

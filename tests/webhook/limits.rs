@@ -40,13 +40,17 @@ async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
 }
 
 async fn handshaken(address: SocketAddr, bundle: &Bundle) -> TlsStream<TcpStream> {
+    shaken(address, bundle).await.expect("a handshake")
+}
+
+async fn shaken(address: SocketAddr, bundle: &Bundle) -> std::io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let roots = authorities(bundle.ca.as_bytes()).expect("PEM");
     let config = versions.expect("versions").with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("127.0.0.1").expect("a name");
-    let stream = TcpStream::connect(address).await.expect("a connection");
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
+    let stream = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 fn head(length: usize) -> String {
@@ -74,6 +78,40 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     let client = client(&[&bundle]).build().expect("a client");
     let let_in = async { while post(&client, &server.url()).await.is_err() {} };
     timeout(LONG, let_in).await.expect("a place that is left is free");
+}
+
+/// Every place is held by somebody who says nothing, and who comes back as soon as it is cut: reviews get through all the same.
+#[tokio::test]
+async fn idle_strangers_make_room() {
+    let bundle = bundle();
+    let (server, metrics) = server(&bundle, Limits { connections: 3, patience: BRIEF, ..Limits::default() });
+    let (address, held) = (server.address, &bundle);
+    let strangers = join_all((0..3).map(|_| async move {
+        loop {
+            // A request of theirs is no review, and does not make them anybody.
+            let Ok(mut stream) = shaken(address, held).await else { continue };
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: holdfast\r\n\r\n").await.ok();
+            stream.read_to_end(&mut Vec::new()).await.ok();
+        }
+    }));
+    let full = async {
+        while metrics.connections.get() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let reviews = async {
+        timeout(LONG, full).await.expect("every place is taken");
+        for _ in 0..5 {
+            let client = client(&[&bundle]).build().expect("a client");
+            let answered = async { while post(&client, &server.url()).await.is_err() {} };
+            timeout(LONG, answered).await.expect("somebody makes room");
+        }
+    };
+    tokio::select! {
+        _ = strangers => unreachable!("they come back for ever"),
+        () = reviews => {}
+    }
+    assert!(metrics.connections_evicted.get() >= 5 && metrics.connections.get() <= 4, "{metrics:?}");
 }
 
 /// Each holds its connection as long as it can; the server goes on answering others meanwhile.

@@ -2,6 +2,7 @@
 
 mod desk;
 mod garbage;
+mod guards;
 mod leave;
 mod limits;
 mod odd;

@@ -176,3 +176,21 @@ async fn a_mounted_secret_is_followed_through_its_symlink() {
     let new_one = client(&[&second]).pool_max_idle_per_host(0).build().expect("a client");
     post(&new_one, &server.url()).await.expect("the new pair is served");
 }
+
+/// Whoever brings it is late. To the API server it is as good as none, and `failurePolicy` decides; but nothing stops, the end is told
+/// (the metric and the log go by it), and the next handshake after the files have changed is good again.
+#[tokio::test]
+async fn what_has_run_out_is_served_and_told_until_its_successor_is_there() {
+    let now = jiff::Timestamp::now();
+    let expired = issue(&["127.0.0.1".to_owned()], Duration::from_hours(1), now - jiff::SignedDuration::from_hours(3));
+    let (folder, expired, next) = (tempfile::tempdir().expect("a folder"), expired.expect("a certificate"), bundle());
+    let (mut brought, found) = Brought::read(mounted(folder.path(), &expired)).await.expect("a pair is a pair");
+    assert!(found.validity.until < now, "its end is known");
+    let (serving, desk) = (Serving::new(found.pair), Desk::new(Mode::Deny));
+    let server = Running::start(serving.clone(), desk.router.clone(), Leave::default());
+    let client = client(&[&expired, &next]).pool_max_idle_per_host(0).build().expect("a client");
+    post(&client, &server.url()).await.expect_err("nobody takes it");
+    mount(folder.path(), "next", whole(&next));
+    serving.set(brought.changed().await.expect("readable").expect("new").pair);
+    assert_eq!(post(&client, &server.url()).await.expect("answered").0, StatusCode::OK);
+}

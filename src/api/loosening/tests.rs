@@ -67,3 +67,70 @@ fn a_pause_is_one_until_it_ends_sooner() {
     assert!(pauses(Some(&long), Some(&short)).is_none() && pauses(Some(&long), Some(&long)).is_none());
     assert!(pauses(Some(&long), None).is_none());
 }
+
+#[test]
+fn windows_loosen_where_drift_stays_or_changes_get_through() {
+    let window = |kind: &str, applies: &str| json!({"kind": kind, "schedule": "0 8 * * *", "duration": "1h", "timeZone": "UTC", "applies": [applies], "manualSync": false});
+    let loosens = |old: &[&Value], new: &[&Value]| {
+        let [old, new] = [old, new].map(|windows| sync(&json!({"syncWindows": windows})));
+        !of_sync(&old, &new).is_empty()
+    };
+    for (kind, applies, adding, removing) in [
+        ("deny", "heal", true, false),
+        ("deny", "sync", false, true),
+        ("deny", "prune", false, true),
+        ("allow", "heal", true, false),
+        ("allow", "sync", false, true),
+    ] {
+        let one = window(kind, applies);
+        assert_eq!(loosens(&[], &[&one]), adding, "adding {kind} {applies}");
+        assert_eq!(loosens(&[&one], &[]), removing, "removing {kind} {applies}");
+        assert!(!loosens(&[&one], &[&one]), "leaving {kind} {applies}");
+    }
+    // Beside one that allows, another opens more.
+    for (applies, widens) in [("sync", true), ("heal", false)] {
+        let (one, mut later) = (window("allow", applies), window("allow", applies));
+        later["schedule"] = json!("0 9 * * *");
+        assert_eq!(loosens(&[&one], &[&one, &later]), widens, "{applies}");
+        assert_eq!(loosens(&[&one, &later], &[&one]), !widens, "{applies}");
+    }
+    // A freeze that may be gone around by hand is less of one.
+    let (strict, mut lenient) = (window("deny", "sync"), window("deny", "sync"));
+    lenient["manualSync"] = json!(true);
+    assert!(loosens(&[&strict], &[&lenient]));
+    let said = of_sync(&sync(&json!({})), &sync(&json!({"syncWindows": [window("deny", "heal")]})));
+    assert!(said[0].to_string().starts_with(r#"spec.syncWindows: nothing → {"kind":"deny""#), "{}", said[0]);
+}
+
+#[test]
+fn a_guard_is_loosened_one_way_and_tightened_the_other() {
+    let with = |change: Value| {
+        let mut guard = json!({
+            "name": "flux", "managers": ["kustomize-controller"], "writers": ["flux"],
+            "selector": {"labelSelector": {"matchLabels": {"a": "b"}}, "resources": ["configmaps", "secrets"]},
+        });
+        json_patch::merge(&mut guard, &change);
+        policy(json!({"guards": [guard]}))
+    };
+    let cases = [
+        (json!({"mode": "Warn"}), "spec.guards[flux].mode: Deny → Warn"),
+        (json!({"writers": ["flux", "alice"]}), "spec.guards[flux].writers: nothing → alice"),
+        (json!({"selector": {"resources": ["secrets"]}}), "spec.guards[flux].selector.resources: configmaps → nothing"),
+        (json!({"selector": {"namespaces": ["shop"]}}), "spec.guards[flux].selector.namespaces: any → shop"),
+        (json!({"selector": {"annotations": ["x"]}}), "spec.guards[flux].selector.annotations: nothing → x"),
+    ];
+    for (change, said) in cases {
+        let (strict, loose) = (with(json!({})), with(change));
+        assert_eq!(fields(&of_policy(&strict, &loose)), [said]);
+        assert_eq!(fields(&of_policy(&loose, &strict)), Vec::<String>::new(), "back: {said}");
+    }
+    let (guarded, not) = (with(json!({})), policy(json!({})));
+    assert_eq!(fields(&of_policy(&guarded, &not)), ["spec.guards[flux]: in force → nothing"]);
+    assert_eq!(fields(&of_policy(&not, &guarded)), Vec::<String>::new());
+    let managers = with(json!({"managers": ["kustomize-controller", "helm-controller"]}));
+    assert_eq!(fields(&of_policy(&managers, &guarded)), ["spec.guards[flux].managers: helm-controller → nothing"]);
+    let relabelled = with(json!({"selector": {"labelSelector": {"matchLabels": {"a": "c"}}}}));
+    assert_eq!(of_policy(&guarded, &relabelled).len(), 1);
+    let undeclared = with(json!({"undeclared": "Deny"}));
+    assert_eq!(fields(&of_policy(&undeclared, &guarded)), ["spec.guards[flux].undeclared: Deny → Allow"]);
+}

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use semver::VersionReq;
+
 use super::{super::Source, Faults, duration_at};
 
 const REPO_URL: &str = "spec.source.repoURL";
@@ -10,26 +12,52 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the manifests are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePlan {
-    /// `http`, `https` or `file`; never with credentials, so it may be shown anywhere.
+    /// `https`, `http`, `ssh` or `file`; never with credentials, so it may be shown anywhere.
     pub url: String,
-    /// Branch, tag, SHA or `HEAD`.
+    /// Branch, tag, SHA, `HEAD` or a range of versions.
     pub revision: String,
     /// Folder inside the repository, `/`-separated, without leading, trailing or doubled slashes; empty for the whole of it.
     pub path: String,
     /// How often to ask for a new commit.
     pub interval: Duration,
+    /// The name of the Secret with the credentials.
+    pub secret: Option<String>,
+}
+
+/// The range of versions a revision stands for, if that is what it is: it says so (`semver:1.x`), or begins as no name of a
+/// branch does (`>=1.2 <2`, `^1.4`). Spaces mean the same as commas.
+pub fn version_range(revision: &str) -> Option<Result<VersionReq, semver::Error>> {
+    let range = revision.strip_prefix("semver:");
+    let range = range.or_else(|| revision.starts_with(['>', '<', '=', '^', '~']).then_some(revision))?;
+    let mut listed = String::new();
+    for word in range.replace(',', " ").split_whitespace() {
+        let continues = listed.is_empty() || listed.ends_with(['>', '<', '=', '^', '~']);
+        listed.push_str(if continues { "" } else { ", " });
+        listed.push_str(word);
+    }
+    Some(VersionReq::parse(&listed))
 }
 
 // === readers ===
 
 pub(super) fn read(typed: &Source, faults: &mut Faults) -> SourcePlan {
-    let Source { repo_url, target_revision, path, interval } = typed;
+    let Source { repo_url, target_revision, path, interval, secret_ref } = typed;
     SourcePlan {
         url: url(repo_url, faults),
         revision: revision(target_revision, faults),
         path: folder(path, faults),
         interval: every(interval, faults),
+        secret: secret_ref.as_ref().map(|secret| secret_name(&secret.name, faults)),
     }
+}
+
+fn secret_name(typed: &str, faults: &mut Faults) -> String {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    if typed.is_empty() || typed.len() > 253 || !typed.bytes().all(fits) {
+        let remedy = "name a Secret in the namespace of this GitSync";
+        faults.add("spec.source.secretRef.name", format!("{typed:?} cannot be the name of a Secret"), remedy);
+    }
+    typed.to_owned()
 }
 
 fn url(typed: &str, faults: &mut Faults) -> String {
@@ -51,8 +79,15 @@ fn url_fault(typed: &str) -> Option<(String, &'static str)> {
         Some(("file", rest)) => (!rest.starts_with('/')).then(|| {
             (format!("{typed:?} has no absolute path"), "write three slashes, such as file:///srv/manifests.git")
         }),
-        Some((scheme, _)) => Some(scheme_fault(scheme)),
-        None if typed.contains('@') && typed.contains(':') => Some(scheme_fault("ssh")),
+        Some(("ssh", rest)) => ssh_fault(rest.split('/').next().unwrap_or_default(), rest.contains('/')),
+        Some((scheme, _)) => {
+            let remedy = "use an https:// or ssh:// URL, or file:// for a repository on this machine";
+            Some((format!("scheme {scheme:?} is not supported"), remedy))
+        }
+        None if typed.split_once(':').is_some_and(|(place, _)| place.contains('@') && !place.contains('/')) => {
+            let (place, path) = typed.split_once(':').unwrap_or_default();
+            ssh_fault(place, !path.is_empty())
+        }
         None => Some((format!("{typed:?} has no scheme"), "write the whole URL, starting with https://")),
     }
 }
@@ -61,26 +96,37 @@ fn url_fault(typed: &str) -> Option<(String, &'static str)> {
 fn authority_fault(rest: &str) -> Option<(String, &'static str)> {
     let authority = rest.split('/').next().unwrap_or_default();
     if authority.contains('@') {
-        let remedy =
-            "remove them: everyone who may read GitSyncs would see them. Private repositories are not supported yet";
+        let remedy = "remove them: everyone who may read GitSyncs would see them. Put them into a Secret and name it in source.secretRef";
         return Some(("carries credentials".to_owned(), remedy));
     }
     authority.is_empty().then(|| ("names no host".to_owned(), "write it as https://host/path"))
 }
 
-fn scheme_fault(scheme: &str) -> (String, &'static str) {
-    let remedy = "use the repository's https:// URL, or file:// for one on this machine";
-    match scheme {
-        "ssh" | "git+ssh" | "ssh+git" => ("ssh is not supported yet".to_owned(), remedy),
-        _ => (format!("scheme {scheme:?} is not supported"), remedy),
+/// Whoever logs in with a key needs no password, so what looks like one is a mistake with a secret in it.
+fn ssh_fault(place: &str, has_path: bool) -> Option<(String, &'static str)> {
+    let (user, host) = place.rsplit_once('@').unwrap_or(("git", place));
+    if user.contains(':') {
+        return Some(("carries credentials".to_owned(), "remove them, and name a Secret in source.secretRef"));
     }
+    let remedy = "write it as ssh://git@host/path or git@host:path";
+    if user.is_empty() || user.starts_with('-') || host.is_empty() || host.starts_with(['-', ':']) {
+        return Some(("names no user and host".to_owned(), remedy));
+    }
+    (!has_path).then(|| ("names no path".to_owned(), remedy))
 }
 
 fn revision(typed: &str, faults: &mut Faults) -> String {
+    if let Some(range) = version_range(typed) {
+        if let Err(reason) = range {
+            let remedy = "write a range such as \">=1.2 <2\", \"^1.4\" or \"semver:1.x\"";
+            faults.add("spec.source.targetRevision", format!("{typed:?} is no range of versions: {reason}"), remedy);
+        }
+        return typed.to_owned();
+    }
     let readable =
         !typed.is_empty() && !typed.starts_with('-') && !typed.contains(|c: char| c.is_whitespace() || c.is_control());
     if !readable {
-        let remedy = "write a branch, a tag, a full commit SHA or HEAD";
+        let remedy = "write a branch, a tag, a full commit SHA, HEAD or a range of versions";
         faults.add("spec.source.targetRevision", format!("{typed:?} names no revision"), remedy);
     }
     typed.to_owned()

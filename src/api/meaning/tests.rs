@@ -53,14 +53,27 @@ fn options_are_switches_and_unknown_ones_are_named() {
 }
 
 #[test]
-fn repositories_are_http_https_or_file() {
-    for url in ["https://github.com/org/m.git", "http://127.0.0.1:8080/m.git", "file:///srv/m.git"] {
+fn repositories_are_https_http_ssh_or_file() {
+    for url in [
+        "https://github.com/org/m.git",
+        "http://127.0.0.1:8080/m.git",
+        "file:///srv/m.git",
+        "ssh://git@github.com/org/m.git",
+        "ssh://git@[::1]:2222/org/m.git",
+        "ssh://host/m.git",
+        "git@github.com:org/m.git",
+    ] {
         assert!(SyncPlan::try_from(&with("/source/repoURL", json!(url))).is_ok(), "{url}");
     }
     let refused = [
         ("", "is empty"),
-        ("git@github.com:org/m.git", "ssh is not supported yet"),
-        ("ssh://git@github.com/org/m.git", "ssh is not supported yet"),
+        ("git@github.com:", "names no path"),
+        ("ssh://git@github.com", "names no path"),
+        ("ssh:///org/m.git", "names no user and host"),
+        ("ssh://-oProxyCommand=x/m.git", "names no user and host"),
+        ("ssh://-lroot@host/m.git", "names no user and host"),
+        ("@host:m.git", "names no user and host"),
+        ("git+ssh://git@host/m.git", "scheme \"git+ssh\" is not supported"),
         ("ftp://example.org/m.git", "scheme \"ftp\" is not supported"),
         ("github.com/org/m.git", "has no scheme"),
         ("https:///m.git", "names no host"),
@@ -74,9 +87,45 @@ fn repositories_are_http_https_or_file() {
 
 #[test]
 fn credentials_in_a_url_are_refused_without_being_repeated() {
-    let message = fault(&with("/source/repoURL", json!("https://bot:hunter2@example.org/m.git")));
-    assert!(message.contains("carries credentials"));
-    assert!(!message.contains("hunter2"));
+    for url in ["https://bot:hunter2@example.org/m.git", "ssh://git:hunter2@example.org/m.git"] {
+        let message = fault(&with("/source/repoURL", json!(url)));
+        assert!(message.contains("carries credentials") && message.contains("source.secretRef"), "{message}");
+        assert!(!message.contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_secret_is_named_by_what_can_be_a_name() {
+    let plan = SyncPlan::try_from(&with("/source/secretRef", json!({"name": "repo.git-1"}))).expect("valid");
+    assert_eq!(plan.source.secret.as_deref(), Some("repo.git-1"));
+    for name in ["", "other/repo", "Repo", "../repo", "a b"] {
+        let message = fault(&with("/source/secretRef", json!({ "name": name })));
+        assert!(message.starts_with("spec.source.secretRef.name"), "{message}");
+    }
+}
+
+#[test]
+fn a_revision_may_be_a_range_of_versions() {
+    for (range, inside, outside) in [
+        (">=1.2 <2", "1.9.0", "2.0.0"),
+        (">= 1.2, < 2", "1.2.0", "1.1.9"),
+        ("^1.4", "1.5.0", "2.0.0"),
+        ("~1.4.2", "1.4.9", "1.5.0"),
+        ("semver:1.x", "1.0.1", "0.9.0"),
+        ("semver:*", "7.0.0", "7.0.0-rc.1"),
+        ("=1.2.3", "1.2.3", "1.2.4"),
+    ] {
+        let plan = SyncPlan::try_from(&with("/source/targetRevision", json!(range))).expect(range);
+        let read = version_range(&plan.source.revision).expect("a range").expect("valid");
+        assert!(read.matches(&inside.parse().expect("a version")), "{range} {inside}");
+        assert!(!read.matches(&outside.parse().expect("a version")), "{range} {outside}");
+    }
+    for name in ["1.x", "v1", "release/1.2", "HEAD"] {
+        assert!(version_range(name).is_none(), "{name} is a branch or a tag");
+    }
+    for range in [">=", "semver:", "semver:one", "^1.2.3.4", "> >1"] {
+        assert!(fault(&with("/source/targetRevision", json!(range))).contains("is no range of versions"), "{range}");
+    }
 }
 
 #[test]
@@ -118,6 +167,9 @@ fn a_pause_needs_a_reason_and_an_end() {
     let typed = json!({"reason": "INC-4211", "until": "2026-12-01T10:00:00Z"});
     let pause = SyncPlan::try_from(&with("/suspend", typed)).expect("valid").suspend.expect("typed");
     assert!(pause.holds("2026-12-01T09:59:59Z".parse().expect("a time")));
+    let reminder = |now: &str| pause.reminder(now.parse().expect("a time")).map(|reminder| reminder.to_string());
+    assert_eq!(reminder("2026-12-01T09:54:59Z").as_deref(), Some("2026-12-01T09:55:00Z"));
+    assert_eq!(reminder("2026-12-01T09:55:00Z"), None, "a short one reminds of itself");
     assert!(!pause.holds("2026-12-01T10:00:00Z".parse().expect("a time")));
     assert!(
         fault(&with("/suspend", json!({"reason": " ", "until": "2026-12-01T10:00:00Z"})))

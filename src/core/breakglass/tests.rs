@@ -65,10 +65,28 @@ fn stamps_say_who_and_no_later_than_granted() {
         check_stamps(&request, &State::whole(&object), "alice", now()).map(|glass| glass.by)
     };
     assert_eq!(check("alice", "2026-03-01T12:30:00Z"), Ok("alice".into()));
-    assert_eq!(check("alice", "2026-03-01T12:30:01Z"), Ok("alice".into()));
-    assert_eq!(check("alice", "2026-03-01T12:30:02Z"), Err(Refused::ForgedStamps));
+    assert_eq!(check("alice", "2026-03-01T12:31:00Z"), Ok("alice".into()), "stamped by a replica whose clock is ahead");
+    assert_eq!(check("alice", "2026-03-01T12:31:01Z"), Err(Refused::ForgedStamps));
     assert_eq!(check("bob", "2026-03-01T12:30:00Z"), Err(Refused::ForgedStamps));
     assert_eq!(check("alice", "tomorrow"), Err(Refused::NotStamped));
+}
+
+/// Whatever two replicas think of the time, each keeps to its own: one opens it, the other ends it earlier or later by as much as their
+/// clocks differ, and neither sees it end twice.
+#[test]
+fn another_clock_ends_it_at_another_moment() {
+    let request = Request { reason: "r".into(), length: SignedDuration::from_mins(30) };
+    let mins = SignedDuration::from_mins;
+    let until = (now() + mins(30)).to_string();
+    let object = with(&json!({BREAK_GLASS: "r", BREAK_GLASS_BY: "alice", BREAK_GLASS_UNTIL: until}));
+    let state = State::whole(&object);
+    for (skew, granted) in [(mins(-5), false), (mins(-1), true), (mins(0), true), (mins(5), true)] {
+        let there = |passed: SignedDuration| now() + passed + skew;
+        assert_eq!(check_stamps(&request, &state, "alice", there(mins(0))).is_ok(), granted, "{skew:#}");
+        let ends = mins(30) - skew;
+        assert!(open(&state, there(ends - SignedDuration::from_secs(1))).is_some(), "{skew:#}");
+        assert!(open(&state, there(ends)).is_none(), "{skew:#}");
+    }
 }
 
 #[test]

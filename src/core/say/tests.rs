@@ -8,6 +8,7 @@ use crate::core::breakglass::{Glass, Refused};
 use crate::core::compare::{Deviation, Kind};
 use crate::core::declaration::Declaration;
 use crate::core::exclude::Exclusions;
+use crate::core::guard::Tool;
 use crate::core::manifest::{Lines, Manifest, Origin};
 use crate::core::path::Path;
 use crate::core::snapshot::{Mode, Suspension, Undeclared};
@@ -35,6 +36,7 @@ fn sync(repository: &str) -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        tool: None,
     }
 }
 
@@ -163,7 +165,7 @@ fn finalizers() {
 
 #[test]
 fn break_glass_without_the_right() {
-    let refused = Refused::NoRight { user: "bob".into(), sync: "holdfast-system/shop".into() };
+    let refused = Refused::NoRight { user: "bob".into(), resource: "gitsyncs", name: "holdfast-system/shop".into() };
     insta::assert_snapshot!(denied("ConfigMap", Why::Refused(refused), Vec::new()));
 }
 
@@ -201,6 +203,22 @@ fn what_git_does_not_declare() {
 fn an_open_break_glass_says_until_when() {
     let why = Why::BreakGlass(Glass { reason: "INC-1: down".into(), by: "alice".into(), until: until() });
     insta::assert_snapshot!(said(&managed("ConfigMap"), &judged(Verdict::Note, why, Vec::new())));
+}
+
+#[test]
+fn what_another_tool_keeps() {
+    let tool = Tool {
+        guard: "flux".into(),
+        managers: ["kustomize-controller".to_owned()].into(),
+        manager: "kustomize-controller".into(),
+        application: Some("Flux Kustomization flux-system/shop".into()),
+    };
+    let mut managed = managed("Deployment");
+    managed.sync = Arc::new(Sync { tool: Some(Arc::new(tool)), ..sync("") });
+    insta::assert_snapshot!("kept_by_a_tool", said(&managed, &judged(Verdict::Deny, Why::Drift, replicas())));
+    insta::assert_snapshot!("kept_by_a_tool_warned", said(&managed, &judged(Verdict::Warn, Why::Drift, replicas())));
+    insta::assert_snapshot!("kept_by_a_tool_deleted", said(&managed, &judged(Verdict::Deny, Why::Delete, Vec::new())));
+    insta::assert_snapshot!("kept_by_a_tool_wiped", said(&managed, &judged(Verdict::Deny, Why::Ownership, Vec::new())));
 }
 
 fn until() -> jiff::Timestamp {

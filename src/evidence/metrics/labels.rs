@@ -82,6 +82,23 @@ labels! {
         /// Not.
         Failure = "failure",
     }
+    /// What became of a delivery of a push webhook.
+    Push {
+        /// Syncs look at Git.
+        Taken = "taken",
+        /// Signed, and of no concern: another branch, a ping.
+        Ignored = "ignored",
+        /// Without the signature of anybody who knows a secret.
+        Unsigned = "unsigned",
+        /// Of a repository nobody follows, or a host nobody knows.
+        Foreign = "foreign",
+        /// Taken before.
+        Replayed = "replayed",
+        /// Too large, too slow, or cut short.
+        Unreadable = "unreadable",
+        /// Too many at once.
+        Busy = "busy",
+    }
     /// Whether a sync is ready.
     Readiness {
         /// It is.
@@ -120,5 +137,14 @@ labels! {
         Delete = "delete",
         /// An access review.
         Review = "review",
+    }
+}
+
+// === impl Ask ===
+
+impl Ask {
+    /// Does it change the cluster?
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Apply | Self::Patch | Self::Create | Self::Update | Self::Delete)
     }
 }

@@ -27,18 +27,24 @@ fn names_are_stable() {
     holdfast_break_glass_opened counter
     holdfast_break_glass_refused counter
     holdfast_break_glass_open gauge
+    holdfast_fights counter
+    holdfast_fighting_objects gauge
+    holdfast_windows_waited_for gauge
     holdfast_objects gauge
     holdfast_drifted_objects gauge
     holdfast_syncs gauge
     holdfast_git_fetches counter
     holdfast_git_last_success_timestamp_seconds gauge
+    holdfast_pushes counter
     holdfast_certificate_expiry_timestamp_seconds gauge
     holdfast_certificate_failures counter
     holdfast_snapshot_timestamp_seconds gauge
     holdfast_webhook_restores counter
     holdfast_webhooks_registered gauge
+    holdfast_leader gauge
     holdfast_connections gauge
     holdfast_connections_refused counter
+    holdfast_connections_evicted counter
     holdfast_records counter
     holdfast_api_calls counter
     "#);

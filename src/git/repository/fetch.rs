@@ -1,25 +1,26 @@
 //! Talking to the server: what it has, and getting it.
 //!
 //! Asking what a name points to is one listing limited to that name; objects are only transferred when the answer is new. A
-//! server that keeps silent is given up on after a while at every step, one that keeps dripping bytes after [`LIMIT`].
+//! server that keeps silent is given up on after a while at every step, one that keeps sending beyond [`Limits`].
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gix::ObjectId;
 use gix::bstr::BString;
 use gix::progress::Discard;
-use gix::protocol::transport::client::blocking_io::{Transport, http};
+use gix::protocol::transport::client::blocking_io::Transport;
 use gix::remote::{Connection, Direction, fetch::Shallow, fetch::Tags};
 
 use super::super::error::Error;
-use super::url::{Credentials, RepoUrl};
-
-/// How long one transfer may take as a whole.
-const LIMIT: Duration = Duration::from_mins(15);
+use super::access::Access;
+use super::bounds::Limits;
+use super::http;
+use super::ssh::{Failure, Said};
+use super::url::{RepoUrl, Way};
 
 /// How much history to transfer.
 #[derive(Clone, Copy)]
@@ -31,28 +32,34 @@ pub(super) enum Depth {
 /// One repository on a server.
 pub(super) struct Server<'a> {
     pub(super) url: &'a RepoUrl,
+    pub(super) access: &'a Access,
     pub(super) stall: Duration,
 }
 
 type Connected<'r, 'repo> = Connection<'r, 'static, 'repo, Box<dyn Transport + Send>>;
 
+/// An exchange that has begun.
+struct Exchange<'r, 'repo> {
+    connection: Connected<'r, 'repo>,
+    said: Said,
+}
+
 // === impl Server ===
 
 impl Server<'_> {
-    /// What the server says each of `names` points to. An annotated tag is answered with the tag, not with its commit.
+    /// What the server has that `specs` match. An annotated tag is answered with the tag, not with its commit.
     pub(super) fn advertised(
         &self,
         repository: &gix::Repository,
         specs: &[String],
-        names: &[BString],
     ) -> Result<Vec<(BString, ObjectId)>, Error> {
-        let remote = self.remote(repository, specs).map_err(|source| self.unreachable(source))?;
-        let listing =
-            self.connect(&remote).and_then(|to| to.ref_map(Discard, gix::remote::ref_map::Options::default()));
-        let (listing, _) = listing.map_err(|source| self.unreachable(source))?;
+        let remote = self.remote(repository, specs).map_err(|source| self.unreachable(source, &Said::default()))?;
+        let Exchange { connection, said } = self.connect(&remote, Limits::LISTING)?;
+        let listing = connection.ref_map(Discard, gix::remote::ref_map::Options::default());
+        let (listing, _) = listing.map_err(|source| self.unreachable(source, &said))?;
         let found = listing.remote_refs.iter().filter_map(|reference| {
             let (name, target, _) = reference.unpack();
-            Some((name.to_owned(), target?.to_owned())).filter(|(name, _)| names.contains(name))
+            Some((name.to_owned(), target?.to_owned()))
         });
         Ok(found.collect())
     }
@@ -65,17 +72,16 @@ impl Server<'_> {
         depth: Depth,
         revision: &str,
     ) -> Result<(), Error> {
-        let failed = |source| self.failed(source, revision);
-        let remote = self.remote(repository, specs).map_err(failed)?;
-        let connection = self.connect(&remote).map_err(|source| self.unreachable(source))?;
+        let remote = self.remote(repository, specs).map_err(|source| self.failed(source, revision))?;
+        let Exchange { connection, said } = self.connect(&remote, Limits::TRANSFER)?;
         let listed = connection.prepare_fetch(Discard, gix::remote::ref_map::Options::default());
-        let listed = listed.map_err(|source| self.unreachable(source))?;
+        let listed = listed.map_err(|source| self.unreachable(source, &said))?;
         let listed = match depth {
             Depth::One => listed.with_shallow(Shallow::DepthAtRemote(std::num::NonZeroU32::MIN)),
             Depth::Full => listed,
         };
-        listed.receive(Discard, &Deadline::after(LIMIT).passed).map_err(failed)?;
-        Ok(())
+        let received = listed.receive(Discard, &Deadline::after(Limits::TRANSFER.time).passed);
+        received.map(drop).map_err(|source| self.failed(source, revision))
     }
 
     /// Tags are only fetched when asked for: Git's habit of bringing along those it meets would bring history along.
@@ -86,32 +92,49 @@ impl Server<'_> {
             .with_refspecs(specs.iter().map(String::as_str), Direction::Fetch)
     }
 
-    /// Credentials are those given, or none: never those of a helper program or a prompt on this machine.
-    fn connect<'r, 'repo>(&self, remote: &'r gix::Remote<'repo>) -> gix::Result<Connected<'r, 'repo>> {
-        let mut connection = remote.connect(Direction::Fetch)?.with_credentials(|_| Ok(None));
-        if let (Some(Credentials { username, password }), false) =
-            (self.url.credentials().cloned(), self.url.is_local())
-        {
-            let account = gix::sec::identity::Account { username, password, oauth_refresh_token: None };
-            connection.transport_mut().set_identity(account).map_err(gix::Error::from_error)?;
-        }
-        connection.set_transport_options(Box::new(self.http()));
-        Ok(connection)
-    }
-
-    fn http(&self) -> http::Options {
-        let stall = self.stall;
-        let options = http::reqwest::Options {
-            configure_client: Some(Box::new(move |client| Ok(client.connect_timeout(stall).timeout(stall)))),
-            configure_request: None,
+    /// Credentials are those given, or none: never those of a helper program, an agent or a prompt on this machine.
+    fn connect<'r, 'repo>(&self, remote: &'r gix::Remote<'repo>, limits: Limits) -> Result<Exchange<'r, 'repo>, Error> {
+        let (transport, said): (Box<dyn Transport + Send>, Said) = match self.url.way() {
+            Way::Http { .. } | Way::Https => {
+                (Box::new(http::transport(self.url, self.access, limits)), Said::default())
+            }
+            Way::Ssh => self.ssh(limits)?,
+            Way::File => {
+                let local =
+                    remote.connect(Direction::Fetch).map_err(|source| self.unreachable(source, &Said::default()));
+                return local.map(|connection| Exchange { connection, said: Said::default() });
+            }
         };
-        http::Options { backend: Some(Arc::new(Mutex::new(options))), ..http::Options::default() }
+        let mut connection = remote.to_connection_with_transport(transport).with_credentials(|_| Ok(None));
+        connection.set_transport_options(Box::new(http::options(self.access, self.stall)));
+        Ok(Exchange { connection, said })
     }
 
-    /// Before anything is transferred: no server, or a server that says no.
-    fn unreachable(&self, source: gix::Error) -> Error {
+    fn ssh(&self, limits: Limits) -> Result<(Box<dyn Transport + Send>, Said), Error> {
         let url = self.url.to_string();
-        if self.url.is_local() || denied(&source) {
+        let Some(identity) = &self.access.ssh else {
+            let reason =
+                "ssh takes a private key and the host's key; put them into a Secret, as identity and known_hosts, \
+                          and name it in source.secretRef"
+                    .to_owned();
+            return Err(Error::Untrusted { url, reason });
+        };
+        match identity.connect(self.url, self.stall, limits) {
+            Ok((transport, said)) => Ok((Box::new(transport), said)),
+            Err(Failure::Untrusted(reason)) => Err(Error::Untrusted { url, reason }),
+            Err(failure @ Failure::Refused(_)) => Err(Error::Refused { url, source: failure.into() }),
+            Err(failure @ Failure::Unreachable(_)) => Err(Error::Unreachable { url, source: failure.into() }),
+        }
+    }
+
+    /// Before anything is transferred: no server, or a server that says no. What it says over ssh tells more than the end of
+    /// the connection that follows.
+    fn unreachable(&self, source: gix::Error, said: &Said) -> Error {
+        let url = self.url.to_string();
+        if let Some(text) = said.text() {
+            return Error::Refused { url, source: format!("the server says: {text}").into() };
+        }
+        if self.url.is_local() || http::denied(&source) {
             return Error::Refused { url, source: source.into() };
         }
         Error::Unreachable { url, source: source.into() }
@@ -123,7 +146,7 @@ impl Server<'_> {
         let url = self.url.to_string();
         let cause = source.downcast_any_ref::<io::Error>();
         let left_over_lock = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists);
-        if source.is_retryable() && !left_over_lock {
+        if (source.is_retryable() || http::broke_off(&source)) && !left_over_lock {
             return Error::Unreachable { url, source: source.into() };
         }
         Error::Fetch { url, revision: revision.to_owned(), source: source.into() }
@@ -150,10 +173,4 @@ impl Deadline {
         });
         Self { passed, _done: done }
     }
-}
-
-/// Whether the server answered that this repository is not there, or not for us. `gix` classifies 401 and 403; 404 only
-/// shows in its text.
-fn denied(error: &gix::Error) -> bool {
-    error.is_unauthenticated() || error.is_permission_denied() || format!("{error:#}").contains("HTTP status 404")
 }

@@ -9,10 +9,14 @@
 //! 1, because only the tree of one commit is ever read and the history of an infrastructure repository is the bulk of it.
 //! `history` is complete, and only made when an *abbreviated* commit id is asked for, as no server resolves those.
 
+mod access;
+mod bounds;
 mod cache;
 mod fetch;
+mod http;
 mod resolve;
 mod snapshot;
+mod ssh;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -20,11 +24,13 @@ mod url;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use access::{Access, Keys, Unusable, WEBHOOK_SECRET};
 pub use snapshot::{Commit, Entry, EntryKind, Snapshot};
-pub use url::{Credentials, RepoUrl};
+pub use url::{RepoUrl, place_of};
 
 use super::error::Error;
 use cache::Cache;
+use fetch::Server;
 use resolve::Resolver;
 
 /// How long a server may keep silent, at any point, before it counts as unreachable.
@@ -34,6 +40,7 @@ const STALL: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Repository {
     url: RepoUrl,
+    access: Access,
     folder: PathBuf,
     stall: Duration,
 }
@@ -41,12 +48,18 @@ pub struct Repository {
 // === impl Repository ===
 
 impl Repository {
-    /// A repository cached below `cache_dir`. Nothing is fetched yet. Several may share a `cache_dir`, and even an URL.
+    /// A repository cached below `cache_dir`, come to without credentials. Nothing is fetched yet. Several may share a
+    /// `cache_dir`, and even an URL.
     pub fn open(cache_dir: &Path, url: RepoUrl) -> Result<Self, Error> {
-        let folder = cache_dir.join(url.cache_name());
+        Self::open_with(cache_dir, url, "", Access::default())
+    }
+
+    /// The same with what the Secret of this name says. What is cached is shared with whoever uses the same Secret only.
+    pub fn open_with(cache_dir: &Path, url: RepoUrl, secret: &str, access: Access) -> Result<Self, Error> {
+        let folder = cache_dir.join(url.cache_name(secret));
         std::fs::create_dir_all(&folder)
             .map_err(|source| Error::Cache { url: url.to_string(), source: source.into() })?;
-        Ok(Self { url, folder, stall: STALL })
+        Ok(Self { url, access, folder, stall: STALL })
     }
 
     /// The same repository, giving up on a silent server after `stall`.
@@ -55,7 +68,7 @@ impl Repository {
         Self { stall, ..self }
     }
 
-    /// The URL, without credentials.
+    /// The URL.
     pub fn url(&self) -> &RepoUrl {
         &self.url
     }
@@ -71,8 +84,8 @@ impl Repository {
     /// second time, on a cache made anew.
     pub fn at<T>(&self, target: &str, read: impl Fn(&Snapshot) -> Result<T, Error>) -> Result<T, Error> {
         let cache = Cache::lock(&self.folder).map_err(|source| self.cache_error(source))?;
-        let attempt =
-            || Resolver { cache: &cache, url: &self.url, stall: self.stall }.resolve(target).and_then(|at| read(&at));
+        let server = Server { url: &self.url, access: &self.access, stall: self.stall };
+        let attempt = || Resolver { cache: &cache, server: &server }.resolve(target).and_then(|at| read(&at));
         match attempt() {
             Err(Error::Cache { .. } | Error::Fetch { .. }) => {
                 cache.clear().map_err(|source| self.cache_error(source))?;

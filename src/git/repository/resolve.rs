@@ -3,16 +3,15 @@
 //! Names come before abbreviated commit ids and after full ones, as in Git. Where Git would pick the tag if a branch has the
 //! same name, this refuses: whoever may create tags must not be able to move what a sync follows.
 
-use std::time::Duration;
-
 use gix::ObjectId;
-use gix::bstr::BString;
+use gix::bstr::{BString, ByteSlice as _};
+use semver::{Version, VersionReq};
 
 use super::super::error::Error;
 use super::cache::Cache;
 use super::fetch::{Depth, Server};
 use super::snapshot::Snapshot;
-use super::url::RepoUrl;
+use crate::api::meaning::version_range;
 
 const TIPS: &str = "tips";
 const HISTORY: &str = "history";
@@ -20,8 +19,7 @@ const HISTORY: &str = "history";
 /// Resolves within one locked cache.
 pub(super) struct Resolver<'a> {
     pub(super) cache: &'a Cache,
-    pub(super) url: &'a RepoUrl,
-    pub(super) stall: Duration,
+    pub(super) server: &'a Server<'a>,
 }
 
 // === impl Resolver ===
@@ -30,6 +28,9 @@ impl Resolver<'_> {
     pub(super) fn resolve(&self, target: &str) -> Result<Snapshot, Error> {
         if let Ok(id) = ObjectId::from_hex(target.as_bytes()) {
             return self.commit(id, target);
+        }
+        if let Some(range) = version_range(target) {
+            return self.newest(&range.map_err(|_| self.no_such(target))?, target);
         }
         if let Some(snapshot) = self.name(target)? {
             return Ok(snapshot);
@@ -45,8 +46,7 @@ impl Resolver<'_> {
             return self.snapshot(tips, id, target);
         }
         let spec = format!("+{id}:refs/holdfast/commits/{id}");
-        let server = self.server();
-        match server.fetch(&tips, &[spec], Depth::One, target) {
+        match self.server.fetch(&tips, &[spec], Depth::One, target) {
             Err(error @ (Error::Unreachable { .. } | Error::Refused { .. })) => return Err(error),
             Ok(()) if tips.has_object(id) => return self.snapshot(tips, id, target),
             Ok(()) | Err(_) => {}
@@ -63,20 +63,38 @@ impl Resolver<'_> {
         }
         let tips = self.open(TIPS)?;
         let specs: Vec<_> = names.iter().map(|name| format!("+{name}:refs/holdfast/{name}")).collect();
-        let advertised = self.server().advertised(&tips, &specs, &names)?;
+        let mut advertised = self.server.advertised(&tips, &specs)?;
+        advertised.retain(|(name, _)| names.contains(name));
         let (name, id) = match advertised.as_slice() {
             [] => return Ok(None),
             [one] => one,
             _ => return Err(self.ambiguous(target, advertised.iter().map(|(name, _)| name.to_string()))),
         };
-        let id = if tips.has_object(*id) {
-            *id
+        self.tip(tips, name, *id, target).map(Some)
+    }
+
+    /// The newest tag that is a version in the range. What is no version is passed over, and so are previews that the range does
+    /// not name.
+    fn newest(&self, range: &VersionReq, target: &str) -> Result<Snapshot, Error> {
+        let tips = self.open(TIPS)?;
+        let spec = "+refs/tags/*:refs/holdfast/refs/tags/*".to_owned();
+        let advertised = self.server.advertised(&tips, &[spec])?;
+        let versions = advertised.into_iter().filter_map(|(name, id)| Some((version_of(&name)?, name, id)));
+        let newest = versions.filter(|(version, ..)| range.matches(version)).max();
+        let (_, name, id) = newest.ok_or_else(|| self.no_such(target))?;
+        self.tip(tips, &name, id, target)
+    }
+
+    /// What a name points to, announced as `id`.
+    fn tip(&self, tips: gix::Repository, name: &BString, id: ObjectId, target: &str) -> Result<Snapshot, Error> {
+        let id = if tips.has_object(id) {
+            id
         } else {
-            self.server().fetch(&tips, &[format!("+{name}:refs/holdfast/{name}")], Depth::One, target)?;
+            self.server.fetch(&tips, &[format!("+{name}:refs/holdfast/{name}")], Depth::One, target)?;
             // Somebody may have pushed since: what was brought counts, not what was announced before.
-            fetched(&tips, name).unwrap_or(*id)
+            fetched(&tips, name).unwrap_or(id)
         };
-        self.snapshot(tips, id, target).map(Some)
+        self.snapshot(tips, id, target)
     }
 
     fn abbreviated(&self, target: &str) -> Result<Option<Snapshot>, Error> {
@@ -95,30 +113,26 @@ impl Resolver<'_> {
         let history = self.open(HISTORY)?;
         if !has(&history) {
             let specs = ["heads", "tags"].map(|kind| format!("+refs/{kind}/*:refs/holdfast/{kind}/*"));
-            self.server().fetch(&history, &specs, Depth::Full, target)?;
+            self.server.fetch(&history, &specs, Depth::Full, target)?;
         }
         Ok(history)
     }
 
-    fn server(&self) -> Server<'_> {
-        Server { url: self.url, stall: self.stall }
-    }
-
     fn open(&self, name: &str) -> Result<gix::Repository, Error> {
-        self.cache.open(name).map_err(|source| Error::Cache { url: self.url.to_string(), source: source.into() })
+        self.cache.open(name).map_err(|source| Error::Cache { url: self.server.url.to_string(), source: source.into() })
     }
 
     fn snapshot(&self, repository: gix::Repository, id: ObjectId, target: &str) -> Result<Snapshot, Error> {
-        Snapshot::of(repository, id, self.url, target)
+        Snapshot::of(repository, id, self.server.url, target)
     }
 
     fn no_such(&self, target: &str) -> Error {
-        Error::NoSuchRevision { url: self.url.to_string(), revision: target.to_owned() }
+        Error::NoSuchRevision { url: self.server.url.to_string(), revision: target.to_owned() }
     }
 
     fn ambiguous(&self, target: &str, choices: impl Iterator<Item = String>) -> Error {
         let choices = choices.collect::<Vec<_>>().join(" and ");
-        Error::Ambiguous { url: self.url.to_string(), revision: target.to_owned(), choices }
+        Error::Ambiguous { url: self.server.url.to_string(), revision: target.to_owned(), choices }
     }
 }
 
@@ -132,6 +146,12 @@ fn candidates(target: &str) -> Vec<BString> {
         return full(target.to_owned()).into_iter().collect();
     }
     ["heads", "tags"].into_iter().filter_map(|kind| full(format!("refs/{kind}/{target}"))).collect()
+}
+
+/// `v1.2.3` and `1.2.3` are versions.
+fn version_of(tag: &BString) -> Option<Version> {
+    let name = tag.to_str().ok()?.strip_prefix("refs/tags/")?;
+    Version::parse(name.strip_prefix('v').unwrap_or(name)).ok()
 }
 
 /// What the last fetch of `name` brought.

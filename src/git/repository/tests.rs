@@ -1,6 +1,8 @@
 //! Fetching from real repositories: every kind of revision, and everything that goes wrong with servers and caches.
 
 mod http;
+mod private;
+mod ssh;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,6 +99,26 @@ fn only_the_newest_commit_is_transferred() {
         fs::read_dir(origin.cache()).expect("a cache").next().expect("one URL").expect("readable").path().join("tips");
     let known = std::process::Command::new("git").args(["cat-file", "-e", &first]).current_dir(&tips).status();
     assert!(!known.expect("git is installed").success(), "history was transferred");
+}
+
+#[test]
+fn what_did_not_change_is_not_transferred_again() {
+    let mut state = 1_u32;
+    let noise: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + u8::try_from((state >> 16) % 94).expect("small"))
+    })
+    .take(2 << 20)
+    .collect();
+    let origin = Origin::with(&[("a.yaml", "1"), ("noise", &noise)]);
+    sha(&origin.repository(), "main");
+    let before = packs(&origin);
+    origin.commit("second", &[("a.yaml", "2")]);
+    assert_eq!(content(&origin.repository(), "main"), "2");
+    let size = |pack: &PathBuf| fs::metadata(pack).expect("it is there").len();
+    let after: Vec<_> = packs(&origin).into_iter().filter(|pack| !before.contains(pack)).collect();
+    assert!(before.iter().map(size).sum::<u64>() > 1 << 20);
+    assert!(after.iter().map(size).sum::<u64>() < 10_000, "{after:?}");
 }
 
 #[test]
@@ -319,17 +341,47 @@ fn a_shallow_origin_can_be_read() {
 }
 
 #[test]
-fn urls_are_checked_and_never_show_credentials() {
-    for typed in ["https://user:s3cret@example.com/r.git", "https://s3cret@example.com/r.git"] {
-        let url = RepoUrl::parse(typed).expect("valid");
-        assert_eq!(
-            (url.to_string(), format!("{url:?}")),
-            ("https://example.com/r.git".into(), "RepoUrl(https://example.com/r.git)".into())
-        );
+fn the_newest_tag_in_a_range_of_versions_is_followed() {
+    let origin = Origin::with(&[("a.yaml", "0")]);
+    let tags = [("v1.2.0", false), ("1.9.3", true), ("v1.10.0", true), ("v2.0.0-rc.1", true), ("v2.1.0", false)];
+    for (tag, annotated) in tags {
+        origin.commit(tag, &[("a.yaml", tag)]);
+        let message: &[&str] = if annotated { &["--annotate", "--message", "x"] } else { &[] };
+        origin.git(&[&["tag", tag][..], message].concat());
+    }
+    for odd in ["latest", "v3", "v1.99", "x1.2.3", "1.2.3.4"] {
+        origin.git(&["tag", odd]);
+    }
+    let repository = origin.repository();
+    for (range, tag) in [
+        (">=1.2 <2", "v1.10.0"),
+        ("semver:1.x", "v1.10.0"),
+        ("~1.9", "1.9.3"),
+        ("semver:*", "v2.1.0"),
+        (">=2.0.0-rc.0, <2.0.1", "v2.0.0-rc.1"),
+    ] {
+        assert_eq!(content(&repository, range), tag, "{range}");
+    }
+    origin.git(&["tag", "--annotate", "v1.10.1", "--message", "x"]);
+    assert_eq!(content(&repository, ">=1.2 <2"), "v2.1.0", "a new tag is taken up");
+    for range in [">=3", "semver:0.x", "semver:nonsense"] {
+        assert!(matches!(fails(&repository, range), Error::NoSuchRevision { .. }), "{range}");
+    }
+}
+
+#[test]
+fn urls_are_checked_and_credentials_in_them_are_refused_without_being_shown() {
+    for typed in
+        ["https://example.com/r.git", "ssh://git@example.com/r", "git@example.com:o/r", "ssh://git@[::1]:2222/~u/r"]
+    {
+        assert_eq!(RepoUrl::parse(typed).expect("valid").to_string(), typed);
     }
     for typed in [
+        "https://user:s3cret@example.com/r.git",
+        "https://s3cret@example.com/r.git",
         "ssh://git:s3cret@example.com/r",
-        "git@example.com:s3cret/r",
+        "ssh://-oProxyCommand=x/r",
+        "ssh://-x@h/r",
         "/etc",
         "ftp://u:s3cret@h/r",
         "s3cret:x@",
@@ -338,15 +390,26 @@ fn urls_are_checked_and_never_show_credentials() {
         "../r",
     ] {
         let error = RepoUrl::parse(typed).expect_err(typed);
-        assert!(!full(&error).contains("u:s3cret") && !full(&error).contains("git:s3cret"), "{error}");
+        assert!(!full(&error).contains("s3cret@") && !full(&error).contains("u:s3cret"), "{error}");
     }
 }
 
 #[test]
-fn credentials_choose_the_cache_by_user_and_not_by_password() {
-    let name = |typed| RepoUrl::parse(typed).expect("valid").cache_name();
-    assert_eq!(name("https://u:a@h/r"), name("https://u:b@h/r"));
-    assert_ne!(name("https://u:a@h/r"), name("https://v:a@h/r"));
-    assert_ne!(name("https://u:a@h/r"), name("https://h/r"));
-    assert_eq!(name("https://h/r").len(), 32);
+fn another_secret_is_another_cache() {
+    let name = |secret| RepoUrl::parse("https://h/r").expect("valid").cache_name(secret);
+    assert_ne!(name("a/repo"), name("b/repo"));
+    assert_ne!(name("a/repo"), name(""));
+    assert_eq!(name("").len(), 32);
+}
+
+/// What one may read with a Secret, another must not be able to ask for by its commit id.
+#[test]
+fn what_was_read_with_a_secret_is_not_read_without() {
+    let origin = Origin::with(&[("a.yaml", "private")]);
+    let url = RepoUrl::parse(&origin.url()).expect("valid");
+    let with = Repository::open_with(&origin.cache(), url, "team/repo", super::Access::default()).expect("a cache");
+    let id = sha(&with, "main");
+    fs::rename(origin.path(), origin.path().with_extension("away")).expect("it can be moved");
+    assert_eq!(sha(&with, &id), id);
+    assert!(matches!(fails(&origin.repository(), &id), Error::Refused { .. }));
 }

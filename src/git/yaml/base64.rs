@@ -11,10 +11,14 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     }
 }
 
+/// The bytes behind one base64 string.
+pub(in crate::git) fn bytes(encoded: &str) -> Option<Vec<u8>> {
+    serde_json::from_value(encoded.into()).ok().map(|ByteString(bytes)| bytes)
+}
+
 /// The text behind a YAML `!!binary` scalar, which may be wrapped over several lines.
 pub(super) fn decode(encoded: &str) -> Result<String, String> {
     let encoded: String = encoded.split_ascii_whitespace().collect();
-    let ByteString(bytes) =
-        serde_json::from_value(encoded.into()).map_err(|_| "!!binary is not valid base64".to_owned())?;
+    let bytes = bytes(&encoded).ok_or_else(|| "!!binary is not valid base64".to_owned())?;
     String::from_utf8(bytes).map_err(|_| "!!binary holds bytes that are not text, which JSON cannot carry".to_owned())
 }

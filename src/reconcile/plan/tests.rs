@@ -13,7 +13,7 @@ fn now() -> Timestamp {
 }
 
 fn policy() -> Policy {
-    Policy { self_heal: true, suspended: false, now: now() }
+    Policy { self_heal: true, suspended: false, held: false, now: now() }
 }
 
 fn drift() -> Vec<Deviation> {
@@ -70,6 +70,7 @@ fn drift_is_healed_unless_the_sync_only_reports_or_is_paused() {
     assert_eq!(answer(policy()), Response::Heal);
     assert_eq!(answer(Policy { self_heal: false, ..policy() }), Response::Report);
     assert_eq!(answer(Policy { suspended: true, ..policy() }), Response::Report);
+    assert_eq!(answer(Policy { held: true, ..policy() }), Response::Report);
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! Namespace that holds managed objects need not be managed itself, and what is created without our label is only
 //! interesting for kinds that Git declares.
 
+mod guarded;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
@@ -16,14 +19,14 @@ use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL};
 
 /// One entry, before it is said whether it validates or mutates.
 pub(super) struct Entry {
-    name: &'static str,
-    path: &'static str,
+    name: Cow<'static, str>,
+    path: Cow<'static, str>,
     rules: Vec<RuleWithOperations>,
     objects: Option<LabelSelector>,
     namespaces: Option<LabelSelector>,
     side_effects: &'static str,
-    /// A further condition: its name, and what must hold.
-    only: Option<(&'static str, String)>,
+    /// Further conditions: their names, and what must hold.
+    only: Vec<(&'static str, String)>,
 }
 
 // === impl Entry ===
@@ -40,14 +43,17 @@ impl Entry {
             Self::namespaces(),
             Self::own(VALIDATE_OWN_PATH, &["CREATE", "UPDATE", "DELETE"]),
         ];
-        managed.into_iter().chain(unmarked).chain(beside.into_iter().flatten()).chain(always).collect()
+        let guarded = registration.guards.iter().filter_map(|guard| Self::guarded(guard, &elsewhere));
+        managed.into_iter().chain(unmarked).chain(beside.into_iter().flatten()).chain(always).chain(guarded).collect()
     }
 
     /// Only what can be stamped or marked: a deletion has no object to write on.
     pub(super) fn mutating(registration: &Registration) -> Vec<Self> {
         let elsewhere = outside(&registration.namespace);
         let managed = Self::managed(MUTATE_PATH, &["CREATE", "UPDATE"], &others(&registration.declared), &elsewhere);
-        managed.into_iter().chain([Self::own(MUTATE_OWN_PATH, &["CREATE", "UPDATE"])]).collect()
+        let own = Self::own(MUTATE_OWN_PATH, &["CREATE", "UPDATE"]);
+        let guarded = registration.guards.iter().filter_map(|guard| Self::guarded_in_emergency(guard, &elsewhere));
+        managed.into_iter().chain([own]).chain(guarded).collect()
     }
 
     /// Everything with our label. The selector matches if the old *or* the new object has it, so taking it off does not escape.
@@ -61,26 +67,26 @@ impl Entry {
         elsewhere: &LabelSelector,
     ) -> Option<Self> {
         (!declared.is_empty()).then(|| Self {
-            name: "managed.holdfast.dev",
-            path,
+            name: "managed.holdfast.dev".into(),
+            path: path.into(),
             rules: rules(operations, declared),
             objects: Some(LabelSelector { match_labels: Some(managed_label()), ..LabelSelector::default() }),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
-            only: None,
+            only: Vec::new(),
         })
     }
 
     /// `kubectl scale` sends an `autoscaling/v1` Scale, under the parent's group and without the parent's labels.
     fn scale(elsewhere: &LabelSelector) -> Self {
         Self {
-            name: "scale.holdfast.dev",
-            path: VALIDATE_PATH,
+            name: "scale.holdfast.dev".into(),
+            path: VALIDATE_PATH.into(),
             rules: vec![rule(&["UPDATE"], "*", "*", ["*/scale"])],
             objects: None,
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
-            only: None,
+            only: Vec::new(),
         }
     }
 
@@ -92,9 +98,9 @@ impl Entry {
         let managed = Self::managed(VALIDATE_PATH, &["UPDATE"], declared, elsewhere)?;
         let declared: Vec<_> = declared.iter().map(status).collect();
         Some(Self {
-            name: "status.holdfast.dev",
+            name: "status.holdfast.dev".into(),
             rules: rules(&["UPDATE"], &declared),
-            only: Some(("moves-metadata", moves_metadata())),
+            only: vec![("moves-metadata", moves_metadata())],
             ..managed
         })
     }
@@ -103,26 +109,26 @@ impl Entry {
     fn eviction(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
         let pods = |resource: &Resource| resource.group.is_empty() && resource.plural == "pods";
         declared.iter().any(pods).then(|| Self {
-            name: "evictions.holdfast.dev",
-            path: VALIDATE_PATH,
+            name: "evictions.holdfast.dev".into(),
+            path: VALIDATE_PATH.into(),
             rules: vec![rule(&["CREATE"], "", "v1", ["pods/eviction"])],
             objects: None,
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
-            only: None,
+            only: Vec::new(),
         })
     }
 
     /// Deleting a Namespace deletes everything in it, with or without a label on the Namespace.
     fn namespaces() -> Self {
         Self {
-            name: "namespaces.holdfast.dev",
-            path: VALIDATE_PATH,
+            name: "namespaces.holdfast.dev".into(),
+            path: VALIDATE_PATH.into(),
             rules: vec![rule(&["DELETE"], "", "v1", ["namespaces"])],
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
-            only: None,
+            only: Vec::new(),
         }
     }
 
@@ -130,36 +136,36 @@ impl Entry {
     /// too. Without declared kinds there is no such thing.
     fn unmarked(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
         (!declared.is_empty()).then(|| Self {
-            name: "unmarked.holdfast.dev",
-            path: VALIDATE_PATH,
+            name: "unmarked.holdfast.dev".into(),
+            path: VALIDATE_PATH.into(),
             rules: rules(&["CREATE"], declared),
             objects: Some(not_in(MANAGED_LABEL, &["true"])),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
-            only: None,
+            only: Vec::new(),
         })
     }
 
     /// Our own kinds, wherever they are: read by the parser that will run them, and loosened only by right.
     fn own(path: &'static str, operations: &[&str]) -> Self {
         Self {
-            name: "gitsyncs.holdfast.dev",
-            path,
+            name: "gitsyncs.holdfast.dev".into(),
+            path: path.into(),
             rules: vec![rule(operations, GROUP, "*", ["gitsyncs", "driftpolicies"])],
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
-            only: None,
+            only: Vec::new(),
         }
     }
 
     pub(super) fn into_validating(self, registration: &Registration) -> ValidatingWebhook {
         let Self { name, path, rules, objects, namespaces, side_effects, only } = self;
-        let only = only.map(|(name, expression)| MatchCondition { name: name.to_owned(), expression });
+        let only = only.into_iter().map(|(name, expression)| MatchCondition { name: name.to_owned(), expression });
         ValidatingWebhook {
-            name: name.to_owned(),
+            name: name.into_owned(),
             admission_review_versions: vec!["v1".to_owned()],
-            client_config: registration.client.config(path, &registration.ca_bundle),
+            client_config: registration.client.config(&path, &registration.ca_bundle),
             failure_policy: Some(registration.failure_policy.as_str().to_owned()),
             match_conditions: Some(conditions(&registration.namespace).into_iter().chain(only).collect()),
             match_policy: Some("Equivalent".to_owned()),

@@ -3,6 +3,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::core::exclude::{Condition, Labels, Must};
+use crate::core::guard::{GroupResource, Selection};
+use crate::core::snapshot::{Mode, Undeclared};
 
 fn registration() -> Registration {
     let resource = |group: &str, plural: &str| Resource {
@@ -17,6 +20,7 @@ fn registration() -> Registration {
         timeout_seconds: 1,
         namespace: "holdfast-system".to_owned(),
         declared: vec![resource("apps", "deployments"), resource("", "configmaps"), resource("apps", "deployments")],
+        guards: Arc::default(),
     }
 }
 
@@ -35,6 +39,36 @@ fn the_validating_configuration() {
 fn the_mutating_configuration_is_asked_about_less() {
     let yaml = serde_saphyr::to_string(&configurations(&registration()).1).expect("plain data");
     insta::assert_snapshot!(yaml);
+}
+
+fn guard(name: &str, mode: Mode, objects: Selection) -> Guard {
+    let writers = ["system:serviceaccount:flux-system:kustomize-controller", "flux-*", "ci'", "release@example.com"];
+    Guard {
+        name: name.into(),
+        objects,
+        managers: Arc::default(),
+        writers: writers.map(str::to_owned).into(),
+        mode,
+        undeclared: Undeclared::Allow,
+    }
+}
+
+#[test]
+fn guards_have_entries_of_their_own() {
+    let labels = Labels(vec![Condition { key: "a".to_owned(), must: Must::Exist }]);
+    let configmaps = GroupResource { group: String::new(), plural: "configmaps".to_owned() };
+    let annotated =
+        Selection { annotations: vec!["b".to_owned()], resources: vec![configmaps], ..Selection::default() };
+    let guards = vec![
+        guard("flux", Mode::Deny, Selection { labels: labels.clone(), ..Selection::default() }),
+        guard("argo", Mode::Warn, annotated),
+        guard("none", Mode::Off, Selection { labels, ..Selection::default() }),
+    ];
+    let (validating, mutating) = configurations(&Registration { guards: guards.into(), ..registration() });
+    let validating = validating.webhooks.into_iter().flatten().filter(|entry| entry.name.contains(".guards."));
+    let mutating = mutating.webhooks.into_iter().flatten().filter(|entry| entry.name.contains(".guards."));
+    let yaml = serde_saphyr::to_string(&(validating.collect::<Vec<_>>(), mutating.collect::<Vec<_>>()));
+    insta::assert_snapshot!(yaml.expect("plain data"));
 }
 
 #[test]

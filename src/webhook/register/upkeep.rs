@@ -7,6 +7,7 @@
 //! A tool that insists on its own version is met with growing patience. Two programs that correct each other at full speed help
 //! nobody, and the log says whose quarrel it is.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -129,6 +130,19 @@ impl Upkeep {
         self.tampering.take()
     }
 
+    /// Somebody else was in charge, or will be: what there is stays, what was thought of it does not.
+    pub fn start_over(&mut self) {
+        let Self { wanted, seen, .. } = std::mem::take(self);
+        *self = Self { wanted, seen, ..Self::default() };
+    }
+
+    /// Does what there is trust whom it is to trust? All that those who do not write need to know.
+    pub fn is_trusted(&self) -> bool {
+        let Seen::Present(found) = &self.seen else { return false };
+        let trusted = self.wanted.as_ref().map(trusted).unwrap_or_default();
+        !trusted.is_empty() && trusted == self::trusted(found)
+    }
+
     /// The write failed, for whatever reason but that somebody else was faster.
     pub fn failed(&mut self, now: Instant) {
         self.not_before = Some(now + AGAIN);
@@ -168,6 +182,12 @@ impl Quarrel {
         self.last = Some(now);
         self.times
     }
+}
+
+/// Whom a configuration trusts.
+fn trusted(configuration: &Value) -> BTreeSet<&str> {
+    let webhooks = configuration["webhooks"].as_array().into_iter().flatten();
+    webhooks.filter_map(|webhook| webhook.pointer("/clientConfig/caBundle")?.as_str()).collect()
 }
 
 /// Nothing at first, then doubling.

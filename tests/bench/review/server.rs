@@ -158,13 +158,14 @@ fn json(body: impl IntoResponse) -> impl IntoResponse {
 fn product() -> Result<Webhook> {
     let (metrics, _) = Metrics::new();
     let limits = Limits { default: SignedDuration::from_mins(30), max: SignedDuration::from_hours(4) };
-    let rules = Rules { identities: identities(), limits, observe_only: false };
+    let rules = Rules { identities: identities(), limits, observe_only: false, guards: Arc::default() };
     let records = std::fs::File::options().write(true).open("/dev/null")?;
     let spill = results::folder().join("spill");
     std::fs::create_dir_all(&spill)?;
     Ok(Webhook {
         snapshots: watch::channel(Some(Arc::new(Snapshot::new([Material::read()?.managed])))).1,
         rules: watch::channel(Arc::new(rules)).1,
+        around: watch::channel(Arc::default()).1,
         upstream: Arc::new(Nobody),
         evidence: Evidence::start(records, &spill, metrics.clone())?,
         metrics,

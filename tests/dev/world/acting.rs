@@ -70,6 +70,16 @@ impl World {
         self.git.url()
     }
 
+    /// The folder the Git server serves.
+    pub fn git_root(&self) -> std::path::PathBuf {
+        self.layout.git_root()
+    }
+
+    /// Where Holdfast takes push webhooks.
+    pub fn receiver_url(&self) -> Result<String> {
+        self.holdfast.receiver_url()
+    }
+
     /// A `GitSync` of `path` in the repository to `namespace`, with every usual switch on. Change it before applying.
     pub fn git_sync(&self, name: &str, path: &str, namespace: &str) -> Result<Value> {
         Ok(json!({
@@ -118,9 +128,11 @@ impl World {
         Ok(Api::namespaced_with(self.client(Person::Administrator).await?, HOLDFAST_NAMESPACE, &kind))
     }
 
-    /// Holdfast's evidence so far, oldest first.
+    /// Holdfast's evidence so far, oldest first; that of one replica after that of another.
     pub fn records(&self) -> Result<Vec<Value>> {
-        self.holdfast.records()
+        let replicas = (0..super::REPLICAS.len()).map(|number| self.holdfast.replica(number).records());
+        let all: Vec<_> = std::iter::once(self.holdfast.records()).chain(replicas).collect::<Result<_>>()?;
+        Ok(all.concat())
     }
 
     /// What the API server was asked so far, if the world was started with `audit`.

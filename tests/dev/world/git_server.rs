@@ -7,16 +7,21 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
 /// Serves every repository under `root` until the process ends.
 pub async fn serve(listener: TcpListener, root: PathBuf) -> Result<()> {
-    let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(root);
-    axum::serve(listener, router).await.context("the Git server ended")
+    axum::serve(listener, router(root).layer(from_fn(log))).await.context("the Git server ended")
+}
+
+/// Every repository under `root`, for a server of one's own.
+pub fn router(root: PathBuf) -> Router {
+    Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(root)
 }
 
 async fn answer(
@@ -27,10 +32,15 @@ async fn answer(
     body: Bytes,
 ) -> Response<Body> {
     let mut command = backend(root, &method, &uri, &headers, body.len());
-    let response = match call(&mut command, &body).await {
+    match call(&mut command, &body).await {
         Ok(response) => response,
         Err(error) => failure(&error),
-    };
+    }
+}
+
+async fn log(request: Request, next: Next) -> Response<Body> {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let response = next.run(request).await;
     eprintln!("{method} {uri} {}", response.status());
     response
 }

@@ -18,12 +18,14 @@ use super::server::{self, Start};
 /// The name under which it is recorded and logged.
 pub const HOLDFAST: &str = "holdfast";
 
-const WEBHOOK: &str = "holdfast-webhook";
-const ADMIN: &str = "holdfast-admin";
+/// Others beside it, or instead of it: replicas of one Holdfast.
+pub const REPLICAS: [&str; 2] = ["replica-0", "replica-1"];
 
-/// The Holdfast of one world.
+/// The Holdfast of one world, or one replica of it.
 #[derive(Clone, Debug)]
 pub struct Holdfast {
+    name: &'static str,
+    kubeconfig: PathBuf,
     layout: Layout,
     program: PathBuf,
     arguments: Vec<String>,
@@ -32,7 +34,19 @@ pub struct Holdfast {
 impl Holdfast {
     /// `arguments` are added to those of `holdfast run`.
     pub fn new(layout: &Layout, program: PathBuf, arguments: Vec<String>) -> Self {
-        Self { layout: layout.clone(), program, arguments }
+        let kubeconfig = Person::Holdfast.kubeconfig(layout);
+        Self { name: HOLDFAST, kubeconfig, layout: layout.clone(), program, arguments }
+    }
+
+    /// A replica of it: a process of its own, with its own ports, records and cache.
+    pub fn replica(&self, number: usize) -> Self {
+        let name = REPLICAS[number];
+        Self { name, kubeconfig: self.layout.root().join(format!("{name}.kubeconfig")), ..self.clone() }
+    }
+
+    /// By which it knows the cluster.
+    pub fn kubeconfig(&self) -> &std::path::Path {
+        &self.kubeconfig
     }
 
     /// What the administrator applies first: namespace, kinds, and the service account with its rights.
@@ -49,45 +63,63 @@ impl Holdfast {
 
     /// Starts it unless it runs, with further arguments; done when it says that it is ready.
     pub async fn start(&self, arguments: &[&str]) -> Result<Start> {
-        let ready = async |[_, admin]: [u16; 2]| {
+        let ready = async |[_, admin, _]: [u16; 3]| {
             let client = reqwest::Client::builder().no_proxy().build()?;
             client.get(format!("http://127.0.0.1:{admin}/readyz")).send().await?.error_for_status()?;
             Ok(())
         };
-        server::start(&self.layout, HOLDFAST, [WEBHOOK, ADMIN], |ports| Ok(self.command(ports, arguments)), ready).await
+        let names = self.ports();
+        let names = [&names[0], &names[1], &names[2]].map(String::as_str);
+        server::start(&self.layout, self.name, names, |ports| Ok(self.command(ports, arguments)), ready).await
+    }
+
+    fn ports(&self) -> [String; 3] {
+        ["webhook", "admin", "receiver"].map(|what| format!("{}-{what}", self.name))
     }
 
     /// Where the API server calls it.
     pub fn webhook_url(&self) -> Result<String> {
-        Ok(format!("https://127.0.0.1:{}", ports::port(&self.layout, WEBHOOK)?))
+        Ok(format!("https://127.0.0.1:{}", ports::port(&self.layout, &self.ports()[0])?))
+    }
+
+    /// Where it takes push webhooks.
+    pub fn receiver_url(&self) -> Result<String> {
+        Ok(format!("http://127.0.0.1:{}", ports::port(&self.layout, &self.ports()[2])?))
     }
 
     /// Where its metrics are.
     pub fn metrics_url(&self) -> Result<String> {
-        Ok(format!("http://127.0.0.1:{}/metrics", ports::port(&self.layout, ADMIN)?))
+        Ok(format!("http://127.0.0.1:{}/metrics", ports::port(&self.layout, &self.ports()[1])?))
     }
 
     /// Its process id, if it runs.
     pub fn pid(&self) -> Option<i32> {
-        Process::new(&self.layout, HOLDFAST).running().map(nix::unistd::Pid::as_raw)
+        self.process().running().map(nix::unistd::Pid::as_raw)
+    }
+
+    /// The process.
+    pub fn process(&self) -> Process {
+        Process::new(&self.layout, self.name)
     }
 
     /// The records it has written so far, oldest first. A line still being written is left for the next look.
     pub fn records(&self) -> Result<Vec<Value>> {
-        json_lines(&self.layout.records())
+        json_lines(&self.layout.records_of(self.name))
     }
 
-    fn command(&self, [webhook, admin]: [u16; 2], arguments: &[&str]) -> Command {
+    fn command(&self, [webhook, admin, receiver]: [u16; 3], arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg("run")
             .arg("--kubeconfig")
-            .arg(Person::Holdfast.kubeconfig(&self.layout))
+            .arg(&self.kubeconfig)
+            // Whoever is killed and started again need not wait for the Lease it held.
+            .args(["--identity", self.name])
             .args(["--webhook-listen", &format!("127.0.0.1:{webhook}")])
-            .args(["--webhook-url", &format!("https://127.0.0.1:{webhook}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
+            .args(["--receiver-listen", &format!("127.0.0.1:{receiver}")])
             .arg("--cache-dir")
-            .arg(self.layout.cache())
+            .arg(self.layout.cache_of(self.name))
             .args(&self.arguments)
             .args(arguments);
         command

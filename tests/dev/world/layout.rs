@@ -57,14 +57,14 @@ impl Layout {
         self.root.join("worktree")
     }
 
-    /// Holdfast's own cache.
-    pub fn cache(&self) -> PathBuf {
-        self.root.join("cache")
+    /// The cache of this Holdfast.
+    pub fn cache_of(&self, name: &str) -> PathBuf {
+        self.root.join(if name == super::HOLDFAST { "cache".to_owned() } else { format!("cache-{name}") })
     }
 
-    /// Evidence, one JSON document a line.
-    pub fn records(&self) -> PathBuf {
-        self.logs().join("records.jsonl")
+    /// Evidence of this Holdfast, one JSON document a line.
+    pub fn records_of(&self, name: &str) -> PathBuf {
+        self.logs().join(if name == super::HOLDFAST { "records.jsonl".to_owned() } else { format!("{name}.jsonl") })
     }
 
     /// The audit log, if one was asked for.

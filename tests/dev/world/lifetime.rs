@@ -5,15 +5,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::HOLDFAST;
 use super::control_plane::{API_SERVER, CONTROLLER_MANAGER, ETCD};
 use super::git::GIT_SERVER;
 use super::layout::Layout;
 use super::process::Process;
 use super::report::Steps;
+use super::{HOLDFAST, REPLICAS};
 
 /// Those started last end first: nobody should complain of the loss of a server that was meant to go.
-const ENDING_ORDER: [&str; 5] = [HOLDFAST, CONTROLLER_MANAGER, GIT_SERVER, API_SERVER, ETCD];
+const ENDING_ORDER: [&str; 7] = [HOLDFAST, REPLICAS[0], REPLICAS[1], CONTROLLER_MANAGER, GIT_SERVER, API_SERVER, ETCD];
 
 /// One `up` or `down` at a time in a folder. The kernel lets go of the lock with the process, however that ends.
 pub fn lock(folder: &Path) -> Result<File> {

@@ -49,6 +49,7 @@ mod pki;
 mod ports;
 mod process;
 mod programs;
+mod replicas;
 pub mod report;
 mod server;
 mod wait;
@@ -58,7 +59,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-pub use holdfast::HOLDFAST;
+pub use holdfast::{HOLDFAST, REPLICAS};
 pub use people::Person;
 #[allow(unused_imports)] // for tests; `make up` has no use for them
 pub use {clients::Output, wait::wait_until};

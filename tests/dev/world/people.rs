@@ -66,17 +66,21 @@ impl Person {
 
     /// Writes a kubeconfig that verifies the server and authenticates by `token`. JSON is YAML.
     pub fn write_kubeconfig(self, layout: &Layout, pki: &Pki, server: &str, token: &str) -> Result<()> {
-        let name = self.name();
-        let kubeconfig = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "dev", "cluster": {"server": server, "certificate-authority": pki.authority()}}],
-            "users": [{"name": name, "user": {"token": token}}],
-            "contexts": [{"name": "dev", "context": {"cluster": "dev", "user": name, "namespace": "default"}}],
-            "current-context": "dev",
-        });
-        write_atomically(&self.kubeconfig(layout), format!("{kubeconfig:#}\n"))
+        write_kubeconfig(&self.kubeconfig(layout), self.name(), pki, server, token)
     }
+}
+
+/// Likewise, for whoever goes by this name, in this file.
+pub fn write_kubeconfig(file: &std::path::Path, name: &str, pki: &Pki, server: &str, token: &str) -> Result<()> {
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "dev", "cluster": {"server": server, "certificate-authority": pki.authority()}}],
+        "users": [{"name": name, "user": {"token": token}}],
+        "contexts": [{"name": "dev", "context": {"cluster": "dev", "user": name, "namespace": "default"}}],
+        "current-context": "dev",
+    });
+    write_atomically(file, format!("{kubeconfig:#}\n"))
 }
 
 /// The API server's token file: `token,user,uid,"groups"`.
@@ -110,7 +114,7 @@ pub fn cluster_rights() -> Value {
             {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get", "list", "watch"]},
         ])),
         cluster_role("dev:break-glass", &json!([
-            {"apiGroups": ["holdfast.dev"], "resources": ["gitsyncs"], "verbs": ["break-glass"]},
+            {"apiGroups": ["holdfast.dev"], "resources": ["gitsyncs", "driftpolicies"], "verbs": ["break-glass"]},
         ])),
         binding("ClusterRoleBinding", None, "dev:look-around", "team-shop"),
         binding("ClusterRoleBinding", None, "dev:break-glass", "oncall"),

@@ -35,7 +35,8 @@ impl Process {
     pub fn new(layout: &Layout, name: &'static str) -> Self {
         let log = layout.logs().join(format!("{name}.log"));
         // Holdfast's standard output is its evidence, and is kept apart from what it says about itself.
-        let output = if name == super::HOLDFAST { layout.records() } else { log.clone() };
+        let is_holdfast = name == super::HOLDFAST || super::REPLICAS.contains(&name);
+        let output = if is_holdfast { layout.records_of(name) } else { log.clone() };
         Self { name, record: layout.run().join(name), log, output }
     }
 
@@ -72,6 +73,11 @@ impl Process {
         })
         .await
         .map_err(|waited| waited.context(self.obituary()))?
+    }
+
+    /// Sends it a signal, if it runs.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running().map_or(Ok(()), |pid| signal_group(pid, signal))
     }
 
     /// Asks it to end, then makes it. Fine when it does not run.

@@ -1,0 +1,126 @@
+//! What is done to replicas on purpose, while alice goes on editing and a controller goes on drifting.
+//!
+//! Whatever happens: nothing passes that is guarded, every denial is on record, all drift is healed, and by one write each
+//! ([`Load::end`](crate::troupe::Load::end)).
+
+use anyhow::{Result, ensure};
+use holdfast::certs::rotation::{Kept, LIFE};
+use jiff::Timestamp;
+use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::manifests::{SETTINGS, WEB};
+use crate::place::Place;
+use crate::stage::{PATIENCE, tests};
+use crate::troupe::{ALL, SOON, Troupe, troupe};
+use crate::who::Who;
+use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
+
+const BOTH: &[(&str, &str)] = &[("settings.yaml", SETTINGS), ("web.yaml", WEB)];
+
+pub fn trials() -> Vec<Trial> {
+    tests![
+        a_leader_is_killed,
+        a_leader_that_stood_still_writes_nothing_afterwards,
+        a_rolling_restart_fails_no_edit,
+        the_api_server_restarts_under_load,
+        an_expired_certificate_is_never_served,
+    ]
+}
+
+async fn a_leader_is_killed() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = Place::at(&troupe.stage, "killed", BOTH, |_| {}).await?;
+    let load = troupe.load(&place).await?;
+    let leader = troupe.leader().await?;
+    troupe.signal(leader, Signal::SIGKILL)?;
+    let took = troupe.leads(1 - leader).await?;
+    ensure!(took < SOON, "it took {took:?}");
+    load.end(&troupe, &place).await.map(drop)
+}
+
+/// As a node that hangs, or a machine that is moved: it thinks that no time has passed. It sees every drift from then on, heals none
+/// while the other one leads, and leads again when that one is gone.
+async fn a_leader_that_stood_still_writes_nothing_afterwards() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = Place::at(&troupe.stage, "frozen", BOTH, |_| {}).await?;
+    let frozen = troupe.leader().await?;
+    let load = troupe.load(&place).await?;
+    troupe.signal(frozen, Signal::SIGSTOP)?;
+    let took = troupe.leads(1 - frozen).await;
+    let since = troupe.stage.world.audit()?.len();
+    troupe.signal(frozen, Signal::SIGCONT)?;
+    ensure!(took? < SOON, "the other one waited for too long");
+    follows(&troupe, frozen).await?;
+    let healed = place.records("Healed", "ConfigMap/settings")?.len();
+    wait_until("drift is healed again and again", PATIENCE, || async {
+        let now = place.records("Healed", "ConfigMap/settings")?.len();
+        ensure!(now > healed + 5, "{now} times, after {healed}");
+        Ok(())
+    })
+    .await?;
+    let writes = troupe.writes(frozen, since)?;
+    ensure!(writes.is_empty(), "it wrote: {writes:#?}");
+    troupe.signal(1 - frozen, Signal::SIGKILL)?;
+    troupe.leads(frozen).await?;
+    load.end(&troupe, &place).await.map(drop)
+}
+
+async fn follows(troupe: &Troupe, number: usize) -> Result<()> {
+    wait_until("it knows that it follows", PATIENCE, || async {
+        let leads = troupe.metric(number, "holdfast_leader").await?;
+        ensure!(leads == 0, "it thinks that it leads");
+        Ok(())
+    })
+    .await
+}
+
+async fn a_rolling_restart_fails_no_edit() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = Place::at(&troupe.stage, "rolled", BOTH, |_| {}).await?;
+    let load = troupe.load(&place).await?;
+    for number in ALL {
+        troupe.restart(number).await?;
+    }
+    let edits = load.end(&troupe, &place).await?;
+    ensure!(edits.failed.is_empty(), "{:?}", edits.failed);
+    Ok(())
+}
+
+async fn the_api_server_restarts_under_load() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = Place::at(&troupe.stage, "api-server", BOTH, |_| {}).await?;
+    let load = troupe.load(&place).await?;
+    troupe.stage.world.restart_api_server().await?;
+    troupe.leader().await?;
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+        .await?;
+    load.end(&troupe, &place).await.map(drop)
+}
+
+/// All were away when it ran out: whoever starts first makes another, and nobody ever shows the old one.
+async fn an_expired_certificate_is_never_served() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = Place::at(&troupe.stage, "expired", BOTH, |_| {}).await?;
+    for number in ALL {
+        troupe.signal(number, Signal::SIGKILL)?;
+    }
+    let expired = Kept::fresh(&["127.0.0.1".to_owned()], Timestamp::now() - LIFE * 2)?;
+    let patch = json!({"data": expired.data()}).to_string();
+    let secret =
+        ["secret", "holdfast-webhook-certificate", "--namespace", HOLDFAST_NAMESPACE, "--type=merge", "--patch"];
+    let patch = [&["patch"], &secret[..], &[&patch]].concat();
+    troupe.stage.world.kubectl(Person::Administrator, &patch).await?.success()?;
+    for number in ALL {
+        troupe.start(number).await?;
+        let runs_out = troupe.metric(number, "holdfast_certificate_expiry_timestamp_seconds").await?;
+        ensure!(i64::try_from(runs_out)? > Timestamp::now().as_second(), "it serves what ran out at {runs_out}");
+    }
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+        .await?;
+    let renewed = troupe.stage.world.records()?.into_iter().filter(|record| record["kind"] == "CertificateRenewed");
+    let expired = renewed.filter(|record| record["reason"].to_string().contains("no use"));
+    ensure!(expired.count() == 1, "the two did not agree on one");
+    Ok(())
+}
