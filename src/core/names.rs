@@ -32,6 +32,13 @@ pub const IGNORE: &str = "holdfast.dev/ignore";
 /// Git only: `disabled` keeps an object in the cluster when it leaves Git.
 pub const PRUNE: &str = "holdfast.dev/prune";
 
+/// Git only: `"true"` deletes an object and makes it anew when it cannot become what Git says.
+pub const REPLACE: &str = "holdfast.dev/replace";
+/// Git only: `"false"` leaves fields alone that another field manager has taken, and reports them.
+pub const FORCE_CONFLICTS: &str = "holdfast.dev/force-conflicts";
+
+/// Not ours: the wave of people who come from Argo CD; it counts where there is none of ours.
+pub const ARGO_WAVE: &str = "argocd.argoproj.io/sync-wave";
 /// Not ours: the annotation in which a client-side `kubectl apply` keeps a copy of the object.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
