@@ -88,9 +88,11 @@ impl Parts {
     async fn run(self, waiting: [Pending; 3]) -> anyhow::Result<()> {
         let [connected, published, serving] = waiting;
         let ourselves = policy::ourselves(&self.config.namespace);
-        let Some(client) = connect::client(&self.config, &ourselves, &self.shutdown).await? else { return Ok(()) };
+        let Some((client, bare)) = connect::client(&self.config, &ourselves, &self.shutdown).await? else {
+            return Ok(());
+        };
         let Some(cluster) = connect::cluster(&client, &self.metrics, &self.shutdown).await else { return Ok(()) };
-        let cluster = Arc::new(cluster);
+        let cluster = Arc::new(cluster.impersonating_by(bare));
         connected.ready();
 
         let policy::Followed { rules, exempt } =
@@ -177,6 +179,7 @@ impl Parts {
             publisher: Arc::new(publisher),
             rules: rules.clone(),
             exempt,
+            account: self.config.default_service_account.clone(),
             tally: Tally::new(self.metrics.clone()),
             cache: self.config.cache_dir.clone(),
         }

@@ -24,6 +24,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The namespace Holdfast runs in.
     pub namespace: String,
+    /// Service account of every `GitSync` that names none; absent means our own.
+    pub default_service_account: Option<String>,
     /// The webhook.
     pub webhook: Webhook,
     /// Where probes and scrapes are answered.

@@ -70,6 +70,13 @@
 //!   `cluster::a_loosening_is_recorded`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
 //!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
+//! - A wave is written when all that its commit wrote before is ready, each object once, and nothing else waits meanwhile:
+//!   `waves::every_object_once_and_none_too_early`, `ready::each_kind_says_when_it_is_ready`,
+//!   `cluster::a_wave_waits_until_the_one_before_is_ready_and_nobody_else_does`.
+//! - A tenant's `GitSync` can do what its account may, and what it writes is known as ours:
+//!   `cluster::a_tenant_can_do_what_its_account_may_and_nothing_else`.
+//! - More than half is deleted only by who confirms that very commit, and the end of a `GitSync` does what it says:
+//!   `plan::a_confirmation_is_of_one_commit`, `cluster::who_confirms_a_commit_lets_it_delete`, `cluster::an_end_that_deletes`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
 //! - The webhook never waits for whoever reads the records, and no record is lost:

@@ -20,12 +20,12 @@ pub mod sync_policy;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, Source, Suspend, Undeclared};
+pub use gitsync::{Admission, DeletionPolicy, Destination, GitSync, GitSyncSpec, Mode, Source, Suspend, Undeclared};
 pub use ignore::IgnoreRule;
 pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
 pub use status::{DriftedObject, GitSyncStatus, ObjectRef};
-pub use sync_policy::{Automated, Backoff, Retry, SyncPolicy};
+pub use sync_policy::{Automated, Backoff, ManagedNamespace, PrunePropagation, Retry, SyncPolicy};
 
 /// Every CustomResourceDefinition of ours, in the order they are printed.
 pub fn definitions() -> [CustomResourceDefinition; 2] {

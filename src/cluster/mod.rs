@@ -3,6 +3,7 @@
 //! Objects are plain JSON here. Typed structs would drop the fields this build has never heard of, and a tool that compares
 //! objects must not be the one that loses parts of them.
 
+pub mod account;
 pub mod error;
 pub mod events;
 pub mod kinds;
@@ -11,9 +12,12 @@ pub mod objects;
 pub mod rights;
 pub mod watch;
 
+use std::sync::Arc;
+
 use kube::Client;
 use tokio::sync::RwLock;
 
+pub use account::Account;
 pub use error::{Cause, Error};
 pub use kinds::{Kind, Kinds};
 pub use names::TypedKind;
@@ -23,8 +27,12 @@ use crate::evidence::Metrics;
 /// A connection to one cluster, and what it serves.
 pub struct Cluster {
     client: Client,
-    kinds: RwLock<Kinds>,
+    /// Makes the requests in the name of others: impersonation is not passed on, so it may impersonate nobody itself.
+    bare: Client,
+    kinds: Arc<RwLock<Kinds>>,
     metrics: Metrics,
+    /// In whose name objects are read and written, if not in our own.
+    account: Option<Account>,
 }
 
 // === impl Cluster ===
@@ -33,7 +41,26 @@ impl Cluster {
     /// Connects, and asks what kinds there are.
     pub async fn connect(client: Client, metrics: Metrics) -> Result<Self, Error> {
         let kinds = Kinds::discover(&client).await?;
-        Ok(Self { client, kinds: RwLock::new(kinds), metrics })
+        let bare = client.clone();
+        Ok(Self { client, bare, kinds: Arc::new(RwLock::new(kinds)), metrics, account: None })
+    }
+
+    /// With another client for requests in the name of others, where ours impersonates our own account already.
+    #[must_use]
+    pub fn impersonating_by(self, bare: Client) -> Self {
+        Self { bare, ..self }
+    }
+
+    /// The same cluster, as seen and written by this account.
+    pub fn acting_as(&self, account: Account) -> Self {
+        let Self { client, bare, kinds, metrics, account: _ } = self;
+        Self {
+            client: client.clone(),
+            bare: bare.clone(),
+            kinds: kinds.clone(),
+            metrics: metrics.clone(),
+            account: Some(account),
+        }
     }
 
     /// The client, for the few typed objects (our own kinds, events, leases).

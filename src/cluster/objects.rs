@@ -1,8 +1,8 @@
 //! Reading and writing objects as JSON. Every request is counted: in a steady state the counters stand still.
 
+pub use kube::api::PropagationPolicy;
 use kube::api::{
-    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
-    ValidationDirective,
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective,
 };
 use kube::core::Request;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,8 +20,10 @@ const PAGE: u32 = 500;
 /// Does a write count, or does the API server only say what it would do?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
-    /// It counts.
+    /// It counts, and takes back what others took.
     Real,
+    /// It counts, unless others took any of it.
+    Yielding,
     /// Everything happens but the writing.
     DryRun,
 }
@@ -65,12 +67,12 @@ impl Cluster {
         }
     }
 
-    /// Server-side apply as our field manager, forced: takes back what others took. Unknown and duplicate fields are errors.
+    /// Server-side apply as our field manager; forced, it takes back what others took. Unknown and duplicate fields are errors.
     pub async fn apply(&self, kind: &Kind, key: &ObjectKey, body: &Value, write: Write) -> Result<Value, Error> {
         let dry_run = write == Write::DryRun;
         let params = PatchParams {
             dry_run,
-            force: true,
+            force: write != Write::Yielding,
             field_manager: Some(FIELD_MANAGER.to_owned()),
             field_validation: Some(ValidationDirective::Strict),
         };
@@ -135,11 +137,17 @@ impl Cluster {
         self.send(Ask::Patch, format!("write the status of {key}"), request).await
     }
 
-    /// Deletes exactly the object that was judged (same `uid`), dependents after it in the background.
-    pub async fn delete(&self, kind: &Kind, key: &ObjectKey, uid: &str) -> Result<(), Error> {
+    /// Deletes exactly the object that was judged (same `uid`).
+    pub async fn delete(
+        &self,
+        kind: &Kind,
+        key: &ObjectKey,
+        uid: &str,
+        dependents: PropagationPolicy,
+    ) -> Result<(), Error> {
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
-            propagation_policy: Some(PropagationPolicy::Background),
+            propagation_policy: Some(dependents),
             ..DeleteParams::default()
         };
         let request = Request::new(kind.path(key)).delete(&key.name, &params);
@@ -158,7 +166,11 @@ impl Cluster {
     ) -> Result<Value, Error> {
         self.metrics.called(ask);
         let request = request.map_err(|error| Error::new(doing.clone(), &kube::Error::BuildRequest(error)))?;
-        self.client.request(request).await.map_err(|error| Error::new(doing, &error))
+        let answer = match &self.account {
+            Some(account) => self.bare.request(account.sign(request)).await,
+            None => self.client.request(request).await,
+        };
+        answer.map_err(|error| Error::new(doing, &error))
     }
 }
 

@@ -37,6 +37,7 @@ impl Config {
         Ok(Self {
             kubeconfig: given.path("kubeconfig"),
             namespace: given.or("namespace", "holdfast-system").dns_label()?,
+            default_service_account: given.get("default-service-account").map(|name| name.dns_label()).transpose()?,
             webhook: webhook(&given)?,
             admin_listen: given.or("admin-listen", "127.0.0.1:9090").address()?,
             cache_dir: given.path("cache-dir").unwrap_or(cache_dir),

@@ -82,6 +82,8 @@ settings! {
     kubeconfig, "kubeconfig", "HOLDFAST_KUBECONFIG", "FILE", [];
     /// Namespace Holdfast runs in [default: holdfast-system]
     namespace, "namespace", "HOLDFAST_NAMESPACE", "NAME", [];
+    /// Service account whose rights apply to every GitSync that names none, in the GitSync's own namespace [default: Holdfast's own]
+    default_service_account, "default-service-account", "HOLDFAST_DEFAULT_SERVICE_ACCOUNT", "NAME", [];
     /// Whether edits are reviewed at all; off takes the webhook configurations away and leaves only the reconciler [default: on]
     webhook, "webhook", "HOLDFAST_WEBHOOK", "SWITCH", [help_heading = "Webhook", value_parser = ["on", "off"]];
     /// Where admission reviews are answered [default: 127.0.0.1:9443]

@@ -18,6 +18,7 @@ pub mod mask;
 pub mod names;
 pub mod object;
 mod observe;
+pub mod options;
 pub mod ownership;
 pub mod path;
 pub mod ready;

@@ -3,7 +3,7 @@
 //! Git is read beside the loop, never in it: a server that hangs must not delay a heal. Everything else happens one after the
 //! other, so a commit that is being rolled out is never healed back by a sight of what was there before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,12 +20,14 @@ use super::prune::Stray;
 use super::status::Failure;
 use crate::api::meaning::{Suspension, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus};
-use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
+use crate::cluster::{Account, Cluster, Kind};
 use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
+use crate::core::ready::Readiness;
+use crate::core::waves::Rollout;
 use crate::evidence::metrics::Outcome;
 use crate::evidence::{Actor, Kind as What, Record};
 use crate::git::{self, Problem};
@@ -36,8 +38,8 @@ pub enum Input {
     Spec(Box<GitSync>),
     /// An object that wants judging.
     Seen(ObjectKey, Box<serde_json::Value>),
-    /// An object that was judged, at this version, and is what Git says.
-    Fine(ObjectKey, u64),
+    /// An object that was judged, at this version, and is what Git says; and whether others may rely on it.
+    Fine(ObjectKey, u64, Readiness),
     /// An object that is gone, or has lost its label.
     Gone(ObjectKey),
     /// All there is of a kind.
@@ -50,6 +52,8 @@ const UNREACHABLE: &str = "GitUnreachable";
 /// The keeper of one `GitSync`.
 pub struct Keeper {
     pub(super) context: Arc<Context>,
+    /// The cluster, in the name of the `GitSync`'s service account if there is one.
+    pub(super) cluster: Arc<Cluster>,
     pub(super) name: String,
     pub(super) wanted: mpsc::UnboundedSender<Kind>,
     /// What exclusions depend on besides the objects.
@@ -63,6 +67,8 @@ pub struct Keeper {
     pub(super) entries: HashMap<ObjectKey, Entry>,
     /// Objects that say they are ours and that Git does not declare.
     pub(super) strays: HashMap<ObjectKey, Stray>,
+    /// What left Git all at once, and the commit that was first seen to do that.
+    pub(super) accident: Option<(String, BTreeSet<ObjectKey>)>,
     pub(super) observed: Option<String>,
     pub(super) synced: Option<String>,
     pub(super) problems: Vec<Problem>,
@@ -71,8 +77,12 @@ pub struct Keeper {
     pub(super) failure: Option<Failure>,
     /// After a start, what each manifest was before: what is still the same is not new to the cluster.
     pub(super) before: HashMap<ObjectKey, u64>,
+    /// Were the namespaces and definitions of the commit that is being read written already?
+    pub(super) founded: bool,
     /// Did all of the last pass go well?
     pub(super) complete: bool,
+    /// The commit that is being written, while it is.
+    pub(super) rollout: Option<Rollout<ObjectKey>>,
     /// The failure before this pass: the same one again is no news, and waits longer.
     pub(super) failed_before: Option<Failure>,
     pub(super) status: GitSyncStatus,
@@ -92,6 +102,7 @@ impl Keeper {
             around: context.publisher.around(),
             contested: context.publisher.contested(),
             rules: context.rules.clone(),
+            cluster: context.cluster.clone(),
             context,
             name,
             wanted,
@@ -99,13 +110,16 @@ impl Keeper {
             plan: None,
             entries: HashMap::new(),
             strays: HashMap::new(),
+            accident: None,
             observed: None,
             synced: None,
             problems: Vec::new(),
             lost: HashSet::new(),
             failure: None,
             before: HashMap::new(),
+            founded: false,
             complete: false,
+            rollout: None,
             failed_before: None,
             status: GitSyncStatus::default(),
             reading: None,
@@ -124,7 +138,7 @@ impl Keeper {
                 () = stop.cancelled() => return,
                 input = inputs.recv() => match input {
                     // Nearly all sights: they change nothing, so there is nothing to report.
-                    Some(Input::Fine(key, version)) if !self.fine(&key, version) => continue,
+                    Some(Input::Fine(key, version, ready)) if !self.fine(&key, version, &ready) => continue,
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
@@ -134,6 +148,7 @@ impl Keeper {
                 news = join(&mut self.reading) => self.learn(news).await,
                 () = sleep_until(wake) => self.tick().await,
             }
+            self.go_on().await;
             self.settle_revision();
             self.report().await;
         }
@@ -141,7 +156,10 @@ impl Keeper {
 
     async fn hear(&mut self, input: Input) {
         match input {
-            Input::Spec(sync) => self.respec(sync),
+            Input::Spec(sync) => {
+                self.respec(sync);
+                self.mind_the_end().await;
+            }
             Input::Seen(key, object) => self.see(key, *object).await,
             Input::Fine(..) => {}
             Input::Gone(key) => self.miss(key).await,
@@ -154,24 +172,41 @@ impl Keeper {
     fn respec(&mut self, sync: Box<GitSync>) {
         let first = self.sync.is_none();
         let same = self.sync.as_ref().is_some_and(|old| old.spec == sync.spec);
+        let confirmed = self.confirmation().map(str::to_owned);
         if first {
             self.status = sync.status.clone().unwrap_or_default();
             self.synced.clone_from(&self.status.synced_revision);
         }
         if !same {
             match SyncPlan::try_from(&*sync) {
-                Ok(plan) => self.plan = Some(plan),
+                Ok(plan) => {
+                    self.cluster = self.as_whom(&plan);
+                    self.plan = Some(plan);
+                }
                 Err(faults) => {
                     let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     self.fail("InvalidSpec", message);
                     self.context.publisher.failed(&self.name);
                 }
             }
-            self.observed = None;
-            self.next_poll = Instant::now();
+            self.look_again();
         }
         self.sync = Some(sync);
+        if !first && self.confirmation() != confirmed.as_deref() && self.plan.is_some() {
+            self.look_again();
+        }
         self.notice_pause();
+    }
+
+    /// The cluster, in whose name it is to be written.
+    fn as_whom(&self, plan: &SyncPlan) -> Arc<Cluster> {
+        let namespace = self.key().namespace.unwrap_or_default();
+        match plan.account.clone().or_else(|| self.context.account.clone()) {
+            Some(name) => {
+                Arc::new(self.context.cluster.acting_as(Account { namespace, name, sync: self.name.clone() }))
+            }
+            None => self.context.cluster.clone(),
+        }
     }
 
     /// When there is something to do without being told.
@@ -182,11 +217,21 @@ impl Keeper {
         let resume = resume.map(|suspend| now + until(suspend.until, wall));
         let poll = self.reading.is_none().then_some(self.next_poll);
         let retry = self.retry.filter(|_| self.reading.is_none());
-        due.chain(resume).chain(poll).chain(retry).min().unwrap_or_else(|| now + std::time::Duration::from_hours(1))
+        let patience = self.patience_ends().map(|end| now + until(end, wall));
+        due.chain(resume)
+            .chain(poll)
+            .chain(retry)
+            .chain(patience)
+            .min()
+            .unwrap_or_else(|| now + std::time::Duration::from_hours(1))
     }
 
     async fn tick(&mut self) {
         self.look_again_at_what_is_due().await;
+        self.check_patience();
+        if self.is_at_its_end().await {
+            return;
+        }
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
@@ -280,9 +325,13 @@ impl Keeper {
                 self.context.publisher.failed(&self.name);
             }
         }
-        if nothing_new {
-            return;
+        if !nothing_new {
+            self.try_again();
         }
+    }
+
+    /// Sees to it that what failed is tried again, later each time.
+    pub(super) fn try_again(&mut self) {
         let failed = self.failure.as_ref().filter(|failure| failure.reason != UNREACHABLE);
         let wait = failed.zip(self.plan.as_ref()).map(|(failure, plan)| plan.retry.wait(failure.count));
         self.retry = wait.map(|wait| Instant::now() + wait);

@@ -14,6 +14,7 @@ mod around;
 pub mod claims;
 pub mod declare;
 mod entry;
+mod farewell;
 mod ground;
 pub mod heal;
 mod keeper;
@@ -23,6 +24,7 @@ pub mod plan;
 mod prune;
 pub mod publish;
 mod report;
+mod rollout;
 mod router;
 mod status;
 mod tally;
@@ -65,6 +67,8 @@ pub struct Context {
     pub rules: watch::Receiver<Arc<Rules>>,
     /// Exclusions of the whole cluster; changes with the `DriftPolicy`.
     pub exempt: watch::Receiver<Option<Exempt>>,
+    /// Service account of every `GitSync` that names none.
+    pub account: Option<String>,
     /// Counts of all syncs together.
     pub tally: Tally,
     /// Where clones of repositories are kept.

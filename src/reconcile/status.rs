@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub failure: Option<&'a Failure>,
     /// Failures in a row that make it stalled.
     pub limit: u32,
+    /// What a commit that is being written waits for.
+    pub waiting: Option<String>,
     /// The pause in force: its reason and end.
     pub paused: Option<String>,
     /// Kinds there are objects of.
@@ -55,8 +57,20 @@ pub struct Failure {
 
 /// The status that says all this. Conditions that have not changed keep their transition times from `before`.
 pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSyncStatus {
-    let Facts { generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds } =
-        facts;
+    let Facts {
+        generation,
+        observed,
+        synced,
+        entries,
+        strays,
+        shared,
+        problems,
+        failure,
+        limit,
+        waiting,
+        paused,
+        kinds,
+    } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     let (mut undecided, mut held) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -72,7 +86,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     let drifted = drift.len();
     drift.truncate(LISTED);
     held.sort();
-    let whole = Whole { problems, failure, synced, shared, held: &held };
+    let whole = Whole { problems, failure, synced, shared, held: &held, waiting: waiting.as_deref() };
     let mut conditions = vec![whole.synced(), whole.ready(drifted), stalled_condition(failure, limit)];
     if !shared.is_empty() {
         let said: Vec<_> = shared.iter().map(|(_, said)| said.clone()).collect();
@@ -116,13 +130,14 @@ struct Whole<'a> {
     shared: &'a [(bool, String)],
     /// Objects that a break-glass keeps a commit from.
     held: &'a [String],
+    waiting: Option<&'a str>,
 }
 
 // === impl Whole ===
 
 impl Whole<'_> {
     fn synced(&self) -> Said {
-        let Self { problems, failure, synced, shared, held } = *self;
+        let Self { problems, failure, synced, shared, held, waiting } = *self;
         let said = |holds, reason, message| Said { kind: "Synced", holds, reason, message };
         let lost: Vec<_> = shared.iter().filter(|(lost, _)| *lost).map(|(_, said)| said.clone()).collect();
         let broken: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -131,6 +146,8 @@ impl Whole<'_> {
             said(false, failure.reason, some(&all))
         } else if !broken.is_empty() {
             said(false, "BrokenManifests", some(&broken))
+        } else if let Some(waiting) = waiting {
+            said(false, "Waiting", waiting.to_owned())
         } else if !lost.is_empty() {
             said(false, "Conflict", some(&lost))
         } else if !held.is_empty() {
@@ -202,7 +219,7 @@ fn unwanted(key: &ObjectKey, before: &GitSyncStatus, now: Timestamp) -> DriftedO
         object,
         paths: Vec::new(),
         by: None,
-        why: Some("it left Git; prune is off, or waits for a complete sync".to_owned()),
+        why: Some("it left Git; prune is off, or waits for a complete sync, or for what goes before".to_owned()),
     }
 }
 

@@ -34,6 +34,7 @@ impl Keeper {
             problems: &self.problems,
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
+            waiting: self.waits_for(),
             paused: paused.map(Suspension::words),
             kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
         };
@@ -56,6 +57,7 @@ impl Keeper {
                 drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
                 open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
                 ready: self.synced.is_some()
+                    && self.rollout.is_none()
                     && self.failure.is_none()
                     && self.problems.is_empty()
                     && self.lost.is_empty(),

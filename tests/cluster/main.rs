@@ -29,10 +29,12 @@ mod manifests;
 mod marks;
 mod modes;
 mod observe;
+mod options;
 mod own;
 mod owned;
 mod place;
 mod presets;
+mod pruning;
 mod refused;
 mod restarts;
 mod rewriter;
@@ -41,7 +43,9 @@ mod secrets;
 mod stage;
 mod sync;
 mod tampering;
+mod tenants;
 mod verbs;
+mod waves;
 mod who;
 
 use std::process::ExitCode;
@@ -62,6 +66,10 @@ fn main() -> ExitCode {
         presets::trials(),
         heal::trials(),
         commits::trials(),
+        waves::trials(),
+        options::trials(),
+        tenants::trials(),
+        pruning::trials(),
         sync::trials(),
         breakglass::trials(),
         modes::trials(),

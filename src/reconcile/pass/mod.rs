@@ -26,6 +26,9 @@ use crate::git::{Problem, Reading};
 /// Reason of the failure when a commit is not applied at all.
 const REFUSED: &str = "Invalid";
 
+/// Reason of the failure when a commit is not applied because a right is missing.
+const FORBIDDEN: &str = "Forbidden";
+
 // === impl Keeper ===
 
 impl Keeper {
@@ -50,7 +53,7 @@ impl Keeper {
         self.before = before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(manifest))).collect();
         self.pass(reading).await;
         self.before.clear();
-        let is_refused = |failure: &Failure| failure.reason == REFUSED;
+        let is_refused = |failure: &Failure| [REFUSED, FORBIDDEN].contains(&failure.reason);
         if self.entries.is_empty() && self.failure.as_ref().is_some_and(is_refused) {
             let (refusal, refused) = (self.failure.take(), self.observed.take());
             self.pass(before).await;
@@ -75,17 +78,19 @@ impl Keeper {
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
         }
-        if !understood.premature.is_empty() && self.lay_foundation(&mut understood).await? {
-            self.observed = None;
-            self.poll_now();
-            return Ok(());
-        }
         if plan.options.validate && !understood.invalid.is_empty() {
             self.observed = Some(revision.to_owned());
-            self.fail(REFUSED, refusal(revision, &understood.invalid));
+            let reason = if understood.forbidden { FORBIDDEN } else { REFUSED };
+            self.fail(reason, refusal(revision, &understood.invalid, self.founded));
             self.context.publisher.failed(&self.name);
             return Ok(());
         }
+        if !understood.premature.is_empty() && self.lay_foundation(&mut understood).await? {
+            (self.observed, self.founded) = (None, true);
+            self.poll_now();
+            return Ok(());
+        }
+        self.founded = false;
         problems.append(&mut understood.invalid);
         let mut hindered = understood.premature;
         hindered.append(&mut understood.stuck);
@@ -126,7 +131,7 @@ impl Keeper {
     }
 
     /// What of this commit could not be made real, in one message: it is tried again, waiting longer each time.
-    fn tell_what_failed(&mut self, hindered: &[Problem]) {
+    pub(super) fn tell_what_failed(&mut self, hindered: &[Problem]) {
         let failed = self.entries.values().filter(|entry| entry.pending).filter_map(|entry| entry.drifted.as_ref());
         let failed = failed.filter(|drifted| drifted.failures > 0).map(|drifted| drifted.why.clone());
         let mut said: Vec<_> = hindered.iter().map(ToString::to_string).chain(failed).collect();
@@ -139,7 +144,7 @@ impl Keeper {
     /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
     /// commit from an object.
     pub(super) fn settle_revision(&mut self) {
-        let done = self.complete && !self.is_paused();
+        let done = self.complete && self.rollout.is_none() && !self.is_paused();
         let held = self.entries.values().any(Entry::is_held);
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;
@@ -175,10 +180,11 @@ pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
     }
 }
 
-fn refusal(revision: &str, problems: &[Problem]) -> String {
+fn refusal(revision: &str, problems: &[Problem], founded: bool) -> String {
     let short = revision.get(..7).unwrap_or(revision);
     let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    format!("commit {short} was refused before any of it was written: {}", summary(&said))
+    let written = if founded { "anything but its namespaces and definitions" } else { "any of it" };
+    format!("commit {short} was refused before {written} was written: {}", summary(&said))
 }
 
 /// At most five of these, and how many more.

@@ -2,12 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
-
 use super::super::entry::Entry;
 use super::super::keeper::Keeper;
-use super::super::plan::{Stage, is_within_limit, stage};
-use super::super::prune::{Stray, too_many};
+use super::super::plan::{Stage, stage};
+use super::super::prune::Stray;
 use super::understand::Understood;
 use crate::cluster::Error;
 use crate::cluster::objects::Write;
@@ -28,13 +26,13 @@ impl Keeper {
         }
         for (kind, managed) in &missing {
             let manifest = &managed.manifest;
-            self.context.cluster.apply(kind, &manifest.key, &manifest.value, Write::Real).await?;
+            self.cluster.apply(kind, &manifest.key, &manifest.value, Write::Real).await?;
             self.context.applied(managed, &[]);
             if manifest.key.kind == "CustomResourceDefinition" {
                 self.wait_until_served(kind, &manifest.key).await?;
             }
         }
-        self.context.cluster.refresh().await?;
+        self.cluster.refresh().await?;
         Ok(true)
     }
 
@@ -48,10 +46,9 @@ impl Keeper {
         is_complete: bool,
     ) -> Option<String> {
         let goes_on = |key: &ObjectKey| self.context.publisher.is_claimed_by_other(&self.name, key);
-        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key) && !goes_on(key)).count();
-        let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
-        let accident = prunes && is_complete && !is_within_limit(leaving, entries.len());
-        let accident = accident.then(|| too_many(leaving, entries.len()));
+        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key) && !goes_on(key)).cloned().collect();
+        let prunes = is_complete && self.plan.as_ref().is_some_and(|plan| plan.prune);
+        let accident = prunes.then(|| self.accident(leaving, entries.len(), revision)).flatten();
         let complete = is_complete && accident.is_none();
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
             match self.entries.get_mut(&key) {
@@ -71,14 +68,5 @@ impl Keeper {
         self.context.publisher.declare(&self.name, managed, &self.lost);
         self.observed = Some(revision.to_owned());
         accident
-    }
-
-    /// Writes what differs, stage by stage.
-    pub(super) async fn write(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
-        for stage_now in [Stage::Foundation, Stage::Access, Stage::Rest] {
-            let keys: Vec<_> = live.keys().filter(|key| stage(key) == stage_now).cloned().collect();
-            let batch = keys.into_iter().filter_map(|key| live.remove_entry(&key)).collect();
-            self.settle_all(batch).await;
-        }
     }
 }

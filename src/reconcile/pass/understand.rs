@@ -36,6 +36,8 @@ pub(super) struct Understood {
     /// Objects that exist and cannot become what this commit says.
     pub(super) stuck: Vec<Problem>,
     pub(super) invalid: Vec<Problem>,
+    /// Is any of that for want of a right?
+    pub(super) forbidden: bool,
     /// Objects another sync keeps.
     pub(super) lost: HashSet<ObjectKey>,
     pub(super) unavailable: Option<Error>,
@@ -47,7 +49,8 @@ pub(super) type Live = HashMap<ObjectKey, Value>;
 // === impl Keeper ===
 
 impl Keeper {
-    /// Every object that carries our label, of the kinds this commit has and those the last one had.
+    /// Every object that carries our label, of the kinds this commit has and those the last one had. Like the watches, in our own
+    /// name: a tenant may not look into every namespace, and sees nothing of this.
     pub(super) async fn list(&mut self, manifests: &[Manifest]) -> Result<Live, Error> {
         let text = |manifest: &Manifest, name| manifest.value.get(name).and_then(Value::as_str).map(str::to_owned);
         let of = |manifest| text(manifest, "apiVersion").zip(text(manifest, "kind"));
@@ -60,7 +63,7 @@ impl Keeper {
             manifests.iter().map(|manifest| (&manifest.key, manifest.value.get("apiVersion"))).collect();
         let mut live = Live::new();
         for (api_version, kind) in kinds {
-            let Some(kind) = self.context.cluster.kind(&api_version, &kind).await? else { continue };
+            let Some(kind) = self.cluster.kind(&api_version, &kind).await? else { continue };
             for object in self.context.cluster.list_managed(&kind).await? {
                 let Some(key) = ObjectKey::of(&object) else { continue };
                 if is_tracked_by(&self.name, &key, &object) {
@@ -87,7 +90,7 @@ impl Keeper {
     ) -> Understood {
         let identities = &self.context.rules.borrow().identities.clone();
         let around = &self.around.borrow().clone();
-        let declaring = Declaring { cluster: &self.context.cluster, sync, rules: &plan.ignore, around, identities };
+        let declaring = Declaring { cluster: &self.cluster, sync, rules: &plan.ignore, around, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
         let claims = manifests.iter().map(|manifest| Claim::of(manifest, known.get(&manifest.key))).collect();
@@ -136,6 +139,10 @@ impl Understood {
             }
             Err(Undeclared::Premature(problem)) => self.premature.push(problem),
             Err(Undeclared::Stuck(problem)) => self.stuck.push(problem),
+            Err(Undeclared::Forbidden(problem)) => {
+                self.forbidden = true;
+                self.invalid.push(problem);
+            }
             Err(Undeclared::Invalid(problem) | Undeclared::Refused(problem)) => self.invalid.push(problem),
             Err(Undeclared::Unavailable(error)) => self.unavailable = Some(error),
         }
