@@ -52,6 +52,7 @@ impl Cluster {
     }
 
     /// The same cluster, as seen and written by this account.
+    #[must_use]
     pub fn acting_as(&self, account: Account) -> Self {
         let Self { client, bare, kinds, metrics, account: _ } = self;
         Self {

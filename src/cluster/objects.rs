@@ -17,6 +17,9 @@ use crate::evidence::metrics::Ask;
 /// Objects per page of a list: keeps the memory of one answer in bounds on large clusters.
 const PAGE: u32 = 500;
 
+/// Field manager of what people write through our commands.
+const COMMAND: &str = "holdfast-cli";
+
 /// Does a write count, or does the API server only say what it would do?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
@@ -127,6 +130,13 @@ impl Cluster {
         let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Json::<()>(patch));
         let answer = self.send(Ask::Patch, format!("patch {key}"), request).await;
         answer.map_err(|error| error.about(key, None))
+    }
+
+    /// A merge patch, by whoever runs a command: under another name than the reconciler's, which only it may use.
+    pub async fn merge(&self, kind: &Kind, key: &ObjectKey, patch: &Value) -> Result<Value, Error> {
+        let params = PatchParams { field_manager: Some(COMMAND.to_owned()), ..PatchParams::default() };
+        let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Merge(patch));
+        self.send(Ask::Patch, format!("patch {key}"), request).await
     }
 
     /// A merge patch of the status subresource.

@@ -30,7 +30,8 @@ impl Keeper {
             return Ok(());
         }
         let NamespacePlan { labels, annotations } = &plan.made_with;
-        match self.cluster.get(&kind, &key).await? {
+        // In our own name: a tenant need not be allowed to look at namespaces to have its own.
+        match self.context.cluster.get(&kind, &key).await? {
             None => {
                 let metadata = json!({"name": key.name, "labels": labels, "annotations": annotations});
                 let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});

@@ -230,6 +230,7 @@ impl Keeper {
         self.look_again_at_what_is_due().await;
         self.check_patience();
         if self.is_at_its_end().await {
+            self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
             return;
         }
         let resumed = self.notice_pause();

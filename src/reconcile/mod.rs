@@ -5,7 +5,7 @@
 //! and only what is not in sync reaches a keeper as a whole object. In a steady state no request is made at all.
 //!
 //! ```text
-//! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply → prune
+//! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply, wave by wave → prune
 //!                  ▲             ▲
 //!   watch per kind ┴── sights ───┘ ──► plan::respond ──► heal::settle
 //! ```

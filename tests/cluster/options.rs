@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::{SETTINGS, WEB, definition};
+use crate::manifests::{SETTINGS, WEB, definition, parsed};
 use crate::place::{Place, condition};
 use crate::stage::{shared, tests};
 use crate::who::Who;
@@ -37,10 +37,9 @@ async fn what_may_be_replaced_is_made_anew() -> Result<()> {
 }
 
 async fn who_yields_reports_the_conflict_and_leaves_it() -> Result<()> {
-    let yielding =
-        SETTINGS.replace("name: settings", "name: settings\n  annotations: {holdfast.dev/force-conflicts: 'false'}");
-    ensure!(yielding != SETTINGS, "the manifest is not what it was");
-    let place = Place::new("yielding", &[("settings.yaml", &yielding)]).await?;
+    let mut yielding = parsed(SETTINGS);
+    yielding["metadata"]["annotations"] = json!({"holdfast.dev/force-conflicts": "false"});
+    let place = Place::new("yielding", &[("settings.yaml", &yielding.to_string())]).await?;
     let slow = r#"patch configmap/settings --type=merge --field-manager=robot --patch={"data":{"mode":"slow"}}"#;
     place.accepts(Who::Collector, slow).await?;
     let reported = async |status: &Value| {
@@ -85,8 +84,10 @@ async fn a_misspelled_field_keeps_even_the_foundation_out() -> Result<()> {
     let place = Place::empty(shared().await?, "misspelled").await?;
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: misspelled-new}\n";
     let wrong = WEB.replace("replicas:", "replicsa:");
-    let elsewhere = SETTINGS.replace("name: settings", "name: settings\n  namespace: misspelled-new") + "dtaa: {}\n";
-    ensure!(elsewhere.contains("misspelled-new"), "the manifest is not what it was");
+    let mut elsewhere = parsed(SETTINGS);
+    elsewhere["metadata"]["namespace"] = json!("misspelled-new");
+    elsewhere["dtaa"] = json!({});
+    let elsewhere = elsewhere.to_string();
     let relic = definition("Shard", "shards").to_string();
     let files = [("ns.yaml", namespace), ("crd.yaml", &*relic), ("web.yaml", &*wrong), ("elsewhere.yaml", &*elsewhere)];
     place.write(&files).await?;

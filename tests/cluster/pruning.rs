@@ -35,10 +35,21 @@ async fn who_confirms_a_commit_lets_it_delete() -> Result<()> {
     let (_, revision) = message.rsplit_once('=').context("it says how to confirm")?;
     annotate(revision).await?;
     place.condition("Ready", true, &[]).await?;
+    let record = loosened(&place, revision)?;
+    ensure!(record["by"]["user"].is_string(), "{record}");
     for name in ["ConfigMap/one", "ConfigMap/two"] {
         place.becomes(name, "", &Value::Null).await?;
     }
     place.is("ConfigMap/three", "/data/a", json!("three")).await
+}
+
+/// Who confirmed it is on record.
+fn loosened(place: &Place<'_>, revision: &str) -> Result<Value> {
+    let records = place.stage.world.records()?.into_iter();
+    let mut records = records.filter(|record| record["kind"] == "Loosened" && record["object"]["name"] == "confirmed");
+    records
+        .find(|record| record["reason"].as_str().is_some_and(|reason| reason.contains(revision)))
+        .context("no record")
 }
 
 async fn ends(name: &str, policy: &str) -> Result<Place<'static>> {

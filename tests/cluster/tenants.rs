@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::SETTINGS;
+use crate::manifests::{SETTINGS, parsed};
 use crate::place::{Place, condition};
 use crate::stage::{shared, tests};
 use crate::who::Who;
@@ -56,8 +56,9 @@ async fn a_tenant_can_do_what_its_account_may_and_nothing_else() -> Result<()> {
         place.refuses(Who::Administrator, &format!("{slow} --as={ACCOUNT} --field-manager={manager}")).await?;
     }
 
-    let elsewhere = SETTINGS.replace("name: settings", "name: elsewhere\n  namespace: default");
-    place.write(&[("elsewhere.yaml", &elsewhere)]).await?;
+    let mut elsewhere = parsed(SETTINGS);
+    elsewhere["metadata"] = json!({"name": "elsewhere", "namespace": "default"});
+    place.write(&[("elsewhere.yaml", &elsewhere.to_string())]).await?;
     place.condition("Ready", false, &[ACCOUNT, r#"namespace "default""#, "tenant/elsewhere.yaml:1"]).await?;
     place.accepts(Who::Collector, slow).await?;
     place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await

@@ -45,7 +45,10 @@ fn the_smallest_sync_gets_the_documented_defaults() {
 #[test]
 fn options_are_switches_and_unknown_ones_are_named() {
     let plan = SyncPlan::try_from(&with("/syncPolicy/syncOptions", json!(["CreateNamespace=true", "Validate=false"])));
-    assert_eq!(plan.expect("valid").options, SyncOptions { create_namespace: true, validate: false, prune_last: false });
+    assert_eq!(
+        plan.expect("valid").options,
+        SyncOptions { create_namespace: true, validate: false, prune_last: false }
+    );
     insta::assert_snapshot!(fault(&with("/syncPolicy/syncOptions", json!(["ServerSideApply=true"]))),
         @r#"spec.syncPolicy.syncOptions[0]: "ServerSideApply" is not an option here; the options are CreateNamespace, Validate and PruneLast"#);
     insta::assert_snapshot!(fault(&with("/syncPolicy/syncOptions", json!(["Validate=yes"]))),

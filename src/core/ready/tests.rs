@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::*;
 
 #[derive(Deserialize)]
-struct Case {
+struct Row {
     /// What it shows.
     case: String,
     object: Value,
@@ -15,10 +15,10 @@ struct Case {
 
 #[test]
 fn each_kind_says_when_it_is_ready() {
-    let cases: Vec<Case> = serde_saphyr::from_str(include_str!("cases.yaml")).expect("the cases are YAML");
+    let cases: Vec<Row> = serde_saphyr::from_str(include_str!("cases.yaml")).expect("the cases are YAML");
     assert!(cases.len() > 40, "they are read");
     let mut faults = Vec::new();
-    for Case { case, object, waits } in cases {
+    for Row { case, object, waits } in cases {
         match (readiness(&object), waits) {
             (Readiness::Ready, None) => {}
             (Readiness::Waits(reason), Some(words)) if reason.contains(&words) => {}
@@ -31,8 +31,8 @@ fn each_kind_says_when_it_is_ready() {
 /// Whatever it says otherwise, what is going is nothing to rely on, and an old report says nothing of a new spec.
 #[test]
 fn what_is_going_or_stale_is_never_ready() {
-    let cases: Vec<Case> = serde_saphyr::from_str(include_str!("cases.yaml")).expect("the cases are YAML");
-    for Case { case, mut object, .. } in cases {
+    let cases: Vec<Row> = serde_saphyr::from_str(include_str!("cases.yaml")).expect("the cases are YAML");
+    for Row { case, mut object, .. } in cases {
         let mut going = object.clone();
         going["metadata"]["deletionTimestamp"] = "2026-11-21T10:00:00Z".into();
         assert_ne!(readiness(&going), Readiness::Ready, "{case}");

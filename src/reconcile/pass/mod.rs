@@ -10,7 +10,7 @@ mod understand;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use self::understand::Live;
+use self::understand::{Live, Understood};
 use super::declare::fingerprint;
 use super::entry::Entry;
 use super::keeper::Keeper;
@@ -41,7 +41,8 @@ impl Keeper {
         match self.try_pass(&plan, &commit.sha, manifests, problems, again).await {
             Ok(()) => {}
             Err(error) => {
-                self.fail("ClusterUnavailable", error.to_string());
+                let reason = if error.is_refused() { FORBIDDEN } else { "ClusterUnavailable" };
+                self.fail(reason, error.to_string());
                 self.context.publisher.failed(&self.name);
             }
         }
@@ -78,11 +79,8 @@ impl Keeper {
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
         }
-        if plan.options.validate && !understood.invalid.is_empty() {
-            self.observed = Some(revision.to_owned());
-            let reason = if understood.forbidden { FORBIDDEN } else { REFUSED };
-            self.fail(reason, refusal(revision, &understood.invalid, self.founded));
-            self.context.publisher.failed(&self.name);
+        if plan.options.validate && !(understood.invalid.is_empty() && understood.refused.is_empty()) {
+            self.refuse(revision, understood);
             return Ok(());
         }
         if !understood.premature.is_empty() && self.lay_foundation(&mut understood).await? {
@@ -94,6 +92,7 @@ impl Keeper {
         problems.append(&mut understood.invalid);
         let mut hindered = understood.premature;
         hindered.append(&mut understood.stuck);
+        hindered.append(&mut understood.refused);
         let is_synced = self.synced.as_deref() == Some(revision);
         for (key, entry) in &mut understood.entries {
             entry.pending &= !is_synced && self.before.get(key) != Some(&entry.fingerprint);
@@ -118,6 +117,16 @@ impl Keeper {
         self.complete = self.failure.is_none() && self.problems.is_empty() && self.lost.is_empty();
         self.settle_revision();
         Ok(())
+    }
+
+    /// Nothing of this commit is written. What the cluster was made equal to is the one before.
+    fn refuse(&mut self, revision: &str, mut understood: Understood) {
+        let reason = if understood.forbidden { FORBIDDEN } else { REFUSED };
+        understood.invalid.append(&mut understood.refused);
+        self.observed = Some(revision.to_owned());
+        self.complete = false;
+        self.fail(reason, refusal(revision, &understood.invalid, self.founded));
+        self.context.publisher.failed(&self.name);
     }
 
     /// Objects of which something else is excluded than when they were judged: a rule that changed while a commit was read must not

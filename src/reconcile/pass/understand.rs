@@ -36,6 +36,8 @@ pub(super) struct Understood {
     /// Objects that exist and cannot become what this commit says.
     pub(super) stuck: Vec<Problem>,
     pub(super) invalid: Vec<Problem>,
+    /// What somebody refuses, which may end without a commit.
+    pub(super) refused: Vec<Problem>,
     /// Is any of that for want of a right?
     pub(super) forbidden: bool,
     /// Objects another sync keeps.
@@ -141,9 +143,10 @@ impl Understood {
             Err(Undeclared::Stuck(problem)) => self.stuck.push(problem),
             Err(Undeclared::Forbidden(problem)) => {
                 self.forbidden = true;
-                self.invalid.push(problem);
+                self.refused.push(problem);
             }
-            Err(Undeclared::Invalid(problem) | Undeclared::Refused(problem)) => self.invalid.push(problem),
+            Err(Undeclared::Refused(problem)) => self.refused.push(problem),
+            Err(Undeclared::Invalid(problem)) => self.invalid.push(problem),
             Err(Undeclared::Unavailable(error)) => self.unavailable = Some(error),
         }
     }
