@@ -16,7 +16,7 @@ pub fn trials() -> Vec<Trial> {
 
 const ACCOUNT: &str = "system:serviceaccount:holdfast-system:tenant";
 
-/// The account may edit ConfigMaps in the namespace.
+/// The account may edit a `ConfigMap` of the namespace.
 fn rights(namespace: &str) -> Value {
     let rules =
         json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]}]);
