@@ -1,3 +1,5 @@
+//! Which wave is next, as values; and whatever the order in which objects become ready, as a property.
+
 use proptest::prelude::*;
 use serde_json::json;
 
