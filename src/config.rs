@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    telemetry::Format,
+    telemetry::{Format, traces::Collector},
     webhook::register::{Client, FailurePolicy},
 };
 pub use read::Error;
@@ -34,6 +34,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// The log.
     pub log: Log,
+    /// Who collects traces; absent means nobody.
+    pub collector: Option<Collector>,
 }
 
 /// How the webhook is served and registered.

@@ -1,11 +1,15 @@
-//! Logs: what the program does, for whoever runs it. What happened to the cluster is evidence, and goes elsewhere.
+//! Logs and traces: what the program does, for whoever runs it. What happened to the cluster is evidence, and goes elsewhere.
 //!
-//! They go to standard error, because standard output carries the evidence.
+//! Logs go to standard error, because standard output carries the evidence.
+
+pub mod traces;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, filter::ParseError, fmt, util::TryInitError};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use traces::Traces;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,13 +34,18 @@ pub fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().parse(directives)
 }
 
-/// Starts logging for the whole process.
-pub fn start(format: Format, filter: EnvFilter) -> Result<(), Error> {
-    let registry = tracing_subscriber::registry().with(filter);
+/// Starts logging for the whole process, and exporting spans if somebody collects them. The filter is that of the log alone:
+/// whoever wants a quiet log still wants traces.
+pub fn start(format: Format, filter: EnvFilter, traces: Option<&Traces>) -> Result<(), Error> {
     let lines = fmt::layer().with_writer(io::stderr);
-    match format {
-        Format::Text => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init()?,
-        Format::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
+    let lines = match format {
+        Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let registry = tracing_subscriber::registry();
+    match traces {
+        None => registry.with(lines.with_filter(filter)).try_init()?,
+        Some(traces) => registry.with(lines.with_filter(filter)).with(traces.layer()).try_init()?,
     }
     Ok(())
 }

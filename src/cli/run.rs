@@ -10,7 +10,7 @@ use crate::{
     app,
     config::{Config, Settings},
     shutdown::{DRAIN, Shutdown},
-    telemetry,
+    telemetry::{self, Traces},
 };
 
 const NOTES: &str = "\
@@ -49,9 +49,17 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let config = self.config()?;
+        let mut config = self.config()?;
+        let traces = config.collector.as_ref().map(Traces::to).transpose();
+        let traces =
+            traces.context("failed to prepare the export of traces; check --otlp-endpoint and the OTEL_ variables")?;
+        telemetry::start(config.log.format, std::mem::take(&mut config.log.filter), traces.as_ref())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        runtime.context("failed to start the runtime")?.block_on(run(config))
+        let ended = runtime.context("failed to start the runtime")?.block_on(run(config));
+        if let Some(traces) = traces {
+            traces.close();
+        }
+        ended
     }
 
     fn config(self) -> anyhow::Result<Config> {
@@ -64,8 +72,7 @@ impl Arguments {
     }
 }
 
-async fn run(mut config: Config) -> anyhow::Result<()> {
-    telemetry::start(config.log.format, std::mem::take(&mut config.log.filter))?;
+async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(DRAIN).context("failed to listen for signals")?;
     Box::pin(app::run(config, shutdown)).await
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::duration,
-    telemetry::{self, Format},
+    telemetry::{self, Format, traces::Collector},
     webhook::register::{Client, FailurePolicy},
 };
 
@@ -42,6 +42,7 @@ impl Config {
             admin_listen: given.or("admin-listen", "127.0.0.1:9090").address()?,
             cache_dir: given.path("cache-dir").unwrap_or(cache_dir),
             log: log(&given)?,
+            collector: given.get("otlp-endpoint").map(|typed| typed.collector()).transpose()?,
         })
     }
 }
@@ -165,6 +166,12 @@ impl Typed {
             "json" => Ok(Format::Json),
             _ => Err(self.wrong("is not a format", "write text or json")),
         }
+    }
+
+    fn collector(&self) -> Result<Collector, Error> {
+        let remedy = "write http:// or https://, a host and a port, such as http://127.0.0.1:4318; credentials go into the variable \
+                      OTEL_EXPORTER_OTLP_HEADERS";
+        Collector::parse(&self.value).ok_or_else(|| self.wrong("is no address of a collector", remedy))
     }
 
     fn timeout(&self) -> Result<Duration, Error> {

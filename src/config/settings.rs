@@ -112,6 +112,8 @@ settings! {
     log_format, "log-format", "HOLDFAST_LOG_FORMAT", "FORMAT", [help_heading = "Log", value_parser = ["text", "json"]];
     /// What is logged: a level (error, warn, info, debug, trace), or a filter such as info,holdfast=debug [default: info]
     log_level, "log-level", "HOLDFAST_LOG_LEVEL", "FILTER", [help_heading = "Log"];
+    /// Collector that traces are sent to, by OTLP over HTTP; headers, sampling and batches go by the usual OTEL variables [default: none]
+    otlp_endpoint, "otlp-endpoint", "HOLDFAST_OTLP_ENDPOINT", "URL", [help_heading = "Log"];
 }
 
 // === impl Settings ===

@@ -55,6 +55,7 @@ fn errors_name_the_flag_the_value_and_the_way_out() {
     insta::assert_snapshot!(error("webhook-timeout: 500ms", "{}"), @r#"--webhook-timeout: "500ms" is not a timeout Kubernetes knows; write whole seconds from 1s to 30s"#);
     insta::assert_snapshot!(error("webhook-listen: 0.0.0.0:9443", "{}"), @r#"--webhook-listen: "0.0.0.0:9443" is every address of this machine, so the API server cannot be told one; say how it is reached: --webhook-service NAMESPACE/NAME, or --webhook-url"#);
     insta::assert_snapshot!(error("cert-file: tls.crt", "{}"), @r#"--cert-file: "tls.crt" is not enough; give --cert-file, --key-file and --ca-file, or none of them"#);
+    insta::assert_snapshot!(error("otlp-endpoint: '127.0.0.1:4318'", "{}"), @r#"--otlp-endpoint: "127.0.0.1:4318" is no address of a collector; write http:// or https://, a host and a port, such as http://127.0.0.1:4318; credentials go into the variable OTEL_EXPORTER_OTLP_HEADERS"#);
     insta::assert_snapshot!(error("{webhook-url: 'https://h', webhook-service: a/b}", "{}"), @r#"--webhook-url: "https://h" is given beside --webhook-service; keep one of the two"#);
 }
 

@@ -63,9 +63,14 @@ impl MergeKey {
         self.fields().all(|(_, value)| is_certain(value)).then(|| Value::Object(fields()).to_string())
     }
 
-    /// Does this element of a live list have the key?
+    /// Does this element of a live list have the key? Key fields are defaulted before an element is stored, and one whose
+    /// default is the empty text (`name` of a pull secret) is left out when the element is written.
     pub fn matches(&self, element: &Value) -> bool {
-        self.0.iter().all(|(name, value)| element.get(&**name).is_some_and(|found| same(found, value)))
+        element.is_object()
+            && self.0.iter().all(|(name, value)| match element.get(&**name) {
+                Some(found) => same(found, value),
+                None => value == "",
+            })
     }
 
     /// Could this element of a *manifest* have the key? There, a key field may be left to its default.

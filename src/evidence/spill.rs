@@ -9,7 +9,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Takes lines in.
@@ -17,6 +20,8 @@ use std::{
 pub(super) struct Spill {
     path: PathBuf,
     open: Mutex<Option<File>>,
+    /// May something wait on disk? Asking the file system for every record would cost more than writing it.
+    waits: AtomicBool,
 }
 
 /// Gives them out again.
@@ -27,7 +32,11 @@ pub(super) struct Replay {
 
 /// Both ends of the spill kept in `directory`, which is created when it is first needed.
 pub(super) fn in_directory(directory: &Path) -> (Spill, Replay) {
-    let spill = Spill { path: directory.join("evidence.spill.jsonl"), open: Mutex::default() };
+    let spill = Spill {
+        path: directory.join("evidence.spill.jsonl"),
+        open: Mutex::default(),
+        waits: AtomicBool::new(true), // an earlier run may have left something
+    };
     (spill, Replay { path: directory.join("evidence.replay.jsonl") })
 }
 
@@ -41,7 +50,9 @@ impl Spill {
             Some(file) => file,
             none => none.insert(append_to(&self.path)?),
         };
-        file.write_all(line)
+        let kept = file.write_all(line);
+        self.waits.store(true, Ordering::Release);
+        kept
     }
 
     /// Moves what waits to `target`. `false`: there was nothing.
@@ -65,10 +76,23 @@ impl Spill {
 
 impl Replay {
     /// Hands every line kept in `spill` to `write`. Stops at the first that fails; the rest stays for another time.
-    pub(super) fn run(&self, spill: &Spill, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn run(&self, spill: &Spill, write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        // Forgotten before looking: what is kept from now on is seen now, or asked for again.
+        if !spill.waits.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let replayed = self.replay(spill, write);
+        if *replayed.as_ref().unwrap_or(&true) {
+            spill.waits.store(true, Ordering::Release);
+        }
+        replayed.map(drop)
+    }
+
+    /// `true`: what was left of an earlier replay came first, and more may wait behind it.
+    fn replay(&self, spill: &Spill, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<bool> {
         let unfinished = self.path.exists();
         if !unfinished && !spill.hand_over(&self.path)? {
-            return Ok(());
+            return Ok(false);
         }
         let mut lines = BufReader::new(File::open(&self.path)?);
         let mut line = Vec::new();
@@ -76,7 +100,8 @@ impl Replay {
             write(&line)?;
             line.clear();
         }
-        fs::remove_file(&self.path)
+        fs::remove_file(&self.path)?;
+        Ok(unfinished)
     }
 }
 

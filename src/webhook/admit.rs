@@ -24,7 +24,7 @@ use super::no_decision::NoDecision;
 use super::review::Review;
 use super::trial::Trial;
 use super::upstream::{Requester, Upstream};
-use super::{own, register, witness};
+use super::{own, register, span, witness};
 use crate::core::breakglass::Refused;
 use crate::core::judge::{Judgement, Rules, Verdict, Why};
 use crate::core::snapshot::Snapshot;
@@ -94,6 +94,19 @@ enum Hook {
     MutateOwn,
 }
 
+// === impl Hook ===
+
+impl Hook {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+            Self::ValidateOwn => "validate-own",
+            Self::MutateOwn => "mutate-own",
+        }
+    }
+}
+
 /// Where reviews are taken in.
 struct Desk {
     webhook: Webhook,
@@ -146,12 +159,14 @@ impl Desk {
 
 impl Webhook {
     async fn review(&self, hook: Hook, request: Request) -> Result<Vec<u8>, NoDecision> {
+        let parent = span::parent(request.headers());
         let body = Bytes::from_request(request, &()).await?;
         let started = Instant::now();
         let mut review = Review::read(&body)?;
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
-        let span = span(hook, &uid, &review);
-        let Decision { verdict, answer, annotated } = self.decide(hook, review).instrument(span).await?;
+        let span = span::span(hook.name(), &uid, &review, parent);
+        let Decision { verdict, answer, annotated } = self.decide(hook, review).instrument(span.clone()).await?;
+        span.record("verdict", tracing::field::debug(verdict));
         if !matches!(hook, Hook::Mutate | Hook::MutateOwn) || verdict == Verdict::Deny {
             self.metrics.reviewed(witness::counted(verdict), witness::operation(operation), started.elapsed());
         }
@@ -304,11 +319,4 @@ impl Decision {
             annotated: trial.is_annotated(),
         }
     }
-}
-
-/// One span per review, so that whatever is logged on the way says for which.
-fn span(hook: Hook, uid: &str, review: &Review<'_>) -> tracing::Span {
-    let (kind, name) = (&*review.kind.kind, review.object_name());
-    let (namespace, user) = (&*review.namespace, &*review.user_info.user.name);
-    tracing::info_span!("review", ?hook, uid, operation = ?review.operation, kind, namespace, name, user)
 }

@@ -16,6 +16,7 @@ mod parts;
 pub mod register;
 mod review;
 pub mod serve;
+mod span;
 mod subject;
 pub mod tls;
 mod trial;

@@ -44,6 +44,7 @@ mod stage;
 mod sync;
 mod tampering;
 mod tenants;
+mod traces;
 mod verbs;
 mod waves;
 mod who;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         tampering::trials(),
+        traces::trials(),
         observe::trials(),
         presets::trials(),
         heal::trials(),

@@ -27,9 +27,13 @@ pub fn merge_of(name: &str, value: &Value) -> Merge {
     }
 }
 
-/// The value an absent key field has.
+/// The value an absent key field has. A `name` that is the empty text is not written at all.
 pub fn key_default(name: &str) -> Option<Value> {
-    (name == "protocol").then(|| json!("TCP"))
+    match name {
+        "protocol" => Some(json!("TCP")),
+        "name" => Some(json!("")),
+        _ => None,
+    }
 }
 
 /// The fields the API server fills in when nobody says anything: place (fields only) and value.

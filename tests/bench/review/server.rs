@@ -100,7 +100,7 @@ impl Drop for Running {
 
 /// The child's side: serves until standard input closes.
 pub fn main(which: &str) -> Result<()> {
-    telemetry::start(telemetry::Format::Text, telemetry::filter("info")?)?;
+    telemetry::start(telemetry::Format::Text, telemetry::filter("info")?, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let _runtime = runtime.enter();
     let listener = TcpListener::bind("127.0.0.1:0")?;
