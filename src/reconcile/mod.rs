@@ -6,7 +6,7 @@
 //! Every replica does all of this but look at objects and write: that is the leader's (`follow`).
 //!
 //! ```text
-//! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply → prune
+//! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply, wave by wave → prune
 //!                  ▲             ▲
 //!   watch per kind ┴── sights ───┘ ──► plan::respond ──► heal::settle
 //! ```
@@ -16,6 +16,7 @@ pub mod claims;
 pub mod credentials;
 pub mod declare;
 mod entry;
+mod farewell;
 mod fights;
 mod follow;
 mod ground;
@@ -24,10 +25,13 @@ mod keeper;
 mod later;
 mod look;
 pub mod pass;
+mod pause;
 pub mod plan;
 mod prune;
 pub mod publish;
 mod report;
+mod respec;
+mod rollout;
 mod router;
 mod share;
 mod status;
@@ -78,6 +82,8 @@ pub struct Context {
     pub exempt: watch::Receiver<Option<Exempt>>,
     /// Windows of the whole cluster; change with the `DriftPolicy`.
     pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
+    /// Service account of every `GitSync` that names none.
+    pub account: Option<String>,
     /// Counts of all syncs together.
     pub tally: Tally,
     /// Where clones of repositories are kept.
