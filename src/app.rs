@@ -250,6 +250,8 @@ impl Parts {
             windows,
             account: self.config.default_service_account.clone(),
             tally: Tally::new(self.metrics.clone()),
+            census: reconcile::Census::default(),
+            turns: Arc::new(tokio::sync::Semaphore::new(reconcile::TURNS)),
             cache: self.config.cache_dir.clone(),
             share: Share::default(),
             subscriptions: Arc::default(),

@@ -54,18 +54,33 @@ impl Cluster {
         self.list_managed_at(kind, kind.path_in(Some(namespace))).await
     }
 
+    /// Shows every object of the kind that carries the managed label, a page of them in memory at a time.
+    pub async fn each_managed(&self, kind: &Kind, show: &mut (dyn FnMut(Value) + Send)) -> Result<(), Error> {
+        self.each_managed_at(kind, kind.path_everywhere(), show).await
+    }
+
     async fn list_managed_at(&self, kind: &Kind, path: String) -> Result<Vec<Value>, Error> {
         let mut objects = Vec::new();
+        self.each_managed_at(kind, path, &mut |object| objects.push(object)).await?;
+        Ok(objects)
+    }
+
+    async fn each_managed_at(
+        &self,
+        kind: &Kind,
+        path: String,
+        show: &mut (dyn FnMut(Value) + Send),
+    ) -> Result<(), Error> {
         let mut page = ListParams::default().labels(&format!("{MANAGED_LABEL}=true")).limit(PAGE);
         loop {
             let request = Request::new(path.clone()).list(&page);
             let mut answer = self.send(Ask::List, format!("list {}", kind.resource.plural), request).await?;
             if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
-                objects.extend(items.into_iter().map(|item| with_type(item, kind)));
+                items.into_iter().for_each(|item| show(with_type(item, kind)));
             }
             match answer.pointer("/metadata/continue").and_then(Value::as_str) {
                 Some(token) if !token.is_empty() => page = page.continue_token(token),
-                _ => return Ok(objects),
+                _ => return Ok(()),
             }
         }
     }

@@ -3,6 +3,8 @@
 //! The walk follows the declaration, never the object and never a schema, so what nobody declared costs nothing. In sync it
 //! allocates nothing: the way down is a chain of borrowed steps, and becomes a [`Path`] only where something deviates.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::declaration::{Declaration, Node, Shape};
@@ -131,7 +133,7 @@ impl Walk<'_> {
 
     /// A struct stands where Git declared nothing of it: each missing field is reported on its own, so that a rule can
     /// exclude one and not the others.
-    fn fields(&mut self, fields: &[(Box<str>, Node)], live: Option<&Value>, trail: &Trail<'_>) {
+    fn fields(&mut self, fields: &[(Arc<str>, Node)], live: Option<&Value>, trail: &Trail<'_>) {
         for (name, node) in fields {
             let trail = Trail { up: Some(trail), step: Borrowed::Field(name) };
             self.node(node, live.and_then(|live| live.get(&**name)), &trail);

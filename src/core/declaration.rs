@@ -12,6 +12,7 @@ mod read;
 mod recognise;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -27,7 +28,7 @@ use super::value::{Frozen, is_nothing};
 #[derive(Debug, Clone)]
 pub struct Declaration {
     /// The object's top-level fields. `apiVersion`, `kind` and the name are identity, not declaration, and not in it.
-    pub sections: Box<[(Box<str>, Node)]>,
+    pub sections: Box<[(Arc<str>, Node)]>,
     /// What the API server makes of the manifest alone, where somebody needed to know: tells a default from an addition.
     pub pristine: Option<Box<Value>>,
 }
@@ -47,7 +48,7 @@ pub struct Node {
 #[derive(Debug, Clone)]
 pub enum Shape {
     /// A struct or map of which each listed field is declared on its own; in the order of their names.
-    Fields(Box<[(Box<str>, Node)]>),
+    Fields(Box<[(Arc<str>, Node)]>),
     /// An associative list: elements by merge key, in the order Git has them.
     Elements(Box<[(MergeKey, Node)]>),
     /// A set: each value must be in the list, whatever else is.
@@ -310,6 +311,6 @@ impl<'n> DeclaredChildren<'n> {
 }
 
 /// Fields stand in the order of their names: see [`Shape::Fields`].
-fn field<'n>(fields: &'n [(Box<str>, Node)], name: &str) -> Option<&'n Node> {
+fn field<'n>(fields: &'n [(Arc<str>, Node)], name: &str) -> Option<&'n Node> {
     fields.binary_search_by(|(field, _)| (**field).cmp(name)).ok().map(|found| &fields[found].1)
 }

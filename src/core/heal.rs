@@ -31,7 +31,7 @@ use super::value::{is_nothing, same};
 /// The body of the apply that makes the object what Git says. `live` is the object after [`before_apply`]'s patch, or `None`
 /// when there is no object yet: everything is sent then, exclusions or not.
 pub fn to_apply(managed: &Managed, live: Option<&State<'_>>) -> Value {
-    let mut body = managed.manifest.value.clone();
+    let mut body = managed.manifest.value();
     if let Some(live) = live {
         let exclusions = &*managed.excluded(live);
         strip_or_adopt(managed, exclusions, live, &mut body);

@@ -168,7 +168,7 @@ impl Case<'_> {
             Action::Update(old, new, scope) => self.update(old, new, *scope),
             Action::Evict(glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
-                self.remove(&State::whole(&self.managed.manifest.value), emergency)
+                self.remove(&State::whole(&self.managed.manifest.value()), emergency)
             }
             Action::Scale(old, new, glass) => {
                 let emergency = glass.clone().map_or(Emergency::None, Emergency::Open);
@@ -190,15 +190,14 @@ impl Case<'_> {
 
     /// Only what is brought in could have been excluded.
     fn failed_rules(&self, judgement: &Judgement) -> Vec<RuleError> {
-        let manifest = State::whole(&self.managed.manifest.value);
-        let state = match &self.edit.action {
+        match &self.edit.action {
+            _ if judgement.introduced.is_empty() => Vec::new(),
             Action::Create(state)
             | Action::Update(_, state, _)
             | Action::Scale(_, state, _)
-            | Action::Delete(state) => state,
-            Action::Evict(_) => &manifest,
-        };
-        if judgement.introduced.is_empty() { Vec::new() } else { failed_rules(self.managed, state) }
+            | Action::Delete(state) => failed_rules(self.managed, state),
+            Action::Evict(_) => failed_rules(self.managed, &State::whole(&self.managed.manifest.value())),
+        }
     }
 
     fn delete(&self, old: &State<'_>) -> Judgement {
@@ -227,7 +226,7 @@ impl Case<'_> {
         }
         exclusions.subtract_from(&mut found);
         found.retain(|deviation| !is_mark(&deviation.path) || deviation.kind == Kind::Changed);
-        let exempts = self.class != Class::Controller && exempts_itself(&self.managed.manifest.value, None, new);
+        let exempts = self.class != Class::Controller && exempts_itself(&self.managed.manifest, None, new);
         match if exempts { Err(Why::Marks) } else { self.emergency(None, new) } {
             Ok(emergency) => self.weigh(found, emergency, Why::Drift),
             Err(why) => Judgement { introduced: found, ..Judgement::of(Verdict::Deny, why) },
@@ -256,7 +255,7 @@ impl Case<'_> {
 
     /// What nobody may do to a managed object, whatever the mode and the emergency.
     fn tampering(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>, introduced: &[Deviation]) -> Option<Why> {
-        let git = &self.managed.manifest.value;
+        let git = &*self.managed.manifest;
         let lost = |deviation: &Deviation| deviation.kind == Kind::Removed && self.court.observe_only;
         let touched = |deviation: &Deviation| is_mark(&deviation.path) && !lost(deviation);
         let forged = introduced.iter().any(touched) || forges_mark(old, new, &self.edit.user.name);
@@ -264,7 +263,7 @@ impl Case<'_> {
             return Some(Why::Marks);
         }
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
-        let version = git.get("apiVersion").and_then(Value::as_str);
+        let version = Some(&*git.api_version);
         let wiped = |tool: &Tool| is_wiped(old, new, scope, &|entry| tool.wrote(entry));
         if impostor || is_forged(old, new, scope, version) || self.managed.sync.tool.as_deref().is_some_and(wiped) {
             return Some(Why::Ownership);

@@ -2,6 +2,10 @@
 //!
 //! Positions travel beside the value instead of inside it, so that everything downstream works on plain JSON and only a
 //! message that needs a line asks for one.
+//!
+//! A [`Manifest`] lives while a commit is read. What stays of it, in every replica for as long as the process lives, is
+//! [`Kept`]: the document as text. Parsed, it would take five times as much, and nobody looks into it but a heal, a question by
+//! a person, or rules that are resolved anew.
 
 use std::sync::Arc;
 
@@ -18,6 +22,18 @@ pub struct Manifest {
     pub value: Value,
     /// Where it stands in the repository.
     pub origin: Origin,
+}
+
+/// A manifest as it is kept: the document as text, and of its lines the first. (Those of its fields are in the declaration.)
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Which object it describes.
+    pub key: ObjectKey,
+    /// Where it stands in the repository.
+    pub origin: Origin,
+    /// Its `apiVersion`, which is asked for at every sight of the object.
+    pub api_version: Box<str>,
+    text: Box<str>,
 }
 
 /// File and line of a document, and the lines of every node below it.
@@ -47,6 +63,47 @@ pub enum Below {
     Map(Vec<(String, Lines)>),
     /// A sequence's elements.
     List(Vec<Lines>),
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    /// Its `apiVersion`; empty if it says none, which no document does that became a manifest.
+    pub fn api_version(&self) -> &str {
+        self.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The document as it is kept.
+    pub fn text(&self) -> String {
+        self.value.to_string()
+    }
+}
+
+// === impl Kept ===
+
+impl From<Manifest> for Kept {
+    fn from(manifest: Manifest) -> Self {
+        let (api_version, text) = (manifest.api_version().into(), manifest.text().into());
+        let Manifest { key, origin: Origin { file, lines }, .. } = manifest;
+        Self { key, origin: Origin { file, lines: Lines::leaf(lines.line) }, api_version, text }
+    }
+}
+
+impl Kept {
+    /// The document as text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The document.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.text).expect("it was written from a value")
+    }
+
+    /// The manifest again; of its lines, the first.
+    pub fn unpacked(&self) -> Manifest {
+        Manifest { key: self.key.clone(), value: self.value(), origin: self.origin.clone() }
+    }
 }
 
 // === impl Lines ===

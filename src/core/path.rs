@@ -4,6 +4,7 @@
 //! spelled the way people read them in messages, and no two are spelled alike.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use super::value::same;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A field of a struct or map.
-    Field(Box<str>),
+    Field(Arc<str>),
     /// The element of an associative list that has these key fields.
     Key(MergeKey),
     /// The element of a set that equals this value.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::declaration::Declaration;
-use super::exclude::{Exclusions, Ground, Surroundings};
+use super::exclude::{Exclusions, Surroundings};
 use super::guard::Tool;
-use super::manifest::Manifest;
+use super::manifest::Kept;
 use super::names::POLICY_NAME;
 use super::object::ObjectKey;
 use super::state::State;
@@ -30,7 +30,7 @@ pub struct Managed {
     /// The sync it belongs to, as of the commit it was read from.
     pub sync: Arc<Sync>,
     /// What Git says.
-    pub manifest: Arc<Manifest>,
+    pub manifest: Arc<Kept>,
     /// What the API server makes of that.
     pub declaration: Declaration,
     /// What is somebody else's business.
@@ -112,9 +112,7 @@ pub struct Resource {
 
 impl Resource {
     fn of(managed: &Managed) -> Self {
-        let api_version =
-            managed.manifest.value.get("apiVersion").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let version = api_version.rsplit('/').next().unwrap_or_default();
+        let version = managed.manifest.api_version.rsplit('/').next().unwrap_or_default();
         Self {
             group: managed.manifest.key.group.clone(),
             version: version.to_owned(),
@@ -128,13 +126,12 @@ impl Resource {
 impl Managed {
     /// What is excluded of the object as it is.
     pub fn excluded(&self, state: &State<'_>) -> Cow<'_, Exclusions> {
-        let ground = Ground { manifest: &self.manifest.value, declaration: &self.declaration };
-        self.exclusions.at(&self.manifest.key, state, ground)
+        self.exclusions.at(&self.manifest.key, state, &self.declaration)
     }
 
     /// The same in other surroundings; `None` if they make no difference to this object.
     pub fn within(&self, around: &Surroundings) -> Option<Self> {
-        let exclusions = self.exclusions.within(&self.manifest, &self.declaration, around);
+        let exclusions = self.exclusions.within(&self.manifest.unpacked(), &self.declaration, around);
         (!exclusions.same_as(&self.exclusions)).then(|| Self { exclusions, ..self.clone() })
     }
 }

@@ -4,10 +4,12 @@
 //! to an apply. What is left are the empties it writes one way and stores another, and numbers that JSON spells twice.
 
 mod frozen;
+mod name;
 
 use serde_json::{Number, Value};
 
 pub use frozen::Frozen;
+pub use name::shared;
 
 /// The absence of a value, as a value: lets callers compare "not there" with "empty".
 static ABSENT: Value = Value::Null;

@@ -106,7 +106,7 @@ impl Judging<'_> {
             sync: managed.sync.name.clone(),
             file: Some(file.to_string()),
             line: Some(managed.manifest.origin.lines.line),
-            link: linked(&managed.sync, &managed.manifest, first),
+            link: linked(&managed.sync, &managed.manifest.origin, first),
             drift,
             note: self.standing(&managed.sync, Some(live)).filter(|_| drift),
             deviations,
@@ -134,7 +134,7 @@ impl Judging<'_> {
             sync: sync.name.clone(),
             file,
             line,
-            link: linked(sync, manifest, None),
+            link: linked(sync, &manifest.origin, None),
             drift: excluded.is_none(),
             note: self.standing(sync, None),
             deviations: vec![difference],
@@ -198,8 +198,8 @@ impl Difference {
 }
 
 /// Where a browser shows `line` of the manifest, or where it begins.
-fn linked(sync: &Sync, manifest: &Manifest, line: Option<u32>) -> Option<String> {
-    let Origin { file, lines } = &manifest.origin;
+fn linked(sync: &Sync, origin: &Origin, line: Option<u32>) -> Option<String> {
+    let Origin { file, lines } = origin;
     link(&sync.repository, &sync.revision, file, line.unwrap_or(lines.line))
 }
 

@@ -80,7 +80,7 @@ pub(super) fn drifted_deployment() -> Value {
 
 /// The object as an apply would have left it.
 pub(super) fn live(managed: &Managed) -> Value {
-    managed.manifest.value.clone()
+    managed.manifest.value()
 }
 
 /// Judges with the usual field managers as people.
@@ -116,7 +116,13 @@ fn managed(file: &str, text: &str, owned: &Value, rules: &[Rule]) -> Managed {
     answer["metadata"]["managedFields"] = json!([{"manager": "holdfast", "operation": "Apply", "fieldsV1": owned}]);
     let declaration = Declaration::read(&manifest, &answer).expect("our entry is there");
     let exclusions = Exclusions::resolve(rules.into(), &manifest, &declaration, &Surroundings::default());
-    Managed { sync: Arc::new(sync()), manifest: Arc::new(manifest), declaration, exclusions, resource: "things".into() }
+    Managed {
+        sync: Arc::new(sync()),
+        manifest: Arc::new(manifest.into()),
+        declaration,
+        exclusions,
+        resource: "things".into(),
+    }
 }
 
 /// A sync that heals.

@@ -232,8 +232,9 @@ impl Keeper {
     /// Resolves exclusions in what surrounds the objects now; answers with the objects it made a difference to.
     pub(super) fn take_surroundings(&mut self) -> Vec<ObjectKey> {
         let around = self.around.borrow_and_update().clone();
+        let before = std::mem::replace(&mut self.resolved, around.clone());
         let mut renewed = Vec::new();
-        for (key, entry) in &mut self.entries {
+        for (key, entry) in self.entries.iter_mut().filter(|(key, _)| !before.is_same_for(&around, key)) {
             if let Some(managed) = entry.managed.within(&around) {
                 entry.managed = Arc::new(managed);
                 renewed.push(key.clone());

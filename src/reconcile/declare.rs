@@ -72,13 +72,9 @@ impl Declaring<'_> {
     pub async fn declare(&self, manifest: Manifest, known: Option<Value>) -> Result<Declared, Undeclared> {
         let kind = self.kind(&manifest).await?;
         let rules = self.rules_for(&manifest)?;
-        let live = match known {
-            Some(live) => Some(live),
-            None => self.cluster.get(&kind, &manifest.key).await.map_err(|error| sort(&manifest, error))?,
-        };
-        let mut declaration = match live.as_ref().and_then(|live| Declaration::recognise(&manifest, live)) {
-            Some(declaration) => declaration,
-            None => self.ask(&kind, &manifest, &rules, live.as_ref()).await?,
+        let (mut declaration, live) = match known {
+            Some(live) => (self.declare_over(&kind, &manifest, &rules, &live).await?, Some(live)),
+            None => self.declare_unseen(&kind, &manifest, &rules).await?,
         };
         if let Some(live) = &live {
             self.learn_defaults(&kind, &manifest, live, &mut declaration).await;
@@ -101,14 +97,49 @@ impl Declaring<'_> {
         found.ok_or_else(|| Undeclared::Premature(problem(manifest, unknown())))
     }
 
-    async fn ask(
+    /// An object that was just seen may say already what the manifest means.
+    async fn declare_over(
         &self,
         kind: &Kind,
         manifest: &Manifest,
         rules: &Arc<[Rule]>,
+        live: &Value,
+    ) -> Result<Declaration, Undeclared> {
+        match Declaration::recognise(manifest, live) {
+            Some(declaration) => Ok(declaration),
+            None => self.understand(kind, manifest, rules, self.ask(kind, manifest).await, Some(live)).await,
+        }
+    }
+
+    /// What was not listed is new, mostly. That needs no look: what a dry run would create has no version yet.
+    async fn declare_unseen(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        rules: &Arc<[Rule]>,
+    ) -> Result<(Declaration, Option<Value>), Undeclared> {
+        let answer = self.ask(kind, manifest).await;
+        let is_new = |answer: &Value| answer.pointer("/metadata/resourceVersion").is_none();
+        let live = match &answer {
+            Ok(answer) if is_new(answer) => None,
+            _ => self.cluster.get(kind, &manifest.key).await.map_err(|error| sort(manifest, error))?,
+        };
+        Ok((self.understand(kind, manifest, rules, answer, live.as_ref()).await?, live))
+    }
+
+    async fn ask(&self, kind: &Kind, manifest: &Manifest) -> Result<Value, Error> {
+        self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await
+    }
+
+    async fn understand(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        rules: &Arc<[Rule]>,
+        answer: Result<Value, Error>,
         live: Option<&Value>,
     ) -> Result<Declaration, Undeclared> {
-        match (self.cluster.apply(kind, &manifest.key, &manifest.value, Write::DryRun).await, live) {
+        match (answer, live) {
             (Ok(answer), live) => {
                 let declaration = Declaration::read_over(manifest, &answer, live);
                 declaration.map_err(|error| Undeclared::Refused(problem(manifest, error.to_string())))
@@ -203,7 +234,7 @@ impl Declaring<'_> {
         let exclusions = Exclusions::resolve(rules, &manifest, &declaration, self.around);
         Managed {
             sync: self.sync.clone(),
-            manifest: Arc::new(manifest),
+            manifest: Arc::new(manifest.into()),
             declaration,
             exclusions,
             resource: kind.resource.plural.as_str().into(),
@@ -211,10 +242,10 @@ impl Declaring<'_> {
     }
 }
 
-/// Tells a manifest from its earlier self: equal hashes, equal meaning. Lines are not part of it.
-pub fn fingerprint(manifest: &Manifest) -> u64 {
+/// Tells the text of a manifest from its earlier self: equal hashes, equal meaning. Lines are not part of it.
+pub fn fingerprint(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    manifest.value.to_string().hash(&mut hasher);
+    text.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -91,7 +91,7 @@ impl Writing<'_> {
     /// What to do when the object as it is cannot become what Git says.
     async fn get_around(&self, live: Option<&Value>, refusal: Error) -> Result<End, Error> {
         let manifest = &self.managed.manifest;
-        let Some(live) = live.filter(|_| options::replaces(&manifest.value)) else {
+        let Some(live) = live.filter(|_| options::replaces(&manifest.value())) else {
             return self.heal_the_rest(live, refusal).await;
         };
         let body = to_apply(self.managed, Some(&State::whole(live)));
@@ -126,7 +126,7 @@ impl Writing<'_> {
         if let Some(version) = live.and_then(|object| object.pointer("/metadata/resourceVersion")) {
             body["metadata"]["resourceVersion"] = version.clone();
         }
-        let write = if options::yields(&managed.manifest.value) { Write::Yielding } else { Write::Real };
+        let write = if options::yields(&managed.manifest.value()) { Write::Yielding } else { Write::Real };
         cluster.apply(kind, &managed.manifest.key, &body, write).await
     }
 
@@ -138,7 +138,7 @@ impl Writing<'_> {
             _ => outdated(&state).collect(),
         };
         let mut drift = self.drift(live);
-        if options::yields(&self.managed.manifest.value) {
+        if options::yields(&self.managed.manifest.value()) {
             drift.retain(is_addition);
         }
         before_apply(self.managed, &state, &drift, &|entry| self.is_person(entry), &outdated)

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::census::Heard;
 use super::claims::Contested;
 use super::credentials::changed;
 use super::entry::Entry;
@@ -48,6 +49,8 @@ pub enum Input {
     Fine(ObjectKey, u64, Readiness),
     /// An object that is gone, or has lost its label.
     Gone(ObjectKey),
+    /// An object that says it is ours and that nobody declares (yet): its version, `apiVersion` and kind.
+    Tracked(ObjectKey, u64, String, String),
     /// All there is of a kind.
     Listed(Kind, Arc<HashSet<ObjectKey>>),
 }
@@ -64,6 +67,8 @@ pub struct Keeper {
     pub(super) wanted: mpsc::UnboundedSender<Kind>,
     /// What exclusions depend on besides the objects.
     pub(super) around: watch::Receiver<Arc<Surroundings>>,
+    /// In what surroundings the exclusions of the entries were resolved.
+    pub(super) resolved: Arc<Surroundings>,
     /// What more than one sync declares.
     pub(super) contested: watch::Receiver<Arc<Contested>>,
     /// What the policy says, to notice when it says something else.
@@ -91,6 +96,9 @@ pub struct Keeper {
     pub(super) before: HashMap<ObjectKey, u64>,
     /// Were the namespaces and definitions of the commit that is being read written already?
     pub(super) founded: bool,
+    /// When this keeper began, and what it heard until its first pass.
+    pub(super) created: Instant,
+    pub(super) heard: Option<Heard>,
     /// Did all of the last pass go well?
     pub(super) complete: bool,
     /// The commit that is being written, while it is.
@@ -121,8 +129,11 @@ pub struct Keeper {
 impl Keeper {
     /// A keeper that has not been told its spec yet.
     pub fn new(context: Arc<Context>, name: String, wanted: mpsc::UnboundedSender<Kind>) -> Self {
+        let around = context.publisher.around();
+        let resolved = around.borrow().clone();
         Self {
-            around: context.publisher.around(),
+            resolved,
+            around,
             contested: context.publisher.contested(),
             rules: context.rules.clone(),
             policy_windows: context.windows.clone(),
@@ -145,6 +156,8 @@ impl Keeper {
             failure: None,
             before: HashMap::new(),
             founded: false,
+            created: Instant::now(),
+            heard: Some(Heard::default()),
             complete: false,
             rollout: None,
             failed_before: None,
@@ -203,7 +216,13 @@ impl Keeper {
             }
             Input::Seen(key, object) => self.see(key, *object).await,
             Input::Fine(..) => {}
-            Input::Gone(key) => self.miss(key).await,
+            Input::Tracked(key, version, api_version, kind) => {
+                self.see_tracked(key, version, &api_version, &kind).await;
+            }
+            Input::Gone(key) => {
+                self.heard.as_mut().into_iter().for_each(|heard| heard.gone(&key));
+                self.miss(key).await;
+            }
             Input::Listed(kind, keys) => self.compare_list(&kind, &keys).await,
         }
     }
@@ -293,8 +312,8 @@ impl Keeper {
                     self.failure = None;
                 }
             }
-            Ok(News::Commit(reading, before)) => self.take_up(reading, before).await,
-            Ok(News::Stale(reading, error)) => {
+            Ok(News::Commit(reading, before, _turn)) => self.take_up(reading, before).await,
+            Ok(News::Stale(reading, error, _turn)) => {
                 self.take_up(reading, None).await;
                 self.fail(error.condition(), error.full());
             }
@@ -302,6 +321,9 @@ impl Keeper {
                 self.fail(error.condition(), error.full());
                 self.context.publisher.failed(&self.name);
             }
+        }
+        if self.context.publisher.is_complete() {
+            self.context.census.clear();
         }
         if !nothing_new {
             self.try_again();

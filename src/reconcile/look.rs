@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Context;
@@ -11,14 +12,17 @@ use crate::api::meaning::SyncPlan;
 use crate::cluster::Kinds;
 use crate::git::{self, Reading, RenderOptions, Repository};
 
+/// The right to have a commit in memory: given back when what it says is real.
+pub type Turn = OwnedSemaphorePermit;
+
 /// What a look at Git brought.
 pub enum News {
     /// Still the commit that was read already.
     Same,
     /// A commit to be made real, and the one the cluster was equal to before the start, if it can still be read.
-    Commit(Reading, Option<Reading>),
+    Commit(Reading, Option<Reading>, Turn),
     /// The server does not answer; this is the last commit known, and why it is used.
-    Stale(Reading, Arc<git::Error>),
+    Stale(Reading, Arc<git::Error>, Turn),
 }
 
 /// What a look at Git may bring.
@@ -53,9 +57,15 @@ impl Look {
             Ok(repository) => self.ask(&context, repository.clone()).await.map(|sha| (repository, sha)),
             Err(error) => Err(Arc::new(error)),
         };
+        if newest.as_ref().is_ok_and(|(_, sha)| self.known.as_ref() == Some(sha)) {
+            return Ok(News::Same);
+        }
+        // Not before the server has answered: one that hangs keeps nobody else waiting. And not on a thread that waits: each
+        // thread that has ever read a commit keeps memory of its own.
+        let turn = context.turns.clone().acquire_owned().await.expect("nobody closes it");
         let read = tokio::task::spawn_blocking(move || match newest {
-            Ok((repository, sha)) => self.news(&repository, &sha, &kinds).map_err(Arc::new),
-            Err(error) => self.fall_back(&here, &kinds, error),
+            Ok((repository, sha)) => self.news(&repository, &sha, &kinds, turn).map_err(Arc::new),
+            Err(error) => self.fall_back(&here, &kinds, error, turn),
         });
         read.await.expect("reading Git neither panics nor is cancelled")
     }
@@ -74,21 +84,18 @@ impl Look {
         answer.map(|commit| commit.sha)
     }
 
-    fn news(&self, repository: &Repository, sha: &str, kinds: &Kinds) -> Result<News, git::Error> {
-        if self.known.as_deref() == Some(sha) {
-            return Ok(News::Same);
-        }
+    fn news(&self, repository: &Repository, sha: &str, kinds: &Kinds, turn: Turn) -> Result<News, git::Error> {
         let reading = self.read(repository, sha, kinds)?;
         let before = self.before.as_ref().filter(|before| *before != sha);
         let before = before.and_then(|before| self.read(repository, before, kinds).ok());
-        Ok(News::Commit(reading, before))
+        Ok(News::Commit(reading, before, turn))
     }
 
     /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down.
-    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: Arc<git::Error>) -> Looked {
+    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: Arc<git::Error>, turn: Turn) -> Looked {
         match (&self.known, &self.fallback) {
             (None, Some(sha)) => match self.read(repository, sha, kinds) {
-                Ok(reading) => Ok(News::Stale(reading, error)),
+                Ok(reading) => Ok(News::Stale(reading, error, turn)),
                 Err(_) => Err(error),
             },
             _ => Err(error),

@@ -12,6 +12,7 @@
 //! ```
 
 mod around;
+mod census;
 pub mod claims;
 pub mod credentials;
 pub mod declare;
@@ -47,10 +48,11 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use around::{Exempt, gather};
+pub use census::Census;
 pub use publish::{Desired, Publisher};
 
 use crate::api::{GitSync, ScopedWindow};
@@ -86,6 +88,10 @@ pub struct Context {
     pub account: Option<String>,
     /// Counts of all syncs together.
     pub tally: Tally,
+    /// What there was at the start.
+    pub census: Census,
+    /// Whose turn it is to read a commit and make it real: what that takes is in memory only so many times.
+    pub turns: Arc<Semaphore>,
     /// Where clones of repositories are kept.
     pub cache: PathBuf,
     /// What it takes to read them.
@@ -95,6 +101,9 @@ pub struct Context {
     /// Who wants to know of pushes.
     pub subscriptions: Arc<Subscriptions>,
 }
+
+/// Commits that are read and made real at once. Each makes so many requests at once that more of them would not be faster.
+pub const TURNS: usize = 4;
 
 /// Keeps every `GitSync` of the cluster until told to stop. Returns when every keeper has finished what it was writing.
 pub async fn run(context: Context, desired: Desired, stop: CancellationToken) {

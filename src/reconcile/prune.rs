@@ -52,10 +52,23 @@ struct Doomed {
 // === impl Keeper ===
 
 impl Keeper {
+    /// An object that says it is ours came into sight, and nobody declared it then.
+    pub(super) async fn see_tracked(&mut self, key: ObjectKey, version: u64, api_version: &str, kind: &str) {
+        if let Some(heard) = &mut self.heard {
+            // The first pass takes stock of it.
+            heard.of(&key, version);
+            return;
+        }
+        match self.entries.get(&key) {
+            Some(entry) if version <= entry.judged => {}
+            Some(_) => self.miss(key).await,
+            None => self.see_stray(key, api_version, kind).await,
+        }
+    }
+
     /// An undeclared object that says it is ours came into sight.
-    pub(super) async fn see_stray(&mut self, key: ObjectKey, object: &Value) {
-        let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
-        let Ok(Some(kind)) = self.cluster.kind(text("apiVersion"), text("kind")).await else { return };
+    pub(super) async fn see_stray(&mut self, key: ObjectKey, api_version: &str, kind: &str) {
+        let Ok(Some(kind)) = self.cluster.kind(api_version, kind).await else { return };
         if let std::collections::hash_map::Entry::Vacant(e) = self.strays.entry(key) {
             e.insert(Stray { kind, kept: None });
             self.prune().await;

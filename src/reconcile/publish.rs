@@ -27,6 +27,8 @@ pub struct Publisher {
 #[derive(Debug, Default)]
 struct State {
     declared: BTreeMap<String, Vec<Arc<Managed>>>,
+    /// The autoscalers among them.
+    declared_scalers: BTreeMap<String, Vec<(Target, Scaler)>>,
     /// Syncs that have not been read for the first time yet; `None` until they are known.
     awaited: Option<BTreeSet<String>>,
     exempt: Exempt,
@@ -106,13 +108,21 @@ impl Publisher {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner).is_claimed_by_other(sync, key)
     }
 
-    /// This is what `sync` declares now, and what it would if other syncs did not keep it.
-    pub fn declare(&self, sync: &str, managed: Vec<Arc<Managed>>, lost: &HashSet<ObjectKey>) {
+    /// This is what `sync` declares now, its exclusions resolved in these surroundings; and what it would if other syncs did not
+    /// keep it.
+    pub fn declare(&self, sync: &str, managed: Vec<Arc<Managed>>, lost: &HashSet<ObjectKey>, resolved: &Surroundings) {
         let keys = managed.iter().map(|managed| managed.manifest.key.clone()).chain(lost.iter().cloned()).collect();
         self.update(|state| {
             // Inside the lock: what surrounds the objects changes only in here.
             let around = self.around.borrow().clone();
-            let renewed = |managed: Arc<Managed>| managed.within(&around).map_or(managed, Arc::new);
+            let is_same = |managed: &Managed| resolved.is_same_for(&around, &managed.manifest.key);
+            let renewed = |managed: Arc<Managed>| match is_same(&managed) {
+                true => managed,
+                false => managed.within(&around).map_or(managed, Arc::new),
+            };
+            state
+                .declared_scalers
+                .insert(sync.to_owned(), managed.iter().filter_map(|managed| scaler(managed)).collect());
             state.declared.insert(sync.to_owned(), managed.into_iter().map(renewed).collect());
             state.settle(sync);
         });
@@ -129,6 +139,7 @@ impl Publisher {
     pub fn forget(&self, sync: &str) {
         self.update(|state| {
             state.declared.remove(sync);
+            state.declared_scalers.remove(sync);
             state.settle(sync);
         });
         self.settle_claims(|claims| claims.forget(sync));
@@ -163,7 +174,8 @@ impl Publisher {
         let around = state.surroundings();
         let is_new = **self.around.borrow() != around;
         if is_new {
-            state.resolve(&around);
+            let before = self.around.borrow().clone();
+            state.resolve(&before, &around);
         }
         if state.awaited.as_ref().is_some_and(BTreeSet::is_empty) {
             let snapshot = Snapshot::new(state.declared.values().flatten().cloned());
@@ -206,8 +218,7 @@ impl State {
         if !self.asks_for_namespaces() {
             around.namespaces.clear();
         }
-        around.add_declared(self.declared.values().flatten().map(|managed| &*managed.manifest));
-        for (target, scaler) in self.scalers.values().cloned() {
+        for (target, scaler) in self.declared_scalers.values().flatten().chain(self.scalers.values()).cloned() {
             around.add(target, scaler);
         }
         around
@@ -219,13 +230,20 @@ impl State {
     }
 
     /// Resolves every exclusion again; what does not change stays the same value.
-    fn resolve(&mut self, around: &Surroundings) {
-        for managed in self.declared.values_mut().flatten() {
+    fn resolve(&mut self, before: &Surroundings, around: &Surroundings) {
+        let is_same = |managed: &Managed| before.is_same_for(around, &managed.manifest.key);
+        for managed in self.declared.values_mut().flatten().filter(|managed| !is_same(managed)) {
             if let Some(renewed) = managed.within(around) {
                 *managed = Arc::new(renewed);
             }
         }
     }
+}
+
+/// Only of those that can be one, the manifest is read.
+fn scaler(managed: &Managed) -> Option<(Target, Scaler)> {
+    let key = &managed.manifest.key;
+    Scaler::is_one(key).then(|| Scaler::read(key, &managed.manifest.value()))?
 }
 
 #[cfg(test)]
@@ -239,10 +257,10 @@ mod tests {
     #[test]
     fn nothing_is_published_before_every_known_sync_was_read() {
         let (publisher, desired) = Publisher::new();
-        publisher.declare("team/early", Vec::new(), &HashSet::new());
+        publisher.declare("team/early", Vec::new(), &HashSet::new(), &Surroundings::default());
         assert!(!is_published(&desired), "it is not known yet which syncs there are");
         publisher.expect(["team/early", "team/late", "team/broken", "team/gone"].map(str::to_owned));
-        publisher.declare("team/late", Vec::new(), &HashSet::new());
+        publisher.declare("team/late", Vec::new(), &HashSet::new(), &Surroundings::default());
         publisher.failed("team/broken");
         assert!(!is_published(&desired));
         publisher.forget("team/gone");
@@ -261,7 +279,7 @@ mod tests {
         let (publisher, desired) = Publisher::new();
         publisher.expect([]);
         publisher.expect(["team/new".to_owned()]);
-        publisher.declare("team/other", Vec::new(), &HashSet::new());
+        publisher.declare("team/other", Vec::new(), &HashSet::new(), &Surroundings::default());
         assert!(is_published(&desired));
     }
 }

@@ -139,8 +139,7 @@ impl Context {
 
     /// Publishes an Event about a managed object.
     pub(super) fn note(&self, managed: &Managed, reason: &str, text: String, warning: bool) {
-        let api_version = managed.manifest.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        let about = reference(&managed.manifest.key, api_version, None);
+        let about = reference(&managed.manifest.key, &managed.manifest.api_version, None);
         self.events.publish(about, Note { reason: reason.to_owned(), text, warning });
     }
 }

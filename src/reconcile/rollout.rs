@@ -50,7 +50,7 @@ impl Keeper {
         let entries = self.entries.iter();
         let takes_part =
             entries.filter(|(key, entry)| stage(key) == Stage::Rest && (entry.pending || awaited.contains(key)));
-        takes_part.map(|(key, entry)| (key.clone(), wave(&entry.managed.manifest.value))).collect()
+        takes_part.map(|(key, entry)| (key.clone(), wave(&entry.managed.manifest.value()))).collect()
     }
 
     /// Writes every wave that need not wait. `live` is what was just seen; the rest is looked at.

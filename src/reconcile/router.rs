@@ -23,7 +23,7 @@ use crate::api::GitSync;
 use crate::cluster::Kind;
 use crate::cluster::watch::Sight;
 use crate::core::drift::drift;
-use crate::core::names::TRACKING_ID;
+use crate::core::names::{TRACKING_ID, tracked_by};
 use crate::core::object::ObjectKey;
 use crate::core::ready::readiness;
 use crate::core::state::State;
@@ -99,13 +99,15 @@ impl Router {
                 if self.is_in_another_version(&key, &object) {
                     return;
                 }
-                if let Some(name) = self.keeper_of(&key, Some(&object)) {
+                if let Some(name) = self.declarer_of(&key) {
                     let input = self.judge(key, object);
                     self.send(&name, input);
+                } else if let Some(name) = tracker_of(&key, &object) {
+                    self.send(&name, tracked(key, &object));
                 }
             }
             // Of what nobody declares, only the keeper that waits to prune it knows whose it was.
-            Sight::Gone(key) => match self.keeper_of(&key, None) {
+            Sight::Gone(key) => match self.declarer_of(&key) {
                 Some(name) => self.send(&name, Input::Gone(key)),
                 None => {
                     for name in self.keepers.keys() {
@@ -159,13 +161,9 @@ impl Router {
         }
     }
 
-    /// Whose object is this? What Git declares decides; of what it does not declare, the tracking-id tells whose it was.
-    fn keeper_of(&self, key: &ObjectKey, object: Option<&Value>) -> Option<String> {
-        let declared = self.desired.borrow().as_ref().and_then(|snapshot| Some(snapshot.get(key)?.sync.name.clone()));
-        declared.or_else(|| {
-            let id = State::whole(object?).annotation(TRACKING_ID)?;
-            id.split_once(':').map(|(sync, _)| sync.to_owned())
-        })
+    /// Who declares this object? What Git says decides; of what it does not declare, the tracking-id tells whose it was.
+    fn declarer_of(&self, key: &ObjectKey) -> Option<String> {
+        self.desired.borrow().as_ref().and_then(|snapshot| Some(snapshot.get(key)?.sync.name.clone()))
     }
 
     /// Where Git declares some objects of a kind in one version and some in another, all are seen in both. A declaration says
@@ -173,7 +171,9 @@ impl Router {
     fn is_in_another_version(&self, key: &ObjectKey, object: &Value) -> bool {
         let desired = self.desired.borrow();
         let managed = desired.as_ref().and_then(|snapshot| snapshot.get(key));
-        managed.is_some_and(|managed| managed.manifest.value.get("apiVersion") != object.get("apiVersion"))
+        managed.is_some_and(|managed| {
+            object.get("apiVersion").is_none_or(|version| *version != *managed.manifest.api_version)
+        })
     }
 
     fn judge(&self, key: ObjectKey, object: Box<Value>) -> Input {
@@ -192,6 +192,18 @@ impl Router {
             Input::Seen(key, object)
         }
     }
+}
+
+/// The sync that this object says it belongs to.
+fn tracker_of(key: &ObjectKey, object: &Value) -> Option<String> {
+    let id = State::whole(object).annotation(TRACKING_ID)?;
+    tracked_by(id, key).map(str::to_owned)
+}
+
+/// Only as much of it as its keeper needs: at a start these are all the objects there are.
+fn tracked(key: ObjectKey, object: &Value) -> Input {
+    let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Input::Tracked(key, version(object), text("apiVersion"), text("kind"))
 }
 
 fn name(sync: &GitSync) -> String {

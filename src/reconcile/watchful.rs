@@ -45,7 +45,10 @@ impl Keeper {
         match self.entries.get(&key) {
             Some(entry) if version(&object) <= entry.judged => {}
             Some(_) => self.settle(key, Some(object)).await,
-            None if is_tracked_by(&self.name, &key, &object) => self.see_stray(key, &object).await,
+            None if is_tracked_by(&self.name, &key, &object) => {
+                let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
+                self.see_stray(key, text("apiVersion"), text("kind")).await;
+            }
             None => {}
         }
     }

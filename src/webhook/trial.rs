@@ -199,7 +199,7 @@ impl<'a> Trial<'a> {
         if known || !matters || !differs_undeclared(declaration, &nothing, new.state().object, Scope::Whole) {
             return Ok(None);
         }
-        let pristine = upstream.pristine(&self.place, &manifest.value).await?;
+        let pristine = upstream.pristine(&self.place, &manifest.value()).await?;
         Ok(pristine.map(|pristine| {
             let declaration = Declaration { pristine: Some(Box::new(pristine)), ..declaration.clone() };
             Snapshot::new([Arc::new(Managed { declaration, ..Managed::clone(managed) })])

@@ -8,12 +8,15 @@ mod material;
 mod results;
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use allocation_counter::{AllocationInfo, measure};
 use anyhow::{Result, ensure};
 use holdfast::core::compare::{Scope, compare};
 use holdfast::core::declaration::Declaration;
 use holdfast::core::drift::drift;
+use holdfast::core::exclude::{Exclusions, Surroundings};
+use holdfast::core::snapshot::Managed;
 use holdfast::core::state::State;
 
 use material::{Material, is_person};
@@ -39,6 +42,7 @@ fn count() -> Result<()> {
     );
     let mut results = Results::load()?;
     results.set("declaration_kb", declaration(&material)?);
+    results.set("managed_kb", managed(&material)?);
     results.set("compare_in_sync_allocs", Figure::count(in_sync.count_total, conditions));
     results.save()
 }
@@ -46,13 +50,34 @@ fn count() -> Result<()> {
 /// What a replica keeps of an object besides its manifest.
 fn declaration(material: &Material) -> Result<Figure> {
     let mut read = None;
-    let info = measure(|| read = Some(Declaration::read(&material.managed.manifest, &material.applied)));
+    let manifest = material.managed.manifest.unpacked();
+    let info = measure(|| read = Some(Declaration::read(&manifest, &material.applied)));
     let leaves = read.expect("it was just read")?.len();
-    #[allow(clippy::cast_precision_loss)] // far from 2^52
-    let kb = info.bytes_current as f64 / 1024.0;
     let conditions =
         format!("bytes a declaration of {leaves} leaves keeps allocated, made by {} allocations", info.count_total);
-    Ok(Figure::new(kb, "KB", conditions))
+    Ok(Figure::new(kilobytes(&info), "KB", conditions))
+}
+
+/// All a replica keeps of an object: manifest, declaration, exclusions.
+fn managed(material: &Material) -> Result<Figure> {
+    let manifest = material.managed.manifest.unpacked();
+    let keep = || -> Result<Managed> {
+        let manifest = manifest.clone();
+        let declaration = Declaration::read(&manifest, &material.applied)?;
+        let exclusions = Exclusions::resolve([].into(), &manifest, &declaration, &Surroundings::default());
+        Ok(Managed { manifest: Arc::new(manifest.into()), declaration, exclusions, ..(*material.managed).clone() })
+    };
+    drop(keep()?); // the names of fields are kept once, and counted for the first object
+    let mut kept = None;
+    let info = measure(|| kept = Some(keep().map(Arc::new)));
+    let text = kept.expect("it was just made")?.manifest.text().len();
+    let conditions = format!("bytes kept allocated of a Deployment whose manifest has {text} bytes as JSON");
+    Ok(Figure::new(kilobytes(&info), "KB", conditions))
+}
+
+#[allow(clippy::cast_precision_loss)] // far from 2^52
+fn kilobytes(info: &AllocationInfo) -> f64 {
+    info.bytes_current as f64 / 1024.0
 }
 
 fn counted(ask: impl Fn() -> usize) -> (AllocationInfo, usize) {

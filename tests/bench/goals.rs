@@ -29,6 +29,7 @@ const PARTS: [(&str, &[(&str, Goal)]); 5] = [
             // Linear is 1, a square 2; what no longer fits the caches takes up to half of the way.
             ("compare_growth_slope", Goal::AtMost(1.5)),
             ("declaration_kb", Goal::AtMost(10.0)),
+            ("managed_kb", Goal::AtMost(12.0)),
             ("gitops_engine_diff_us", Goal::TimesOf("compare_in_sync_us", 1000.0)),
             ("smd_compare_us", Goal::TimesOf("compare_in_sync_us", 20.0)),
         ],
@@ -68,9 +69,15 @@ const PARTS: [(&str, &[(&str, Goal)]); 5] = [
         "scale",
         &[
             ("first_sync_10k_s", Goal::AtMost(60.0)),
+            ("first_sync_floor_10k_s", Goal::Nothing),
             ("restart_10k_s", Goal::AtMost(10.0)),
             ("restart_10k_writes", Goal::AtMost(100.0)),
+            ("commit_10k_ms", Goal::Nothing),
+            ("idle_10k_calls_per_minute", Goal::AtMost(60.0)),
+            ("heal_10k_p50_ms", Goal::AtMost(15.0)),
+            ("heal_10k_p99_ms", Goal::AtMost(50.0)),
             ("rss_10k_mb", Goal::AtMost(150.0)),
+            ("rss_peak_10k_mb", Goal::Nothing),
         ],
     ),
 ];

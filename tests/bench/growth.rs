@@ -86,7 +86,8 @@ fn judging(managed: &Managed, live: &Value) -> f64 {
 }
 
 fn reading(managed: &Managed, live: &Value) -> f64 {
-    per_call(|| Declaration::read(&managed.manifest, live)).median()
+    let manifest = managed.manifest.unpacked();
+    per_call(|| Declaration::read(&manifest, live)).median()
 }
 
 /// What admission asks when a person changes one element: that the answer is a refusal is checked, too.
@@ -183,7 +184,7 @@ fn declared(value: Value, answer: Value) -> Result<(Managed, Value)> {
     let manifest = Manifest { key, origin: Origin { file: "large.yaml".into(), lines: Lines::leaf(1) }, value };
     let declaration = Declaration::read(&manifest, &answer)?;
     let like = Material::read()?.managed;
-    let managed = Managed { manifest: manifest.into(), declaration, ..(*like).clone() };
+    let managed = Managed { manifest: Arc::new(manifest.into()), declaration, ..(*like).clone() };
     Ok((managed, answer))
 }
 

@@ -75,7 +75,7 @@ fn managed() -> Result<Managed> {
     ensure!(declaration.len() > 50, "only {} leaves are declared", declaration.len());
     Ok(Managed {
         sync: Arc::new(sync()),
-        manifest: Arc::new(manifest),
+        manifest: Arc::new(manifest.into()),
         declaration,
         exclusions: Exclusions::default(),
         resource: "deployments".into(),

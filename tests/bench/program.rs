@@ -16,6 +16,7 @@ mod peers;
 mod results;
 mod review;
 mod rules;
+mod scale;
 #[allow(unused_imports)] // those of its tests: cargo sets cfg(test) here, and there is no harness to use them
 #[path = "../dev/world/mod.rs"]
 mod world;
@@ -69,7 +70,7 @@ fn measure(parts: &[&str]) -> Result<()> {
             }
             "rules" => rules::run(&mut results)?,
             "heal" => heal::run(&mut results)?,
-            _ => println!("  not yet"), // `scale` comes with the issue about ten thousand objects
+            _ => scale::run(&mut results)?,
         }
         results.save()?;
     }

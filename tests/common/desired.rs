@@ -48,7 +48,13 @@ pub fn managed_over(
     let read = || Declaration::read_over(&manifest, answer, live).expect("the answer has our entry");
     let declaration = recognised.unwrap_or_else(read);
     let exclusions = Exclusions::resolve(rules.into(), &manifest, &declaration, around);
-    Managed { sync: Arc::new(sync()), manifest: Arc::new(manifest), declaration, exclusions, resource: "things".into() }
+    Managed {
+        sync: Arc::new(sync()),
+        manifest: Arc::new(manifest.into()),
+        declaration,
+        exclusions,
+        resource: "things".into(),
+    }
 }
 
 /// A sync that refuses edits and undeclared fields.

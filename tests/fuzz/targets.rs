@@ -337,7 +337,7 @@ fn heal(managed: &Managed, live: &Value) -> String {
     }
     let patch = before_apply(managed, &state, &drift, &is_person, &["note"]);
     let body = to_apply(managed, Some(&state));
-    format!("{} drift, {}, {}", log(drift.len()), patch.is_some(), body == managed.manifest.value)
+    format!("{} drift, {}, {}", log(drift.len()), patch.is_some(), body == managed.manifest.value())
 }
 
 fn scramble(value: &mut Value) {

@@ -59,7 +59,7 @@ pub struct Material<'a> {
     /// The object as it is, in the version that is edited.
     pub live: &'a Value,
     /// What Git declares, as it is sent.
-    pub manifest: &'a Value,
+    pub manifest: Value,
     /// A manifest of the same object that says more, or otherwise.
     pub richer: &'a Value,
 }

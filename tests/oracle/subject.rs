@@ -242,7 +242,7 @@ impl<'a> Subject<'a> {
     }
 
     fn material<'b>(&'b self, live: &'b Value) -> Material<'b> {
-        Material { live, manifest: &self.managed.manifest.value, richer: &self.specimen.richer }
+        Material { live, manifest: self.managed.manifest.value(), richer: &self.specimen.richer }
     }
 
     async fn read(&self, kind: &Kind) -> Result<Value> {
@@ -270,7 +270,7 @@ impl<'a> Subject<'a> {
     async fn ask(&self, mut new: Value) -> Result<(Value, Result<Value, String>)> {
         let key = &self.managed.manifest.key;
         for _ in 0..ATTEMPTS {
-            let mut body = self.managed.manifest.value.clone();
+            let mut body = self.managed.manifest.value();
             body["metadata"]["resourceVersion"] = new["metadata"]["resourceVersion"].clone();
             match self.cluster.apply(&self.kind, key, &body, Write::DryRun).await {
                 Ok(answer) => return Ok((new, Ok(answer))),

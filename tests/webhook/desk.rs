@@ -222,11 +222,11 @@ fn managed(sync: Sync) -> Managed {
     let options = RenderOptions { default_namespace: None, sync: &sync.name, cluster_scoped: &namespaced };
     let (mut manifests, problems) = render(documents, &options);
     assert!(problems.is_empty(), "{problems:?}");
-    let manifest = Arc::new(manifests.remove(0));
+    let manifest = manifests.remove(0);
     let declaration = Declaration::read(&manifest, &applied(&manifest.value)).expect("we own it");
     Managed {
         sync: Arc::new(sync),
-        manifest,
+        manifest: Arc::new(manifest.into()),
         declaration,
         exclusions: Exclusions::default(),
         resource: "deployments".into(),

@@ -7,7 +7,7 @@ use crate::core::fields::Fields;
 use crate::core::lookup::Lookup;
 use crate::core::manifest::Lines;
 use crate::core::path::{MergeKey, Step};
-use crate::core::value::is_nothing;
+use crate::core::value::{is_nothing, shared};
 
 // === impl Shape ===
 
@@ -39,7 +39,7 @@ impl Shape {
             Step::Field(name) => {
                 let answered = answered.and_then(|value| value.get(&*name));
                 let node = Node::read(owned, answered, written.field(&name));
-                Some((name, node))
+                Some((shared(&name), node))
             }
             Step::Key(_) | Step::Value(_) => None,
         };

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::jq::{Budget, Found, Input, Jq};
 use super::pattern::{Any, Pattern};
 use super::place::{self, Around, Ground, live_step};
+use crate::core::declaration::Declaration;
 use crate::core::path::{Path, Step};
 use crate::core::state::State;
 
@@ -34,8 +35,8 @@ impl<'a> Expressions<'a> {
     }
 
     /// The places the expression finds on what is live.
-    pub fn find_live(&self, jq: &Jq, state: &State<'_>, ground: Ground<'_>) -> Result<Vec<Pattern>, String> {
-        let around = Around::new(ground.declaration, state.owners().map(|entry| entry.fields).collect());
+    pub fn find_live(&self, jq: &Jq, state: &State<'_>, declaration: &Declaration) -> Result<Vec<Pattern>, String> {
+        let around = Around::new(declaration, state.owners().map(|entry| entry.fields).collect());
         let live = self.find(jq)?;
         Ok(live.iter().filter_map(|place| live_pattern(place, state.object, &around)).collect())
     }

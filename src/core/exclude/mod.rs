@@ -159,14 +159,14 @@ impl Exclusions {
     }
 
     /// What is excluded of the object as it is.
-    pub fn at(&self, key: &ObjectKey, state: &State<'_>, ground: Ground<'_>) -> Cow<'_, Self> {
+    pub fn at(&self, key: &ObjectKey, state: &State<'_>, declaration: &Declaration) -> Cow<'_, Self> {
         if self.dependent.is_empty() {
             return Cow::Borrowed(self);
         }
         let mut now = self.clone();
         let expressions = Expressions::on(state.object);
         for dependent in &self.dependent {
-            match dependent.places(state, ground, &expressions) {
+            match dependent.places(state, declaration, &expressions) {
                 Ok(places) => now.places.extend(places),
                 Err(reason) => {
                     let rule = dependent.by().to_string();
@@ -285,13 +285,13 @@ impl Dependent {
     fn places(
         &self,
         state: &State<'_>,
-        ground: Ground<'_>,
+        declaration: &Declaration,
         expressions: &Expressions<'_>,
     ) -> Result<Vec<Excluded>, String> {
         let excluded = |pattern| Excluded { pattern, by: self.by(), except: Vec::new() };
         Ok(match self {
             Self::Jq(jq, _, git) => {
-                let live = expressions.find_live(jq, state, ground)?;
+                let live = expressions.find_live(jq, state, declaration)?;
                 git.clone()?.into_iter().chain(live).map(excluded).collect()
             }
             Self::Managers(globs, _) => owned_by(globs, state).into_iter().map(excluded).collect(),

@@ -76,6 +76,17 @@ impl Surroundings {
         scalers.iter().filter(|scaler| scaler.group.as_ref().is_none_or(|group| *group == key.group))
     }
 
+    /// Is what the exclusions of this object depend on the same in both? Much cheaper to ask than to resolve them.
+    pub fn is_same_for(&self, other: &Self, key: &ObjectKey) -> bool {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        self.presets == other.presets
+            && self.unreadable == other.unreadable
+            && self.namespaces.get(namespace) == other.namespaces.get(namespace)
+            && self.meshed.contains(namespace) == other.meshed.contains(namespace)
+            && self.scalers_of(key).eq(other.scalers_of(key))
+            && self.rules == other.rules
+    }
+
     /// Adds the autoscalers Git declares. They count from then on: one that is gone for a moment must not let its object be
     /// scaled back.
     pub fn add_declared<'m>(&mut self, manifests: impl IntoIterator<Item = &'m Manifest>) {
@@ -106,6 +117,14 @@ impl Surroundings {
 // === impl Scaler ===
 
 impl Scaler {
+    /// Is it of a kind that scales?
+    pub fn is_one(key: &ObjectKey) -> bool {
+        matches!(
+            (key.group.as_str(), key.kind.as_str()),
+            ("autoscaling", "HorizontalPodAutoscaler") | ("autoscaling.k8s.io", "VerticalPodAutoscaler")
+        )
+    }
+
     /// Reads a `HorizontalPodAutoscaler` or a `VerticalPodAutoscaler`, live or as Git says it; `None` for one that does nothing,
     /// and for any other object.
     pub fn read(key: &ObjectKey, object: &Value) -> Option<(Target, Self)> {

@@ -92,7 +92,7 @@ impl Guard {
         let own = annotation::rule(&manifest.value).ok().flatten().into_iter().collect();
         let exclusions = Exclusions::resolve(own, &manifest, &declaration, around);
         let sync = Arc::new(self.sync(object));
-        Some(Managed { sync, manifest: Arc::new(manifest), declaration, exclusions, resource: plural.into() })
+        Some(Managed { sync, manifest: Arc::new(manifest.into()), declaration, exclusions, resource: plural.into() })
     }
 
     fn sync(&self, object: &Value) -> Sync {

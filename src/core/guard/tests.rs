@@ -128,7 +128,8 @@ fn what_was_taken_from_it_is_known_from_its_own_copy() {
     assert_eq!(brings(&object, |new| new["spec"]["paused"] = json!(true)), Vec::<String>::new(), "an edit elsewhere");
     let strategy = brings(&object, |new| new["spec"]["strategy"] = json!({"type": "RollingUpdate"}));
     assert_eq!(strategy, [r#".spec.strategy.type: "Recreate" → "RollingUpdate""#]);
-    let containers = &ward(&object).expect("it is guarded").manifest.value["spec"]["template"]["spec"]["containers"];
+    let written = ward(&object).expect("it is guarded").manifest.value();
+    let containers = &written["spec"]["template"]["spec"]["containers"];
     assert_eq!(*containers, json!([{"name": "app", "image": "a:1"}, {"name": "side", "image": "s:1"}]));
 }
 
@@ -158,7 +159,7 @@ fn paths_of_another_version_and_empties_that_others_fill_are_not_its_own() {
         entries[1]["fieldsV1"]["f:spec"]["f:strategy"] = json!({"f:type": {}});
         object["spec"]["strategy"] = json!({"type": "Recreate"});
     });
-    let sections = &ward(&object).expect("it is guarded").manifest.value;
+    let sections = &ward(&object).expect("it is guarded").manifest.value();
     assert_eq!(
         sections["spec"],
         json!({"replicas": 3, "template": {"spec": {"containers": [{"name": "app", "image": "a:1"}]}}})

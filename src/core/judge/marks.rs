@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::manifest::Kept;
 use super::super::names::{IGNORE, MANAGED_LABEL, MANUAL_EDIT, TRACKING_ID, tracked_by};
 use super::super::object::ObjectKey;
 use super::super::path::Path;
@@ -43,8 +44,13 @@ pub(super) fn moves_owners(old: &State<'_>, new: &State<'_>) -> bool {
 /// Does it add a finalizer, or take one away, that Git says nothing of? Those are between controllers, and one too many
 /// keeps an object from ever going. What Git declares is judged like any other field, and on an object that is going
 /// already taking one away is the only way out.
-pub(super) fn moves_finalizers(git: &Value, old: &State<'_>, new: &State<'_>) -> bool {
-    let (git, old, new) = (finalizers(git), finalizers(old.object), finalizers(new.object));
+pub(super) fn moves_finalizers(git: &Kept, old: &State<'_>, new: &State<'_>) -> bool {
+    let (old, new) = (finalizers(old.object), finalizers(new.object));
+    if old == new {
+        return false; // what nearly every edit does is to be known without reading the manifest
+    }
+    let git = git.value();
+    let git = finalizers(&git);
     let moved = |these: &[&Value], others: &[&Value]| {
         these.iter().any(|finalizer| !others.contains(finalizer) && !git.contains(finalizer))
     };
@@ -56,7 +62,7 @@ fn finalizers(object: &Value) -> Vec<&Value> {
 }
 
 /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.
-pub(super) fn exempts_itself(git: &Value, old: Option<&State<'_>>, new: &State<'_>) -> bool {
+pub(super) fn exempts_itself(git: &Kept, old: Option<&State<'_>>, new: &State<'_>) -> bool {
     let (before, rule) = (old.and_then(|old| old.annotation(IGNORE)), new.annotation(IGNORE));
-    rule.is_some() && rule != before && rule != State::whole(git).annotation(IGNORE)
+    rule.is_some() && rule != before && rule != State::whole(&git.value()).annotation(IGNORE)
 }

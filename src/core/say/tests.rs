@@ -19,7 +19,7 @@ fn managed(kind: &str) -> Managed {
     let origin = Origin { file: "apps/api/api.yaml".into(), lines: Lines::leaf(3) };
     Managed {
         sync: Arc::new(sync("git@github.com:org/shop.git")),
-        manifest: Arc::new(Manifest { key, value: json!({"apiVersion": api_version, "kind": kind}), origin }),
+        manifest: Arc::new(Manifest { key, value: json!({"apiVersion": api_version, "kind": kind}), origin }.into()),
         declaration: Declaration { sections: Box::default(), pristine: None },
         exclusions: Exclusions::default(),
         resource: "things".into(),
@@ -121,8 +121,8 @@ fn long_values_and_long_places() {
     let mut managed = managed("Deployment");
     let file = format!("clusters/{}api.yaml", "europe-west/".repeat(8));
     let lines = Lines::leaf(3);
-    managed.manifest =
-        Arc::new(Manifest { origin: Origin { file: file.into(), lines }, ..Manifest::clone(&managed.manifest) });
+    let origin = Origin { file: file.into(), lines };
+    managed.manifest = Arc::new(Manifest { origin, ..managed.manifest.unpacked() }.into());
     let long =
         ["spec", "template", "spec", "a-field-of-a-custom-resource", "with-many-levels", "and-long-names", "below"];
     let fields = vec![changed(&long, json!("a ".repeat(200)), json!("b ".repeat(200)))];
@@ -134,7 +134,7 @@ fn unicode_is_counted_in_characters() {
     let fields = vec![changed(&["data", "grüße"], json!("🦀".repeat(200)), json!("Zürich"))];
     let mut managed = managed("ConfigMap");
     let origin = Origin { file: "läden/über uns.yaml".into(), lines: Lines::leaf(3) };
-    managed.manifest = Arc::new(Manifest { origin, ..Manifest::clone(&managed.manifest) });
+    managed.manifest = Arc::new(Manifest { origin, ..managed.manifest.unpacked() }.into());
     insta::assert_snapshot!(said(&managed, &judged(Verdict::Deny, Why::Drift, fields)));
 }
 

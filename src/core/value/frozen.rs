@@ -3,8 +3,11 @@
 //! There is a declaration for every object in every replica, for as long as the process lives. A `serde_json` map makes room
 //! for eleven fields when it has one, and a text or list keeps a capacity beside its length; a declared value needs neither.
 
+use std::sync::Arc;
+
 use serde_json::{Number, Value};
 
+use super::name::shared;
 use super::{ABSENT, same, same_number};
 
 /// A value that stays as it is.
@@ -21,7 +24,7 @@ pub enum Frozen {
     /// A list.
     List(Box<[Frozen]>),
     /// A map, in the order of its fields' names.
-    Map(Box<[(Box<str>, Frozen)]>),
+    Map(Box<[(Arc<str>, Frozen)]>),
 }
 
 // === impl Frozen ===
@@ -35,9 +38,8 @@ impl From<&Value> for Frozen {
             Value::String(text) => Self::Text(text.as_str().into()),
             Value::Array(elements) => Self::List(elements.iter().map(Self::from).collect()),
             Value::Object(fields) => {
-                let mut fields: Vec<_> =
-                    fields.iter().map(|(name, value)| (name.as_str().into(), Self::from(value))).collect();
-                fields.sort_by(|(left, _): &(Box<str>, _), (right, _)| left.cmp(right));
+                let mut fields: Vec<_> = fields.iter().map(|(name, value)| (shared(name), Self::from(value))).collect();
+                fields.sort_by(|(left, _): &(Arc<str>, _), (right, _)| left.cmp(right));
                 Self::Map(fields.into())
             }
         }

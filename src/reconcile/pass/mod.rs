@@ -10,7 +10,8 @@ mod understand;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use self::understand::{Live, Understood};
+use self::understand::Understood;
+use super::census::Live;
 use super::declare::fingerprint;
 use super::entry::Entry;
 use super::keeper::Keeper;
@@ -55,7 +56,8 @@ impl Keeper {
     /// The first pass after a start, to another commit than the cluster was equal to before. What is wrong with an object whose
     /// manifest is still the same has drifted meanwhile. And if this commit is refused, the one before stays in force.
     pub(super) async fn pass_after_start(&mut self, reading: Reading, before: Reading) {
-        self.before = before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(manifest))).collect();
+        self.before =
+            before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(&manifest.text()))).collect();
         self.pass(reading).await;
         self.before.clear();
         let is_refused = |failure: &Failure| [REFUSED, FORBIDDEN].contains(&failure.reason);

@@ -26,7 +26,7 @@ impl Keeper {
         }
         for (kind, managed) in &missing {
             let manifest = &managed.manifest;
-            self.cluster.apply(kind, &manifest.key, &manifest.value, Write::Real).await?;
+            self.cluster.apply(kind, &manifest.key, &manifest.value(), Write::Real).await?;
             self.context.applied(managed, &[]);
             if manifest.key.kind == "CustomResourceDefinition" {
                 self.wait_until_served(kind, &manifest.key).await?;
@@ -65,7 +65,7 @@ impl Keeper {
             self.wanted.send(kind).ok();
         }
         let managed = entries.values().map(|entry| entry.managed.clone()).collect();
-        self.context.publisher.declare(&self.name, managed, &self.lost);
+        self.context.publisher.declare(&self.name, managed, &self.lost, &self.resolved);
         self.observed = Some(revision.to_owned());
         accident
     }

@@ -3,18 +3,17 @@
 //! What has not changed since the commit before is known already, and after a start the API server is asked for lists, not for
 //! objects: that is what makes both cheap.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::super::census::Live;
 use super::super::claims::Claim;
 use super::super::declare::{Declared, Declaring, Undeclared, fingerprint};
 use super::super::entry::Entry;
 use super::super::keeper::Keeper;
-use super::super::plan::is_tracked_by;
-use super::super::prune::Stray;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::Error;
 use crate::core::manifest::Manifest;
@@ -45,42 +44,9 @@ pub(super) struct Understood {
     pub(super) unavailable: Option<Error>,
 }
 
-/// Live objects by identity.
-pub(super) type Live = HashMap<ObjectKey, Value>;
-
 // === impl Keeper ===
 
 impl Keeper {
-    /// Every object that carries our label, of the kinds this commit has and those the last one had. Like the watches, in our own
-    /// name: a tenant may not look into every namespace, and sees nothing of this.
-    pub(super) async fn list(&mut self, manifests: &[Manifest]) -> Result<Live, Error> {
-        let text = |manifest: &Manifest, name| manifest.value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let of = |manifest| text(manifest, "apiVersion").zip(text(manifest, "kind"));
-        let mut kinds: BTreeSet<_> = manifests.iter().filter_map(of).collect();
-        kinds.extend(self.kinds_before().filter_map(|name| {
-            let (api_version, kind) = name.rsplit_once('/')?;
-            Some((api_version.to_owned(), kind.to_owned()))
-        }));
-        let versions: HashMap<_, _> =
-            manifests.iter().map(|manifest| (&manifest.key, manifest.value.get("apiVersion"))).collect();
-        let mut live = Live::new();
-        for (api_version, kind) in kinds {
-            let Some(kind) = self.cluster.kind(&api_version, &kind).await? else { continue };
-            for object in self.context.cluster.list_managed(&kind).await? {
-                let Some(key) = ObjectKey::of(&object) else { continue };
-                if is_tracked_by(&self.name, &key, &object) {
-                    let stray = Stray { kind: kind.clone(), kept: None };
-                    self.strays.entry(key.clone()).or_insert(stray);
-                }
-                // A kind that is declared in two versions is listed in both.
-                if versions.get(&key).is_none_or(|version| *version == object.get("apiVersion")) {
-                    live.insert(key, object);
-                }
-            }
-        }
-        Ok(live)
-    }
-
     /// Declares every manifest; what has not changed since the last commit is known already.
     pub(super) async fn understand(
         &self,
@@ -91,7 +57,7 @@ impl Keeper {
         again: bool,
     ) -> Understood {
         let identities = &self.context.rules.borrow().identities.clone();
-        let around = &self.around.borrow().clone();
+        let around = &self.resolved.clone();
         let declaring = Declaring { cluster: &self.cluster, sync, rules: &plan.ignore, around, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
@@ -102,7 +68,7 @@ impl Keeper {
                 continue;
             }
             let live = known.remove(&manifest.key);
-            let fingerprint = fingerprint(&manifest);
+            let fingerprint = fingerprint(&manifest.text());
             match self.entries.get(&manifest.key).filter(|entry| entry.fingerprint == fingerprint) {
                 Some(entry) => {
                     let managed = declaring.again(manifest, &entry.managed, &entry.kind);
@@ -136,7 +102,7 @@ impl Understood {
     fn hear(&mut self, answer: Result<Declared, Undeclared>) {
         match answer {
             Ok(Declared { managed, kind, live }) => {
-                let fingerprint = fingerprint(&managed.manifest);
+                let fingerprint = fingerprint(managed.manifest.text());
                 self.look_at(Entry::new(Arc::new(managed), kind, fingerprint), live);
             }
             Err(Undeclared::Premature(problem)) => self.premature.push(problem),

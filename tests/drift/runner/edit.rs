@@ -67,7 +67,7 @@ fn before(edit: &Edit, scene: &Scene) -> Value {
 pub fn written(edit: &Edit, scene: &Scene) -> Result<Value, String> {
     let manager = edit.manager.as_deref().unwrap_or("unnamed");
     Ok(match edit.action {
-        case::Action::Create => update(&json!({}), &edit.what().wanted(&scene.managed.manifest.value)?, manager, ""),
+        case::Action::Create => update(&json!({}), &edit.what().wanted(&scene.managed.manifest.value())?, manager, ""),
         case::Action::Update => update(&scene.live, &edit.what().wanted(&scene.live)?, manager, ""),
         case::Action::Scale | case::Action::Delete => Value::Null,
     })
