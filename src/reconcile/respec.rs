@@ -45,8 +45,9 @@ impl Keeper {
         if !first && self.confirmation() != confirmed.as_deref() && self.plan.is_some() {
             self.look_again();
         }
-        self.notice_pause();
-        if self.renew_windows() {
+        // Each has to be noticed, whatever the other says: an end that is noticed here is noticed nowhere else.
+        let (resumed, opened) = (self.notice_pause(), self.renew_windows());
+        if resumed || opened {
             self.look_again();
         }
     }
