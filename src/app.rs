@@ -102,9 +102,11 @@ impl Parts {
     async fn run(self, waiting: [Pending; 3]) -> anyhow::Result<()> {
         let [connected, published, serving] = waiting;
         let ourselves = policy::ourselves(&self.config.namespace);
-        let Some(client) = connect::client(&self.config, &ourselves, &self.shutdown).await? else { return Ok(()) };
+        let Some((client, bare)) = connect::client(&self.config, &ourselves, &self.shutdown).await? else {
+            return Ok(());
+        };
         let Some(cluster) = connect::cluster(&client, &self.metrics, &self.shutdown).await else { return Ok(()) };
-        let everybody = Arc::new(cluster);
+        let everybody = Arc::new(cluster.impersonating_by(bare));
         let (keeper, fence) = Fence::new();
         let cluster = Arc::new(everybody.behind(fence.clone()));
         connected.ready();
@@ -246,6 +248,7 @@ impl Parts {
             rules: rules.clone(),
             exempt,
             windows,
+            account: self.config.default_service_account.clone(),
             tally: Tally::new(self.metrics.clone()),
             census: reconcile::Census::default(),
             turns: Arc::new(tokio::sync::Semaphore::new(reconcile::TURNS)),

@@ -7,6 +7,7 @@ mod break_glass;
 mod certs;
 mod diff;
 mod explain;
+mod prune;
 mod render;
 mod run;
 
@@ -57,6 +58,8 @@ enum Command {
     Explain(Box<explain::Arguments>),
     /// List what is open for emergency edits
     BreakGlass(break_glass::Arguments),
+    /// List what left Git and is still there, or confirm that it may be deleted
+    Prune(Box<prune::Arguments>),
     /// Print the definitions of Holdfast's kinds (CRDs)
     Crds,
     /// Print everything a cluster needs, as YAML
@@ -79,6 +82,7 @@ impl Cli {
         match self.command {
             Command::Diff(arguments) => return Ok(arguments.execute()),
             Command::BreakGlass(arguments) => return Ok(arguments.execute()),
+            Command::Prune(arguments) => return Ok(arguments.execute()),
             Command::Explain(arguments) => arguments.execute(),
             Command::Run(arguments) => arguments.execute(),
             Command::Crds => print(&deploy::render(&Installation::default(), &[Part::Crds])?),

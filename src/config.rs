@@ -26,6 +26,8 @@ pub struct Config {
     pub namespace: String,
     /// This replica among others.
     pub replica: Replica,
+    /// Service account of every `GitSync` that names none; absent means our own.
+    pub default_service_account: Option<String>,
     /// The webhook.
     pub webhook: Webhook,
     /// Where probes and scrapes are answered.

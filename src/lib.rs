@@ -79,6 +79,13 @@
 //!   When that is, every minute agrees on, also on the days clocks jump: `window::every_minute_is_as_the_walk_says`.
 //! - A fight costs ever less, is told once, and no heal is dropped in it: `fight::who_acts_all_the_time_is_given_way_to`,
 //!   `cluster::a_fight_is_told_once_and_ends_with_the_rule_it_tells`.
+//! - A wave is written when all that its commit wrote before is ready, each object once, and nothing else waits meanwhile:
+//!   `waves::every_object_once_and_none_too_early`, `ready::each_kind_says_when_it_is_ready`,
+//!   `cluster::a_wave_waits_until_the_one_before_is_ready_and_nobody_else_does`.
+//! - A tenant's `GitSync` can do what its account may, and what it writes is known as ours:
+//!   `cluster::a_tenant_can_do_what_its_account_may_and_nothing_else`.
+//! - More than half is deleted only by who confirms that very commit, and the end of a `GitSync` does what it says:
+//!   `plan::a_confirmation_is_of_one_commit`, `cluster::who_confirms_a_commit_lets_it_delete`, `cluster::an_end_that_deletes`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
 //! - The webhook never waits for whoever reads the records, and no record is lost:

@@ -56,6 +56,11 @@ pub struct GitSyncSpec {
     pub source: Source,
     /// Where they go.
     pub destination: Destination,
+    /// Service account, in the GitSync's own namespace, whose rights apply: everything is read, tried out, written and deleted as
+    /// this account. Without it, with Holdfast's own rights, or those of `--default-service-account`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub service_account_name: Option<String>,
     /// What happens to manual edits of managed objects when they are made.
     #[serde(default)]
     pub admission: Admission,
@@ -70,6 +75,10 @@ pub struct GitSyncSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub sync_windows: Vec<SyncWindow>,
+    /// What becomes of the objects when this is deleted: `Orphan` takes Holdfast's marks off them, `Delete` deletes them. Without it they
+    /// stay as they are. With it the deletion waits for a running Holdfast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Pauses this sync: nothing is written, and edits are marked instead of denied. Needs a reason, an end, and the verb
     /// `suspend`; who paused it is stamped in the annotation `holdfast.dev/suspended-by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +177,16 @@ pub enum Undeclared {
     Warn,
     /// Leave them alone.
     Allow,
+}
+
+/// What becomes of the objects of a `GitSync` that is deleted.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum DeletionPolicy {
+    /// They stay, and lose Holdfast's marks.
+    #[default]
+    Orphan,
+    /// They go.
+    Delete,
 }
 
 /// A pause with a reason and an end.

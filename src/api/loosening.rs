@@ -48,6 +48,12 @@ pub fn of_sync(old: &GitSyncSpec, new: &GitSyncSpec) -> Vec<Loosened> {
     if old.sync_policy.automated.self_heal && !new.sync_policy.automated.self_heal {
         note("spec.syncPolicy.automated.selfHeal", "true".to_owned(), "false".to_owned());
     }
+    // Without an account, Holdfast's own rights apply. Another one may have more than this.
+    if let (Some(from), to) = (&old.service_account_name, &new.service_account_name)
+        && Some(from) != to.as_ref()
+    {
+        note("spec.serviceAccountName", from.clone(), to.clone().unwrap_or_else(|| "none".to_owned()));
+    }
     found.extend(added("spec.ignoreDifferences", &old.ignore_differences, &new.ignore_differences));
     found.extend(windows::of(&old.sync_windows, &new.sync_windows));
     found

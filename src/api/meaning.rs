@@ -4,6 +4,7 @@
 //! it again on what is stored, because an object may have been stored while the webhook was down. The schema catches most of
 //! the same mistakes earlier; it is a convenience, this is the rule.
 
+mod namespace;
 mod options;
 mod source;
 
@@ -13,11 +14,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use super::fault::FieldError;
-use super::{Admission, Backoff, GitSync, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore, window};
+use super::{
+    Admission, Backoff, GitSync, PrunePropagation, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore, window,
+};
 use crate::core::breakglass::REMINDER;
 use crate::core::exclude::Rule;
 use crate::core::names::SUSPENDED_BY;
 use crate::core::window::Window;
+pub use namespace::NamespacePlan;
 pub use options::SyncOptions;
 pub use source::{SourcePlan, version_range};
 
@@ -28,6 +32,10 @@ pub struct SyncPlan {
     pub source: SourcePlan,
     /// Namespace for namespaced manifests that name none.
     pub namespace: String,
+    /// What that namespace is to carry, if it is made.
+    pub made_with: NamespacePlan,
+    /// Service account whose rights apply.
+    pub account: Option<String>,
     /// What admission does.
     pub admission: Admission,
     /// Delete what left Git.
@@ -36,6 +44,10 @@ pub struct SyncPlan {
     pub self_heal: bool,
     /// The switches of `syncOptions`.
     pub options: SyncOptions,
+    /// How long a wave may take.
+    pub wave_timeout: Duration,
+    /// What becomes of the dependents of what is pruned.
+    pub propagation: PrunePropagation,
     /// How failures are tried again.
     pub retry: RetryPlan,
     /// Exclusion rules.
@@ -78,14 +90,19 @@ impl TryFrom<&GitSync> for SyncPlan {
     fn try_from(sync: &GitSync) -> Result<Self, Self::Error> {
         let spec = &sync.spec;
         let mut faults = Faults::default();
-        let SyncPolicy { automated, sync_options, retry } = &spec.sync_policy;
+        let SyncPolicy { automated, sync_options, managed_namespace, wave_timeout, prune_propagation, retry } =
+            &spec.sync_policy;
         let plan = Self {
             source: source::read(&spec.source, &mut faults),
-            namespace: namespace(&spec.destination.namespace, &mut faults),
+            namespace: destination(&spec.destination.namespace, &mut faults),
+            made_with: namespace::read(managed_namespace.as_ref(), &mut faults),
+            account: spec.service_account_name.clone(),
             admission: spec.admission.clone(),
             prune: automated.prune,
             self_heal: automated.self_heal,
             options: options::read(sync_options, &mut faults),
+            wave_timeout: duration_at("spec.syncPolicy.waveTimeout", wave_timeout, &mut faults),
+            propagation: *prune_propagation,
             retry: retry_plan(retry, &mut faults),
             ignore: ignore::read(&spec.ignore_differences, "spec.ignoreDifferences", &called(sync), &mut faults).into(),
             windows: window::read(&spec.sync_windows, "spec.syncWindows", &mut faults),
@@ -129,7 +146,7 @@ impl Suspension {
 
 // === readers ===
 
-fn namespace(typed: &str, faults: &mut Faults) -> String {
+fn destination(typed: &str, faults: &mut Faults) -> String {
     let remedy = "name the namespace the manifests go to";
     faults.require(!typed.trim().is_empty(), "spec.destination.namespace", "is empty", remedy);
     typed.to_owned()

@@ -22,13 +22,15 @@ pub mod window;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-pub use gitsync::{Admission, Destination, GitSync, GitSyncSpec, Mode, SecretReference, Source, Suspend, Undeclared};
+pub use gitsync::{
+    Admission, DeletionPolicy, Destination, GitSync, GitSyncSpec, Mode, SecretReference, Source, Suspend, Undeclared,
+};
 pub use guard::GuardSpec;
 pub use ignore::IgnoreRule;
 pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
 pub use status::{DriftedObject, GitSyncStatus, ObjectRef};
-pub use sync_policy::{Automated, Backoff, Retry, SyncPolicy};
+pub use sync_policy::{Automated, Backoff, ManagedNamespace, PrunePropagation, Retry, SyncPolicy};
 pub use window::{PolicyWindow, ScopedWindow, SyncWindow};
 
 /// Every CustomResourceDefinition of ours, in the order they are printed.

@@ -1,22 +1,61 @@
 //! The `syncPolicy` of a `GitSync`: what Holdfast may do by itself, and how it tries again.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the cluster is made equal to Git.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncPolicy {
     /// What happens without anybody asking.
     #[serde(default)]
     pub automated: Automated,
     /// Switches written as `Name=true` or `Name=false`. `CreateNamespace` (off) creates the destination namespace;
-    /// `Validate` (on) asks the API server about a whole commit before any of it is written.
+    /// `Validate` (on) asks the API server about a whole commit before any of it is written; `PruneLast` (off) deletes what
+    /// left Git only when all that was written is ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sync_options: Vec<String>,
+    /// Labels and annotations of the destination namespace, with `CreateNamespace=true`. A Namespace that Git declares has
+    /// those of its manifest instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_namespace: Option<ManagedNamespace>,
+    /// How long a wave may take to become ready before that is reported, such as `5m`. It is waited for all the same.
+    #[serde(default = "five_minutes")]
+    #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub wave_timeout: String,
+    /// What becomes of the dependents of an object that is pruned: `Background` deletes them after it, `Foreground` before it,
+    /// `Orphan` not at all.
+    #[serde(default)]
+    pub prune_propagation: PrunePropagation,
     /// What happens when a sync fails.
     #[serde(default)]
     pub retry: Retry,
+}
+
+/// Metadata of the destination namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedNamespace {
+    /// Labels, such as those of Pod security. Set anew with every commit; others stay.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations. Set anew with every commit; others stay.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What becomes of the dependents of an object that is deleted.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum PrunePropagation {
+    /// They go after it.
+    #[default]
+    Background,
+    /// They go before it.
+    Foreground,
+    /// They stay.
+    Orphan,
 }
 
 /// What happens without anybody asking.
@@ -64,6 +103,19 @@ pub struct Backoff {
 
 // === defaults ===
 
+impl Default for SyncPolicy {
+    fn default() -> Self {
+        Self {
+            automated: Automated::default(),
+            sync_options: Vec::new(),
+            managed_namespace: None,
+            wave_timeout: five_minutes(),
+            prune_propagation: PrunePropagation::default(),
+            retry: Retry::default(),
+        }
+    }
+}
+
 impl Default for Automated {
     fn default() -> Self {
         Self { prune: false, self_heal: true }
@@ -96,6 +148,10 @@ fn two() -> u32 {
 
 fn two_seconds() -> String {
     "2s".to_owned()
+}
+
+fn five_minutes() -> String {
+    "5m".to_owned()
 }
 
 fn three_minutes() -> String {

@@ -14,21 +14,23 @@ use crate::shutdown::Shutdown;
 /// Between two attempts to reach an API server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A client for the configured cluster that acts as `ourselves`, waiting for an API server that is not there yet; `None` when
+/// A client for the configured cluster that acts as `ourselves`, and one that may impersonate others, waiting for an API server that is not there yet; `None` when
 /// asked to stop meanwhile. Requests time out; watches, which live long, are told apart by kube itself.
 pub(super) async fn client(
     config: &Config,
     ourselves: &(String, String),
     shutdown: &Shutdown,
-) -> anyhow::Result<Option<Client>> {
-    let settings = settings(config).await?;
+) -> anyhow::Result<Option<(Client, Client)>> {
+    let bare = settings(config).await?;
     loop {
-        match identity::acting_as(settings.clone(), ourselves).await {
+        match identity::acting_as(bare.clone(), ourselves).await {
             Ok((settings, impersonator)) => {
                 if let Some(user) = impersonator {
                     tracing::info!(user, "acting as Holdfast's service account");
                 }
-                return Client::try_from(settings).map(Some).context("failed to make a client from the kubeconfig");
+                let ours = Client::try_from(settings).context("failed to make a client from the kubeconfig")?;
+                let bare = Client::try_from(bare).context("failed to make a client from the kubeconfig")?;
+                return Ok(Some((ours, bare)));
             }
             Err(error) if is_an_answer(&error) => return Err(error),
             Err(error) => tracing::warn!("{error:#}; trying again"),

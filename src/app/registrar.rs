@@ -20,6 +20,7 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::admin::Pending;
 use crate::cluster::events::{Events, Note, reference};
+use crate::cluster::objects::PropagationPolicy;
 use crate::cluster::watch::follow;
 use crate::cluster::{Cluster, Error, Kind};
 use crate::core::judge::Rules;
@@ -159,7 +160,7 @@ async fn withdraw(cluster: &Cluster) -> anyhow::Result<()> {
         let (kind, key) = which.find(cluster).await?;
         let found = cluster.get(&kind, &key).await?;
         if let Some(uid) = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str) {
-            cluster.delete(&kind, &key, uid).await?;
+            cluster.delete(&kind, &key, uid, PropagationPolicy::Background).await?;
             tracing::warn!(object = %key, "the webhook is switched off: nothing is refused, drift is healed");
         }
     }

@@ -108,6 +108,8 @@ impl Cause {
             422 if message.contains("testing") && message.contains("failed") => Self::Conflict(message),
             // Some of them are told with no words of their own. What is invalid always has some.
             422 if message == UNSAID => Self::Conflict(message),
+            // Of an apply that is not forced: nothing moved, somebody else has it. Names manager and field.
+            409 if message.starts_with("Apply failed with") => Self::Refused(message),
             409 => Self::Conflict(message),
             _ if manifest_at_fault => Self::Invalid(message),
             400 | 422 => Self::Invalid(message),

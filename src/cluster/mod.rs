@@ -3,6 +3,7 @@
 //! Objects are plain JSON here. Typed structs would drop the fields this build has never heard of, and a tool that compares
 //! objects must not be the one that loses parts of them.
 
+pub mod account;
 pub mod error;
 pub mod events;
 pub mod fence;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use kube::Client;
 use tokio::sync::RwLock;
 
+pub use account::Account;
 pub use error::{Cause, Error};
 pub use kinds::{Kind, Kinds};
 pub use names::TypedKind;
@@ -29,8 +31,13 @@ use fence::Fence;
 /// A connection to one cluster, and what it serves.
 pub struct Cluster {
     client: Client,
+    /// Makes the requests in the name of others: impersonation is not passed on, so it may impersonate nobody itself.
+    bare: Client,
     kinds: Arc<RwLock<Kinds>>,
     metrics: Metrics,
+    /// In whose name objects are read and written, if not in our own.
+    account: Option<Account>,
+    /// What is asked before anything is written.
     fence: Fence,
 }
 
@@ -40,19 +47,38 @@ impl Cluster {
     /// Connects, and asks what kinds there are.
     pub async fn connect(client: Client, metrics: Metrics) -> Result<Self, Error> {
         let kinds = Kinds::discover(&client).await?;
-        Ok(Self { client, kinds: Arc::new(RwLock::new(kinds)), metrics, fence: Fence::none() })
+        let bare = client.clone();
+        let kinds = Arc::new(RwLock::new(kinds));
+        Ok(Self { client, bare, kinds, metrics, account: None, fence: Fence::none() })
     }
 
     /// The same cluster, where nothing is written unless this fence is open.
     #[must_use]
     pub fn behind(&self, fence: Fence) -> Self {
-        let Self { client, kinds, metrics, fence: _ } = self;
-        Self { client: client.clone(), kinds: kinds.clone(), metrics: metrics.clone(), fence }
+        Self { fence, ..self.again() }
     }
 
     /// What is asked before anything is written.
     pub fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    /// With another client for requests in the name of others, where ours impersonates our own account already.
+    #[must_use]
+    pub fn impersonating_by(self, bare: Client) -> Self {
+        Self { bare, ..self }
+    }
+
+    /// The same cluster, as seen and written by this account.
+    #[must_use]
+    pub fn acting_as(&self, account: Account) -> Self {
+        Self { account: Some(account), ..self.again() }
+    }
+
+    fn again(&self) -> Self {
+        let Self { client, bare, kinds, metrics, account, fence } = self;
+        let (client, bare, kinds) = (client.clone(), bare.clone(), kinds.clone());
+        Self { client, bare, kinds, metrics: metrics.clone(), account: account.clone(), fence: fence.clone() }
     }
 
     /// The client, for the few typed objects (our own kinds, events, leases).

@@ -1,8 +1,8 @@
 //! Reading and writing objects as JSON. Every request is counted: in a steady state the counters stand still.
 
+pub use kube::api::PropagationPolicy;
 use kube::api::{
-    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
-    ValidationDirective,
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective,
 };
 use kube::core::Request;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,11 +17,16 @@ use crate::evidence::metrics::Ask;
 /// Objects per page of a list: keeps the memory of one answer in bounds on large clusters.
 const PAGE: u32 = 500;
 
+/// Field manager of what people write through our commands.
+const COMMAND: &str = "holdfast-cli";
+
 /// Does a write count, or does the API server only say what it would do?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
-    /// It counts.
+    /// It counts, and takes back what others took.
     Real,
+    /// It counts, unless others took any of it.
+    Yielding,
     /// Everything happens but the writing.
     DryRun,
 }
@@ -80,12 +85,12 @@ impl Cluster {
         }
     }
 
-    /// Server-side apply as our field manager, forced: takes back what others took. Unknown and duplicate fields are errors.
+    /// Server-side apply as our field manager; forced, it takes back what others took. Unknown and duplicate fields are errors.
     pub async fn apply(&self, kind: &Kind, key: &ObjectKey, body: &Value, write: Write) -> Result<Value, Error> {
         let dry_run = write == Write::DryRun;
         let params = PatchParams {
             dry_run,
-            force: true,
+            force: write != Write::Yielding,
             field_manager: Some(FIELD_MANAGER.to_owned()),
             field_validation: Some(ValidationDirective::Strict),
         };
@@ -142,6 +147,13 @@ impl Cluster {
         answer.map_err(|error| error.about(key, None))
     }
 
+    /// A merge patch, by whoever runs a command: under another name than the reconciler's, which only it may use.
+    pub async fn merge(&self, kind: &Kind, key: &ObjectKey, patch: &Value) -> Result<Value, Error> {
+        let params = PatchParams { field_manager: Some(COMMAND.to_owned()), ..PatchParams::default() };
+        let request = Request::new(kind.path(key)).patch(&key.name, &params, &Patch::Merge(patch));
+        self.send(Ask::Patch, format!("patch {key}"), request).await
+    }
+
     /// A merge patch of the status subresource.
     pub async fn patch_status(&self, kind: &Kind, key: &ObjectKey, status: &Value) -> Result<Value, Error> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -150,11 +162,17 @@ impl Cluster {
         self.send(Ask::Patch, format!("write the status of {key}"), request).await
     }
 
-    /// Deletes exactly the object that was judged (same `uid`), dependents after it in the background.
-    pub async fn delete(&self, kind: &Kind, key: &ObjectKey, uid: &str) -> Result<(), Error> {
+    /// Deletes exactly the object that was judged (same `uid`).
+    pub async fn delete(
+        &self,
+        kind: &Kind,
+        key: &ObjectKey,
+        uid: &str,
+        dependents: PropagationPolicy,
+    ) -> Result<(), Error> {
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
-            propagation_policy: Some(PropagationPolicy::Background),
+            propagation_policy: Some(dependents),
             ..DeleteParams::default()
         };
         let request = Request::new(kind.path(key)).delete(&key.name, &params);
@@ -174,7 +192,11 @@ impl Cluster {
         let request = request.map_err(|error| Error::new(doing.clone(), &kube::Error::BuildRequest(error)))?;
         let answer = async {
             self.metrics.called(ask);
-            self.client.request(request).await.map_err(|error| Error::new(doing.clone(), &error))
+            let answer = match &self.account {
+                Some(account) => self.bare.request(account.sign(request)).await,
+                None => self.client.request(request).await,
+            };
+            answer.map_err(|error| Error::new(doing.clone(), &error))
         };
         if ask.writes() { self.fence.within(&doing, answer).await } else { answer.await }
     }

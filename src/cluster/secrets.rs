@@ -63,7 +63,7 @@ impl Cluster {
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
         };
-        Ok(self.get(&kind, &key).await?.map(Secret::of))
+        Ok(self.get(&kind, &key).await?.as_ref().map(Secret::of))
     }
 }
 
@@ -161,7 +161,7 @@ fn take(event: watcher::Event<PartialObjectMeta<Typed>>, listing: &mut HashMap<S
 // === impl Secret ===
 
 impl Secret {
-    fn of(object: Value) -> Self {
+    fn of(object: &Value) -> Self {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let data = object.get("data").cloned().unwrap_or_default();
         let data: BTreeMap<String, ByteString> = serde_json::from_value(data).unwrap_or_default();

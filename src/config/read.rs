@@ -38,6 +38,7 @@ impl Config {
             kubeconfig: given.path("kubeconfig"),
             namespace: given.or("namespace", "holdfast-system").dns_label()?,
             replica: replica(&given)?,
+            default_service_account: given.get("default-service-account").map(|name| name.dns_label()).transpose()?,
             webhook: webhook(&given)?,
             admin_listen: given.or("admin-listen", "127.0.0.1:9090").address()?,
             receiver: receiver(&given)?,

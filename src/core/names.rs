@@ -36,6 +36,20 @@ pub const IGNORE: &str = "holdfast.dev/ignore";
 /// Git only: `disabled` keeps an object in the cluster when it leaves Git.
 pub const PRUNE: &str = "holdfast.dev/prune";
 
+/// Git only: `"true"` deletes an object and makes it anew when it cannot become what Git says.
+pub const REPLACE: &str = "holdfast.dev/replace";
+/// Git only: `"false"` leaves fields alone that another field manager has taken, and reports them.
+pub const FORCE_CONFLICTS: &str = "holdfast.dev/force-conflicts";
+
+/// On a `GitSync`: the commit, or its first 7 digits and more, at which more may be deleted than usually.
+pub const CONFIRM_PRUNE: &str = "holdfast.dev/confirm-prune";
+/// Finalizer of a `GitSync` that says what is to become of its objects.
+pub const FINALIZER: &str = "holdfast.dev/farewell";
+/// Extra of the user in requests made as a GitSync's own service account: which GitSync. No label and no annotation.
+pub const SYNC_EXTRA: &str = "holdfast.dev/sync";
+
+/// Not ours: the wave of people who come from Argo CD; it counts where there is none of ours.
+pub const ARGO_WAVE: &str = "argocd.argoproj.io/sync-wave";
 /// Not ours: the annotation in which a client-side `kubectl apply` keeps a copy of the object.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 

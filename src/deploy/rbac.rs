@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 
 use super::{Document, metadata};
 use crate::cluster::lease::NAME as LEASE;
-use crate::core::names::GROUP;
+use crate::core::names::{GROUP, SYNC_EXTRA};
 use crate::webhook::{
     register::{CERTIFICATE_SECRET, SERVICE_ACCOUNT},
     upstream::{BREAK_GLASS_VERB, LOOSEN_VERB, SUSPEND_VERB},
@@ -29,6 +29,7 @@ pub(super) fn documents(namespace: &str) -> Vec<Document> {
         Document::new("", &own_binding(namespace)),
         Document::new(BREAK_GLASS, &break_glass()),
         Document::new(LOOSEN, &loosen()),
+        Document::new(IMPERSONATE, &impersonate()),
         Document::new(VIEW, &view()),
     ]
 }
@@ -57,6 +58,11 @@ const BREAK_GLASS: &str = "\
 const LOOSEN: &str = "\
     Editing a GitSync or the DriftPolicy takes the usual verbs. Editing it so that less is guarded (a weaker mode, another
     exclusion, another repository, a deletion…) takes `loosen` besides, and a pause takes `suspend`. Both are recorded.";
+
+const IMPERSONATE: &str = "\
+    Acting as the service accounts GitSyncs name. The role above holds it already; where that is narrowed, bind this one to
+    Holdfast's account, in the namespaces of the GitSyncs or in all, and the second rule with a ClusterRoleBinding. Nobody
+    else should have either: whoever may set this extra is taken for Holdfast at admission.";
 
 const VIEW: &str = "\
     Whoever may view a namespace may view its GitSyncs. There is no such role for editing, on purpose: a GitSync is applied
@@ -133,6 +139,14 @@ fn loosen() -> ClusterRole {
         rule(&[GROUP], &["driftpolicies"], &[LOOSEN_VERB]),
     ];
     ClusterRole { metadata: metadata("holdfast-loosen", None), rules: Some(rules), ..ClusterRole::default() }
+}
+
+fn impersonate() -> ClusterRole {
+    let rules = vec![
+        rule(&[""], &["serviceaccounts"], &["impersonate"]),
+        rule(&["authentication.k8s.io"], &[&format!("userextras/{SYNC_EXTRA}")], &["impersonate"]),
+    ];
+    ClusterRole { metadata: metadata("holdfast-impersonate", None), rules: Some(rules), ..ClusterRole::default() }
 }
 
 fn view() -> ClusterRole {

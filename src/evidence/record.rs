@@ -41,6 +41,8 @@ pub enum Kind {
     HealFailed,
     /// An object was written because of a commit.
     Applied,
+    /// An object was deleted to be made anew: it could not become what Git says.
+    Replaced,
     /// An object was deleted because it left Git.
     Pruned,
     /// A deletion was called for and withheld; `reason` says why.

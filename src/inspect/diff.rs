@@ -171,6 +171,7 @@ impl Comparison<'_> {
             Undeclared::Premature(problem)
             | Undeclared::Stuck(problem)
             | Undeclared::Invalid(problem)
+            | Undeclared::Forbidden(problem)
             | Undeclared::Refused(problem) => problem,
         };
         let trouble = Trouble::of(&sync.name, problem);

@@ -141,6 +141,7 @@ impl Explaining<'_> {
             Undeclared::Premature(problem)
             | Undeclared::Stuck(problem)
             | Undeclared::Invalid(problem)
+            | Undeclared::Forbidden(problem)
             | Undeclared::Refused(problem) => problem,
         };
         let kinds = self.cluster.kinds_named(&TypedKind::new(&format!("{}.{}", key.kind, key.group))).await;

@@ -13,15 +13,23 @@ const MOST: usize = 10_000;
 
 /// Digests of deliveries, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<(HashSet<[u8; 32]>, VecDeque<(Instant, [u8; 32])>)>);
+pub(super) struct Seen(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    known: HashSet<Digest>,
+    order: VecDeque<(Instant, Digest)>,
+}
+
+type Digest = [u8; 32];
 
 // === impl Seen ===
 
 impl Seen {
     /// Is it the first time? It is not the next time.
-    pub(super) fn is_new(&self, digest: &[u8; 32], now: Instant) -> bool {
+    pub(super) fn is_new(&self, digest: &Digest, now: Instant) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, order) = &mut *seen;
+        let Taken { known, order } = &mut *seen;
         while let Some((at, oldest)) = order.front().copied()
             && (order.len() >= MOST || now.duration_since(at) >= KEPT)
         {
@@ -55,6 +63,6 @@ mod tests {
         for number in 1..3 * MOST {
             assert!(seen.is_new(&digest(number), start + KEPT));
         }
-        assert_eq!(seen.0.lock().expect("unpoisoned").0.len(), MOST);
+        assert_eq!(seen.0.lock().expect("unpoisoned").known.len(), MOST);
     }
 }

@@ -50,7 +50,7 @@ fn desk(syncs: &[(&str, &str)]) -> Desk {
 
 fn code(secret: &[u8], body: &str) -> String {
     let code = Hmac::<Sha256>::new_from_slice(secret).expect("any length").chain_update(body).finalize().into_bytes();
-    code.iter().map(|byte| format!("{byte:02x}")).collect()
+    code.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 impl Desk {

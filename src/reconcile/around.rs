@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::Context;
 use super::ground::is_established;
+use super::keeper::Keeper;
 use super::publish::Publisher;
 use crate::cluster::{Cluster, Error, Kind};
 use crate::core::exclude::{LabelMap, Presets, Rule, Scaler, Surroundings, Target};
@@ -216,4 +217,30 @@ fn read(object: &DynamicObject, kind: &Kind, is_there: bool) -> Option<Seen> {
     };
     let scaler = if is_there { Scaler::read(&key, &object.data) } else { None };
     Some(Seen::Scaler(key, scaler))
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// What exclusions depend on has changed: whatever that concerns is looked at again.
+    pub(super) async fn look_around(&mut self) {
+        for key in self.take_surroundings() {
+            self.miss(key).await;
+        }
+    }
+
+    /// Resolves exclusions in what surrounds the objects now; answers with the objects it made a difference to.
+    pub(super) fn take_surroundings(&mut self) -> Vec<ObjectKey> {
+        let around = self.around.borrow_and_update().clone();
+        let before = std::mem::replace(&mut self.resolved, around.clone());
+        let mut renewed = Vec::new();
+        for (key, entry) in self.entries.iter_mut().filter(|(key, _)| !before.is_same_for(&around, key)) {
+            if let Some(managed) = entry.managed.within(&around) {
+                entry.managed = Arc::new(managed);
+                renewed.push(key.clone());
+            }
+        }
+        self.make_peace(&renewed);
+        renewed
+    }
 }

@@ -13,6 +13,8 @@ use crate::core::exclude::{Exclusions, Rule, Surroundings, annotation};
 use crate::core::fields::Entry;
 use crate::core::heal::to_apply;
 use crate::core::manifest::Manifest;
+use crate::core::object::ObjectKey;
+use crate::core::options;
 use crate::core::snapshot::{Managed, Sync};
 use crate::core::state::State;
 use crate::core::undeclared::{Look, undeclared};
@@ -43,6 +45,8 @@ pub enum Undeclared {
     Invalid(Problem),
     /// The API server, or somebody's webhook, would not have it.
     Refused(Problem),
+    /// Whoever this is done as may not.
+    Forbidden(Problem),
     /// The API server did not answer; nothing is known.
     Unavailable(Error),
 }
@@ -144,8 +148,26 @@ impl Declaring<'_> {
                 (Undeclared::Invalid(problem), Some(live)) => {
                     self.ask_elsewhere(kind, manifest, rules, live, problem).await
                 }
+                (Undeclared::Premature(problem), _) => {
+                    Err(self.ask_in_another_namespace(kind, manifest, problem).await)
+                }
                 (why, _) => Err(why),
             },
+        }
+    }
+
+    /// Without its namespace, which this commit may bring, an object cannot be tried out. But what is wrong with it in a namespace
+    /// that is always there is wrong with it anywhere, and is better known before anything is written.
+    async fn ask_in_another_namespace(&self, kind: &Kind, manifest: &Manifest, premature: Problem) -> Undeclared {
+        if !kind.namespaced {
+            return Undeclared::Premature(premature);
+        }
+        let key = ObjectKey { namespace: Some("default".to_owned()), ..manifest.key.clone() };
+        let mut body = manifest.value.clone();
+        body["metadata"]["namespace"] = "default".into();
+        match self.cluster.make_believe_apply(kind, &key, &body).await {
+            Err(error) if error.is_invalid() => Undeclared::Invalid(problem(manifest, error.to_string())),
+            _ => Undeclared::Premature(premature),
         }
     }
 
@@ -174,6 +196,9 @@ impl Declaring<'_> {
         let body = to_apply(&managed, Some(&State::whole(live)));
         let is_excluded = body != manifest.value;
         if is_excluded && self.cluster.apply(kind, &manifest.key, &body, Write::DryRun).await.is_ok() {
+            return Ok(managed.declaration);
+        }
+        if options::replaces(&manifest.value) {
             return Ok(managed.declaration);
         }
         Err(Undeclared::Stuck(Problem { reason: format!("{}; {STUCK}", problem.reason), ..problem }))
@@ -234,6 +259,7 @@ fn sort(manifest: &Manifest, error: Error) -> Undeclared {
     match &error.cause {
         Cause::NotFound(_) => Undeclared::Premature(problem()),
         Cause::Invalid(_) => Undeclared::Invalid(problem()),
+        Cause::Refused(message) if message.contains(" is forbidden: User ") => Undeclared::Forbidden(problem()),
         Cause::Refused(_) | Cause::Conflict(_) => Undeclared::Refused(problem()),
         Cause::Unavailable(_) | Cause::NotLeading => Undeclared::Unavailable(error),
     }

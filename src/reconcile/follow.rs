@@ -80,6 +80,9 @@ impl Keeper {
         tracing::info!(sync = self.name, objects = self.entries.len(), "taking over");
         self.was_paused = self.is_told_paused();
         self.notice_pause();
+        if self.mind_the_end().await {
+            return;
+        }
         let kinds: HashSet<_> = self.entries.values().map(|entry| entry.kind.clone()).collect();
         let (mut live, mut missing) = (HashMap::new(), Vec::new());
         for kind in kinds {

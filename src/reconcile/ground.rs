@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::keeper::Keeper;
-use crate::api::meaning::SyncPlan;
+use crate::api::meaning::{NamespacePlan, SyncPlan};
 use crate::cluster::objects::Write;
 use crate::cluster::{Error, Kind};
 use crate::core::manifest::Manifest;
+use crate::core::names::MANAGED_LABEL;
 use crate::core::object::ObjectKey;
+use crate::core::state::State;
 
 /// How long a new CRD may take to be served.
 const CRD_PATIENCE: Duration = Duration::from_secs(30);
@@ -23,13 +25,23 @@ impl Keeper {
         let key =
             ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
         let declared = manifests.iter().any(|manifest| manifest.key == key);
-        let Some(kind) = self.context.cluster.kind("v1", "Namespace").await? else { return Ok(()) };
+        let Some(kind) = self.cluster.kind("v1", "Namespace").await? else { return Ok(()) };
         if !plan.options.create_namespace || declared || self.is_paused() || !self.leads() {
             return Ok(());
         }
-        if self.context.cluster.get(&kind, &key).await?.is_none() {
-            let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": key.name}});
-            self.context.cluster.apply(&kind, &key, &body, Write::Real).await?;
+        let NamespacePlan { labels, annotations } = &plan.made_with;
+        // In our own name: a tenant need not be allowed to look at namespaces to have its own.
+        match self.context.cluster.get(&kind, &key).await? {
+            None => {
+                let metadata = json!({"name": key.name, "labels": labels, "annotations": annotations});
+                let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+                self.cluster.apply(&kind, &key, &body, Write::Real).await?;
+            }
+            Some(live) => {
+                if let Some(patch) = marks_missing(&live, &plan.made_with) {
+                    self.cluster.patch(&kind, &key, patch).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -40,7 +52,7 @@ impl Keeper {
         let mut pause = tokio::time::interval(Duration::from_millis(50));
         while Instant::now() < deadline {
             pause.tick().await;
-            let crd = self.context.cluster.get(kind, key).await?;
+            let crd = self.cluster.get(kind, key).await?;
             if crd.is_some_and(|crd| is_established(&crd)) {
                 return Ok(());
             }
@@ -48,6 +60,29 @@ impl Keeper {
         tracing::warn!(sync = self.name, crd = %key, "still not served; going on without it");
         Ok(())
     }
+}
+
+/// The patch that gives a namespace the labels and annotations it is to have; `None` if it has them, or if some manifest declares
+/// it. A patch, not an apply: an apply would take away what another `GitSync` wants there.
+fn marks_missing(live: &Value, wanted: &NamespacePlan) -> Option<json_patch::Patch> {
+    let NamespacePlan { labels, annotations } = wanted;
+    if State::whole(live).label(MANAGED_LABEL).is_some() {
+        return None;
+    }
+    let mut operations = Vec::new();
+    for (field, wanted) in [("labels", labels), ("annotations", annotations)] {
+        let there = live.pointer(&format!("/metadata/{field}"));
+        let lacks = |(name, value): &(&String, &String)| there.and_then(|there| there.get(name)) != Some(&json!(value));
+        let missing: Vec<_> = wanted.iter().filter(lacks).collect();
+        if there.is_none() && !missing.is_empty() {
+            operations.push(json!({"op": "add", "path": format!("/metadata/{field}"), "value": {}}));
+        }
+        operations.extend(missing.into_iter().map(|(name, value)| {
+            let name = name.replace('~', "~0").replace('/', "~1");
+            json!({"op": "add", "path": format!("/metadata/{field}/{name}"), "value": value})
+        }));
+    }
+    (!operations.is_empty()).then(|| serde_json::from_value(Value::Array(operations)).expect("these are operations"))
 }
 
 /// Is this CRD served?

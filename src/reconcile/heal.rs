@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::plan::outdated;
-use crate::cluster::objects::Write;
+use crate::cluster::objects::{PropagationPolicy, Write};
 use crate::cluster::{Cluster, Error, Kind};
 use crate::core::breakglass;
 use crate::core::compare::Deviation;
 use crate::core::drift::drift;
 use crate::core::fields::Entry;
 use crate::core::heal::{before_apply, is_addition, to_apply, to_apply_all_but};
+use crate::core::options;
 use crate::core::snapshot::Managed;
 use crate::core::state::State;
 use crate::core::who::Identities;
@@ -26,6 +27,8 @@ pub enum End {
     Undone(Box<Value>, Vec<Deviation>),
     /// It is on its way out; it will be made anew when it is gone.
     Terminating,
+    /// It could not become what Git says, for this reason, and may be replaced: it was deleted, and will be made anew.
+    Replaced(String),
 }
 
 /// A managed object to write.
@@ -74,7 +77,7 @@ impl Writing<'_> {
             None => live.cloned(),
         };
         let mut answer = match self.apply(prepared.as_ref()).await {
-            Err(error) if error.is_invalid() => return self.heal_the_rest(prepared.as_ref(), error).await,
+            Err(error) if error.is_invalid() => return self.get_around(prepared.as_ref(), error).await,
             answer => answer?,
         };
         if took_over && !self.drift(&answer).is_empty() {
@@ -83,6 +86,23 @@ impl Writing<'_> {
         }
         let left = self.drift(&answer);
         Ok(if left.is_empty() { End::Done(Box::new(answer)) } else { End::Undone(Box::new(answer), left) })
+    }
+
+    /// What to do when the object as it is cannot become what Git says.
+    async fn get_around(&self, live: Option<&Value>, refusal: Error) -> Result<End, Error> {
+        let manifest = &self.managed.manifest;
+        let Some(live) = live.filter(|_| options::replaces(&manifest.value())) else {
+            return self.heal_the_rest(live, refusal).await;
+        };
+        let body = to_apply(self.managed, Some(&State::whole(live)));
+        // Only if it is the object that is in the way, and neither the manifest nor what others added to it.
+        let is_good = self.cluster.make_believe_apply(self.kind, &manifest.key, &body).await.is_ok();
+        if !is_good || self.drift(live).iter().any(is_addition) {
+            return self.heal_the_rest(Some(live), refusal).await;
+        }
+        let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        self.cluster.delete(self.kind, &manifest.key, uid, PropagationPolicy::Background).await?;
+        Ok(End::Replaced(refusal.to_string()))
     }
 
     /// What the API server will not let go of must not keep anything else from being healed. The refusal is still the answer.
@@ -106,7 +126,8 @@ impl Writing<'_> {
         if let Some(version) = live.and_then(|object| object.pointer("/metadata/resourceVersion")) {
             body["metadata"]["resourceVersion"] = version.clone();
         }
-        cluster.apply(kind, &managed.manifest.key, &body, Write::Real).await
+        let write = if options::yields(&managed.manifest.value()) { Write::Yielding } else { Write::Real };
+        cluster.apply(kind, &managed.manifest.key, &body, write).await
     }
 
     /// What has to happen to ownership and annotations before the apply.
@@ -116,7 +137,11 @@ impl Writing<'_> {
             Some(_) if !self.caught_up => Vec::new(),
             _ => outdated(&state).collect(),
         };
-        before_apply(self.managed, &state, &self.drift(live), &|entry| self.is_person(entry), &outdated)
+        let mut drift = self.drift(live);
+        if options::yields(&self.managed.manifest.value()) {
+            drift.retain(is_addition);
+        }
+        before_apply(self.managed, &state, &drift, &|entry| self.is_person(entry), &outdated)
     }
 
     fn is_settled(&self, live: &Value) -> bool {

@@ -3,7 +3,7 @@
 //! Git is read beside the loop, never in it: a server that hangs must not delay a heal. Everything else happens one after the
 //! other, so a commit that is being rolled out is never healed back by a sight of what was there before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -22,19 +22,21 @@ use super::look::{Look, Looked, News};
 use super::prune::Stray;
 use super::status::Failure;
 use super::windows::Windows;
-use crate::api::meaning::{SourcePlan, Suspension, SyncPlan};
+use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
-use crate::cluster::Kind;
 use crate::cluster::events::{Note, reference};
 use crate::cluster::fence::Role;
 use crate::cluster::secrets::Versions;
+use crate::cluster::{Cluster, Kind};
 use crate::core::exclude::Surroundings;
 use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
+use crate::core::ready::Readiness;
+use crate::core::waves::Rollout;
 use crate::evidence::metrics::Outcome;
-use crate::evidence::{Actor, Kind as What, Record};
+use crate::evidence::{Kind as What, Record};
 use crate::git::{self, Problem};
 
 /// What a keeper is told.
@@ -43,8 +45,8 @@ pub enum Input {
     Spec(Box<GitSync>),
     /// An object that wants judging.
     Seen(ObjectKey, Box<serde_json::Value>),
-    /// An object that was judged, at this version, and is what Git says.
-    Fine(ObjectKey, u64),
+    /// An object that was judged, at this version, and is what Git says; and whether others may rely on it.
+    Fine(ObjectKey, u64, Readiness),
     /// An object that is gone, or has lost its label.
     Gone(ObjectKey),
     /// An object that says it is ours and that nobody declares (yet): its version, `apiVersion` and kind.
@@ -59,6 +61,8 @@ const BETWEEN_PUSHES: std::time::Duration = std::time::Duration::from_secs(1);
 /// The keeper of one `GitSync`.
 pub struct Keeper {
     pub(super) context: Arc<Context>,
+    /// The cluster, in the name of the `GitSync`'s service account if there is one.
+    pub(super) cluster: Arc<Cluster>,
     pub(super) name: String,
     pub(super) wanted: mpsc::UnboundedSender<Kind>,
     /// What exclusions depend on besides the objects.
@@ -80,6 +84,8 @@ pub struct Keeper {
     pub(super) entries: HashMap<ObjectKey, Entry>,
     /// Objects that say they are ours and that Git does not declare.
     pub(super) strays: HashMap<ObjectKey, Stray>,
+    /// What left Git all at once, and the commit that was first seen to do that.
+    pub(super) accident: Option<(String, BTreeSet<ObjectKey>)>,
     pub(super) observed: Option<String>,
     pub(super) synced: Option<String>,
     pub(super) problems: Vec<Problem>,
@@ -88,11 +94,15 @@ pub struct Keeper {
     pub(super) failure: Option<Failure>,
     /// After a start, what each manifest was before: what is still the same is not new to the cluster.
     pub(super) before: HashMap<ObjectKey, u64>,
+    /// Were the namespaces and definitions of the commit that is being read written already?
+    pub(super) founded: bool,
     /// When this keeper began, and what it heard until its first pass.
     pub(super) created: Instant,
     pub(super) heard: Option<Heard>,
     /// Did all of the last pass go well?
     pub(super) complete: bool,
+    /// The commit that is being written, while it is.
+    pub(super) rollout: Option<Rollout<ObjectKey>>,
     /// The failure before this pass: the same one again is no news, and waits longer.
     pub(super) failed_before: Option<Failure>,
     pub(super) status: GitSyncStatus,
@@ -102,7 +112,7 @@ pub struct Keeper {
     /// The version of its Secret that was last taken notice of.
     pub(super) secret_version: Option<String>,
     /// Answers of the Git server from before this moment are too old.
-    beat: Instant,
+    pub(super) beat: Instant,
     next_poll: Instant,
     /// When the last look began: a flood of pushes makes it look again no sooner than a second later.
     looked: Option<Instant>,
@@ -130,6 +140,7 @@ impl Keeper {
             windows: Windows::default(),
             fights: Fights::default(),
             role: context.cluster.fence().role(),
+            cluster: context.cluster.clone(),
             context,
             name,
             wanted,
@@ -137,15 +148,18 @@ impl Keeper {
             plan: None,
             entries: HashMap::new(),
             strays: HashMap::new(),
+            accident: None,
             observed: None,
             synced: None,
             problems: Vec::new(),
             lost: HashSet::new(),
             failure: None,
             before: HashMap::new(),
+            founded: false,
             created: Instant::now(),
             heard: Some(Heard::default()),
             complete: false,
+            rollout: None,
             failed_before: None,
             status: GitSyncStatus::default(),
             reading: None,
@@ -170,7 +184,7 @@ impl Keeper {
                 () = stop.cancelled() => return,
                 input = inputs.recv() => match input {
                     // Nearly all sights: they change nothing, so there is nothing to report.
-                    Some(Input::Fine(key, version)) if !self.fine(&key, version) => continue,
+                    Some(Input::Fine(key, version, ready)) if !self.fine(&key, version, &ready) => continue,
                     Some(input) => self.hear(input).await,
                     None => return,
                 },
@@ -188,6 +202,7 @@ impl Keeper {
                 news = join(&mut self.reading) => self.learn(news).await,
                 () = sleep_until(wake) => self.tick().await,
             }
+            self.advance().await;
             self.settle_revision();
             self.report().await;
         }
@@ -195,7 +210,10 @@ impl Keeper {
 
     async fn hear(&mut self, input: Input) {
         match input {
-            Input::Spec(sync) => self.respec(sync),
+            Input::Spec(sync) => {
+                self.respec(sync);
+                self.mind_the_end().await;
+            }
             Input::Seen(key, object) => self.see(key, *object).await,
             Input::Fine(..) => {}
             Input::Tracked(key, version, api_version, kind) => {
@@ -206,42 +224,6 @@ impl Keeper {
                 self.miss(key).await;
             }
             Input::Listed(kind, keys) => self.compare_list(&kind, &keys).await,
-        }
-    }
-
-    /// Takes a changed spec as a reason to look at everything again. Our own status updates come back here too, and change
-    /// nothing.
-    fn respec(&mut self, sync: Box<GitSync>) {
-        let first = self.sync.is_none();
-        let same = self.sync.as_ref().is_some_and(|old| old.spec == sync.spec);
-        if first || !self.leads() {
-            self.follow_status(&sync);
-        }
-        if first {
-            self.was_paused = self.is_told_paused();
-        }
-        if !same {
-            match SyncPlan::try_from(&*sync) {
-                Ok(plan) => {
-                    self.follow_secret(&plan);
-                    self.subscribe(&plan);
-                    self.plan = Some(plan);
-                }
-                Err(faults) => {
-                    let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                    self.fail("InvalidSpec", message);
-                    self.context.publisher.failed(&self.name);
-                }
-            }
-            self.look_again();
-            if first {
-                self.beat = self.context.share.first_beat(self.beat);
-            }
-        }
-        self.sync = Some(sync);
-        self.notice_pause();
-        if self.renew_windows() {
-            self.look_again();
         }
     }
 
@@ -259,6 +241,11 @@ impl Keeper {
             self.look_again_at_what_is_due().await;
         }
         self.remind_of_the_pause();
+        self.check_patience();
+        if self.is_at_its_end().await {
+            self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
+            return;
+        }
         let resumed = self.notice_pause();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
@@ -267,34 +254,6 @@ impl Keeper {
         if self.reading.is_none() && Instant::now() >= self.next_poll {
             self.poll();
         }
-    }
-
-    /// Records that a pause began or ended; `true` when it ended.
-    pub(super) fn notice_pause(&mut self) -> bool {
-        let now = Timestamp::now();
-        let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
-        self.pause_reminder = pause.and_then(|suspend| suspend.reminder(now));
-        let paused = self.is_paused();
-        if paused == self.was_paused {
-            return false;
-        }
-        self.was_paused = paused;
-        if !self.leads() {
-            return !paused;
-        }
-        let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
-        let words = suspend.map(Suspension::words);
-        let by = suspend.filter(|_| paused).and_then(|suspend| suspend.by.clone());
-        self.context.evidence.record(Record {
-            sync: Some(self.name.clone()),
-            revision: self.observed.clone(),
-            reason: words.clone(),
-            by: by.map(|user| Actor { user: Some(user), ..Actor::default() }),
-            ..Record::new(if paused { What::Suspended } else { What::Resumed }, Timestamp::now())
-        });
-        let reason = if paused { "Suspended" } else { "Resumed" }.to_owned();
-        self.note(Note { reason, text: words.unwrap_or_else(|| "the pause is over".to_owned()), warning: false });
-        !paused
     }
 
     /// Starts a look at Git beside the loop.
@@ -366,9 +325,13 @@ impl Keeper {
         if self.context.publisher.is_complete() {
             self.context.census.clear();
         }
-        if nothing_new {
-            return;
+        if !nothing_new {
+            self.try_again();
         }
+    }
+
+    /// Sees to it that what failed is tried again, later each time.
+    pub(super) fn try_again(&mut self) {
         let failed = self.failure.as_ref().filter(|failure| !git::Error::is_condition(failure.reason));
         let salt = salt(&self.key());
         let wait =
@@ -400,11 +363,6 @@ impl Keeper {
             let about = reference(&self.key(), "holdfast.dev/v1alpha1", sync.metadata.uid.as_deref());
             self.context.events.publish(about, note);
         }
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
-        suspend.is_some_and(|suspend| suspend.holds(Timestamp::now()))
     }
 
     /// The `GitSync` itself.

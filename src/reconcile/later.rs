@@ -7,10 +7,8 @@ use tokio::time::Instant;
 
 use super::entry::{Drifted, Entry, until};
 use super::keeper::Keeper;
-use crate::cluster::events::Note;
 use crate::core::fight::{jittered, salt};
 use crate::core::object::ObjectKey;
-use crate::evidence::{Kind as What, Record};
 
 /// A keeper that waits for nothing looks around now and then all the same.
 const IDLE: Duration = Duration::from_hours(1);
@@ -28,7 +26,8 @@ impl Keeper {
             .map(|suspend| suspend.until)
             .chain(self.pause_reminder)
             .chain(self.windows.turn())
-            .chain(self.calm());
+            .chain(self.calm())
+            .chain(self.patience_ends());
         let moments = moments.map(|moment| now + until(moment, wall));
         due.chain(moments).chain(self.next_look()).min().unwrap_or_else(|| now + IDLE)
     }
@@ -59,26 +58,6 @@ impl Keeper {
                 self.context.ends_soon(&entry.managed, &glass, entry.drifted.is_some());
             }
         }
-    }
-
-    /// Says, once, that the pause ends soon: what differs is undone then.
-    pub(super) fn remind_of_the_pause(&mut self) {
-        let is_due = self.pause_reminder.is_some_and(|reminder| reminder <= Timestamp::now());
-        let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|_| is_due);
-        let Some(pause) = pause.cloned() else { return };
-        self.pause_reminder = None;
-        if !self.leads() {
-            return;
-        }
-        let differ = self.entries.values().filter(|entry| entry.drifted.is_some()).count();
-        let text = format!("the pause ends soon: {}; {differ} object(s) differ from Git", pause.words());
-        self.context.evidence.record(Record {
-            sync: Some(self.name.clone()),
-            revision: self.observed.clone(),
-            reason: Some(text.clone()),
-            ..Record::new(What::PauseEnding, Timestamp::now())
-        });
-        self.note(Note { reason: "PauseEnding".to_owned(), text, warning: differ > 0 });
     }
 
     /// Tries again later, waiting longer each time; not all objects at the same moment.

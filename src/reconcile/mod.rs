@@ -6,7 +6,7 @@
 //! Every replica does all of this but look at objects and write: that is the leader's (`follow`).
 //!
 //! ```text
-//! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply → prune
+//! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply, wave by wave → prune
 //!                  ▲             ▲
 //!   watch per kind ┴── sights ───┘ ──► plan::respond ──► heal::settle
 //! ```
@@ -17,6 +17,7 @@ pub mod claims;
 pub mod credentials;
 pub mod declare;
 mod entry;
+mod farewell;
 mod fights;
 mod follow;
 mod ground;
@@ -25,10 +26,13 @@ mod keeper;
 mod later;
 mod look;
 pub mod pass;
+mod pause;
 pub mod plan;
 mod prune;
 pub mod publish;
 mod report;
+mod respec;
+mod rollout;
 mod router;
 mod share;
 mod status;
@@ -80,6 +84,8 @@ pub struct Context {
     pub exempt: watch::Receiver<Option<Exempt>>,
     /// Windows of the whole cluster; change with the `DriftPolicy`.
     pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
+    /// Service account of every `GitSync` that names none.
+    pub account: Option<String>,
     /// Counts of all syncs together.
     pub tally: Tally,
     /// What there was at the start.

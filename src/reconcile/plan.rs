@@ -35,6 +35,8 @@ pub enum Response {
     Report,
     /// It drifted, or carries marks that have had their day: write.
     Heal,
+    /// It is to be written because of a commit, and its wave has not come yet.
+    Wait,
 }
 
 /// What bears on the response besides the object.
@@ -127,6 +129,12 @@ pub fn may_prune(key: &ObjectKey, object: &Value) -> Result<(), Kept> {
 /// May so many be deleted at once, of which `declared` stay? Never everything, never more than the limit.
 pub fn is_within_limit(unwanted: usize, declared: usize) -> bool {
     unwanted == 0 || (declared > 0 && unwanted * 100 <= PRUNE_LIMIT * (unwanted + declared))
+}
+
+/// Does this confirmation speak of exactly this commit? Less than seven digits could be anybody's.
+pub fn confirms(confirmation: &str, revision: &str) -> bool {
+    let confirmation = confirmation.trim();
+    confirmation.len() >= 7 && revision.starts_with(confirmation)
 }
 
 // === impl Kept ===

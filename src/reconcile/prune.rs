@@ -1,14 +1,23 @@
-//! Deleting what left Git: only after a complete reading, only what says it is ours, never most of it at once.
+//! Deleting what left Git: only after a complete reading, only what says it is ours, never most of it at once unless somebody
+//! confirmed exactly that commit, and what was written last first.
 //!
 //! A *stray* is an object that carries our tracking-id and that Git does not declare, nor any other sync. Strays that are kept stay known, so that
-//! each is reported once and shown in the status.
+//! each is reported once and shown in the status. Waves are deleted in reverse: while something of a higher wave is still going,
+//! what it may stand on stays, and the sight of its end goes on. Nothing waits in between.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::keeper::Keeper;
-use super::plan::{is_tracked_by, is_within_limit, may_prune};
+use super::plan::{confirms, is_tracked_by, is_within_limit, may_prune};
+use crate::api::PrunePropagation;
+use crate::cluster::events::Note;
+use crate::cluster::objects::PropagationPolicy;
 use crate::cluster::{Error, Kind};
+use crate::core::names::CONFIRM_PRUNE;
 use crate::core::object::ObjectKey;
+use crate::core::waves::wave;
 use crate::core::window::Action;
 
 /// An object that left Git and is still there.
@@ -22,12 +31,22 @@ pub struct Stray {
 
 /// What a look at a stray shows.
 enum Finding {
-    /// Gone, going, or never ours.
+    /// Gone, or never ours.
     NotOurs,
+    /// On its way out.
+    Going,
     /// Not to be deleted, for this reason.
     Keep(String),
     /// To be deleted: exactly the object with this uid.
     Delete(String),
+}
+
+/// A stray that is to be deleted.
+struct Doomed {
+    key: ObjectKey,
+    kind: Kind,
+    uid: String,
+    wave: i32,
 }
 
 // === impl Keeper ===
@@ -49,9 +68,16 @@ impl Keeper {
 
     /// An undeclared object that says it is ours came into sight.
     pub(super) async fn see_stray(&mut self, key: ObjectKey, api_version: &str, kind: &str) {
-        let Ok(Some(kind)) = self.context.cluster.kind(api_version, kind).await else { return };
+        let Ok(Some(kind)) = self.cluster.kind(api_version, kind).await else { return };
         if let std::collections::hash_map::Entry::Vacant(e) = self.strays.entry(key) {
             e.insert(Stray { kind, kept: None });
+            self.prune().await;
+        }
+    }
+
+    /// A stray is gone; what it kept from being deleted may go now.
+    pub(super) async fn miss_stray(&mut self, key: &ObjectKey) {
+        if self.strays.remove(key).is_some() {
             self.prune().await;
         }
     }
@@ -77,44 +103,84 @@ impl Keeper {
             && self.observed.is_some()
             && self.problems.is_empty()
             && self.failure.is_none()
+            && self.rollout.is_none()
             && !self.is_paused()
             && !self.is_closed(Action::Prune, self.observed.as_deref())
             && self.leads()
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {
-        let mut doomed = Vec::new();
+        let (mut doomed, mut going) = (Vec::new(), Vec::new());
         for (key, stray) in self.strays.clone() {
-            match self.look_at(&key, &stray.kind).await? {
+            let live = self.cluster.get(&stray.kind, &key).await?;
+            let wave = live.as_ref().map(wave).unwrap_or_default();
+            match self.judge_stray(&key, live.as_ref()) {
                 Finding::NotOurs => drop(self.strays.remove(&key)),
+                Finding::Going => going.push((key, wave)),
                 Finding::Keep(why) => self.keep_stray(key, stray, why),
-                Finding::Delete(uid) => doomed.push((key, stray.kind, uid)),
+                Finding::Delete(uid) => doomed.push(Doomed { key, kind: stray.kind, uid, wave }),
             }
         }
-        if !is_within_limit(doomed.len(), self.entries.len()) {
-            self.fail("PruneLimit", too_many(doomed.len(), self.entries.len()));
+        let revision = self.observed.clone().unwrap_or_default();
+        let leaving = doomed.iter().map(|one| one.key.clone()).collect();
+        if let Some(accident) = self.accident(leaving, self.entries.len(), &revision) {
+            self.fail("PruneLimit", accident);
             return Ok(());
         }
-        let revision = self.observed.clone().unwrap_or_default();
-        for (key, kind, uid) in doomed {
-            self.context.cluster.delete(&kind, &key, &uid).await?;
-            self.context.pruned(&self.name, &revision, &key, None);
-            self.strays.remove(&key);
+        let lowest = doomed.iter().map(|one| one.wave).min();
+        let is_awaited = |wave: i32| lowest.is_some_and(|lowest| lowest < wave);
+        for (key, _) in going.iter().filter(|(_, wave)| !is_awaited(*wave)) {
+            self.strays.remove(key);
+        }
+        let highest = going.iter().map(|(_, wave)| *wave).filter(|wave| is_awaited(*wave));
+        let highest = highest.chain(doomed.iter().map(|one| one.wave)).max();
+        for one in doomed.into_iter().filter(|one| Some(one.wave) == highest) {
+            self.delete_stray(one, &revision, is_awaited).await?;
         }
         Ok(())
     }
 
-    async fn look_at(&self, key: &ObjectKey, kind: &Kind) -> Result<Finding, Error> {
-        let Some(object) = self.context.cluster.get(kind, key).await? else { return Ok(Finding::NotOurs) };
+    async fn delete_stray(
+        &mut self,
+        doomed: Doomed,
+        revision: &str,
+        is_awaited: impl Fn(i32) -> bool,
+    ) -> Result<(), Error> {
+        let Doomed { key, kind, uid, wave } = doomed;
+        if is_awaited(wave) {
+            // Nobody listens only when the process is stopping.
+            self.wanted.send(kind.clone()).ok();
+        } else {
+            self.strays.remove(&key);
+        }
+        self.cluster.delete(&kind, &key, &uid, self.propagation()).await?;
+        self.context.pruned(&self.name, revision, &key, None);
+        Ok(())
+    }
+
+    /// What becomes of the dependents of what is pruned.
+    pub(super) fn propagation(&self) -> PropagationPolicy {
+        match self.plan.as_ref().map(|plan| plan.propagation).unwrap_or_default() {
+            PrunePropagation::Background => PropagationPolicy::Background,
+            PrunePropagation::Foreground => PropagationPolicy::Foreground,
+            PrunePropagation::Orphan => PropagationPolicy::Orphan,
+        }
+    }
+
+    fn judge_stray(&self, key: &ObjectKey, live: Option<&Value>) -> Finding {
+        let Some(object) = live else { return Finding::NotOurs };
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let taken_over = self.context.publisher.is_claimed_by_other(&self.name, key);
-        if taken_over || text("/metadata/deletionTimestamp").is_some() || !is_tracked_by(&self.name, key, &object) {
-            return Ok(Finding::NotOurs);
+        if taken_over || !is_tracked_by(&self.name, key, object) {
+            return Finding::NotOurs;
         }
-        Ok(match may_prune(key, &object) {
+        if text("/metadata/deletionTimestamp").is_some() {
+            return Finding::Going;
+        }
+        match may_prune(key, object) {
             Err(kept) => Finding::Keep(kept.to_string()),
             Ok(()) => Finding::Delete(text("/metadata/uid").unwrap_or_default()),
-        })
+        }
     }
 
     fn keep_stray(&mut self, key: ObjectKey, stray: Stray, why: String) {
@@ -124,13 +190,38 @@ impl Keeper {
             self.strays.insert(key, Stray { kept: Some(why), ..stray });
         }
     }
-}
 
-/// What is said when more left Git at once than may be deleted.
-pub fn too_many(doomed: usize, declared: usize) -> String {
-    let all = doomed + declared;
-    format!(
-        "{doomed} of {all} objects left Git at once, which looks like an accident; nothing was deleted. Put them back, or \
-         remove them in smaller steps"
-    )
+    /// Does so much leave Git at once that it looks like an accident, and has nobody confirmed it? Then this is what is said.
+    ///
+    /// A confirmation is of one commit. Where many share a repository the newest is soon another one, so it counts for as long as the
+    /// very same objects are missing.
+    pub(super) fn accident(&mut self, leaving: BTreeSet<ObjectKey>, declared: usize, revision: &str) -> Option<String> {
+        let (doomed, all) = (leaving.len(), leaving.len() + declared);
+        if is_within_limit(doomed, declared) {
+            return None;
+        }
+        if self.accident.as_ref().is_none_or(|(_, known)| *known != leaving) {
+            self.accident = Some((revision.to_owned(), leaving));
+        }
+        let first = self.accident.as_ref().map_or(revision, |(first, _)| first);
+        if self.confirmation().is_some_and(|said| confirms(said, revision) || confirms(said, first)) {
+            let text = format!("{doomed} objects left Git at {first}; {CONFIRM_PRUNE} says that they may be deleted");
+            tracing::warn!(sync = self.name, text);
+            self.note(Note { reason: "PruneConfirmed".to_owned(), text, warning: true });
+            return None;
+        }
+        let (short, (namespace, name)) =
+            (first.get(..12).unwrap_or(first), self.name.split_once('/').unwrap_or_default());
+        Some(format!(
+            "{doomed} of {all} objects left Git at once, which looks like an accident; nothing was deleted. Put them back, \
+             remove them in smaller steps, or confirm: kubectl annotate --overwrite -n {namespace} gitsync/{name} \
+             {CONFIRM_PRUNE}={short}"
+        ))
+    }
+
+    /// The commit whose deletions somebody confirmed.
+    pub(super) fn confirmation(&self) -> Option<&str> {
+        let annotations = self.sync.as_ref()?.metadata.annotations.as_ref()?;
+        annotations.get(CONFIRM_PRUNE).map(String::as_str)
+    }
 }

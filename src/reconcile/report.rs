@@ -10,6 +10,7 @@ use crate::cluster::events::{Note, reference};
 use crate::core::breakglass::Glass;
 use crate::core::compare::Deviation;
 use crate::core::fields::{Entry, entries};
+use crate::core::names::REPLACE;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::Managed;
 use crate::evidence::metrics::{HealOutcome, Outcome};
@@ -106,6 +107,13 @@ impl Context {
         let record = record(Kind::HealFailed, managed, deviations);
         self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
         self.note(managed, "HealFailed", why.to_owned(), true);
+    }
+
+    /// An object that could not become what Git says was deleted, to be made anew.
+    pub(super) fn replaced(&self, managed: &Managed, deviations: &[Deviation], why: &str) {
+        let reason = Some(format!("deleted, to be made anew: {why}"));
+        self.evidence.record(Record { reason, ..record(Kind::Replaced, managed, deviations) });
+        self.note(managed, "Replaced", format!("deleted, to be made anew, since {REPLACE} says so: {why}"), true);
     }
 
     /// An object was written because of a commit.

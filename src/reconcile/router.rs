@@ -25,6 +25,7 @@ use crate::cluster::watch::Sight;
 use crate::core::drift::drift;
 use crate::core::names::{TRACKING_ID, tracked_by};
 use crate::core::object::ObjectKey;
+use crate::core::ready::readiness;
 use crate::core::state::State;
 
 /// Starts keepers and watches, and routes between them.
@@ -185,7 +186,11 @@ impl Router {
             let quiet = state.annotation(crate::core::names::BREAK_GLASS).is_none();
             Some(quiet && respond(&state, &drift, policy) == Response::InSync)
         });
-        if fine == Some(true) { Input::Fine(key, version(&object)) } else { Input::Seen(key, object) }
+        if fine == Some(true) {
+            Input::Fine(key, version(&object), readiness(&object))
+        } else {
+            Input::Seen(key, object)
+        }
     }
 }
 

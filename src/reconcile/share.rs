@@ -66,8 +66,7 @@ impl Share {
             return answer.clone();
         }
         let asked = Instant::now();
-        let answer = tokio::task::spawn_blocking(ask).await.expect("asking Git neither panics nor is cancelled");
-        let answer = answer.map_err(Arc::new);
+        let answer = blocking(ask).await.map_err(Arc::new);
         *last = Some((asked, answer.clone()));
         answer
     }
@@ -92,6 +91,10 @@ impl Share {
         answers.retain(|_, last| !is_forgotten(last));
         Arc::clone(answers.entry(question.clone()).or_default())
     }
+}
+
+async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(ask).await.expect("asking Git neither panics nor is cancelled")
 }
 
 /// Nobody holds it, and nobody asked for long.

@@ -38,6 +38,8 @@ pub struct Facts<'a> {
     pub failure: Option<&'a Failure>,
     /// Failures in a row that make it stalled.
     pub limit: u32,
+    /// What a commit that is being written waits for.
+    pub waiting: Option<String>,
     /// The pause in force: its reason and end.
     pub paused: Option<String>,
     /// What windows keep closed, and what waits for them.
@@ -68,7 +70,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     let Facts {
         generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds, ..
     } = facts;
-    let Facts { window, waits, unpruned, fighting, enforced, .. } = facts;
+    let Facts { window, waits, unpruned, fighting, enforced, waiting, .. } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     let (mut undecided, mut held) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -84,7 +86,8 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     let drifted = drift.len();
     drift.truncate(LISTED);
     held.sort();
-    let whole = Whole { problems, failure, synced, shared, held: &held, waits: waits.as_deref() };
+    let (waits, waiting) = (waits.as_deref(), waiting.as_deref());
+    let whole = Whole { problems, failure, synced, shared, held: &held, waits, waiting };
     let mut conditions = vec![whole.synced(), whole.ready(drifted), stalled_condition(failure, limit)];
     if !shared.is_empty() {
         let said: Vec<_> = shared.iter().map(|(_, said)| said.clone()).collect();
@@ -134,13 +137,15 @@ struct Whole<'a> {
     held: &'a [String],
     /// Why the newest commit is not in force.
     waits: Option<&'a str>,
+    /// What a commit that is being written waits for.
+    waiting: Option<&'a str>,
 }
 
 // === impl Whole ===
 
 impl Whole<'_> {
     fn synced(&self) -> Said {
-        let Self { problems, failure, synced, shared, held, waits } = *self;
+        let Self { problems, failure, synced, shared, held, waits, waiting } = *self;
         let said = |holds, reason, message| Said { kind: "Synced", holds, reason, message };
         let lost: Vec<_> = shared.iter().filter(|(lost, _)| *lost).map(|(_, said)| said.clone()).collect();
         let broken: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -149,6 +154,8 @@ impl Whole<'_> {
             said(false, failure.reason, some(&all))
         } else if !broken.is_empty() {
             said(false, "BrokenManifests", some(&broken))
+        } else if let Some(waiting) = waiting {
+            said(false, "Waiting", waiting.to_owned())
         } else if !lost.is_empty() {
             said(false, "Conflict", some(&lost))
         } else if !held.is_empty() {
@@ -222,7 +229,9 @@ fn unwanted(key: &ObjectKey, window: Option<String>, before: &GitSyncStatus, now
         object,
         paths: Vec::new(),
         by: None,
-        why: Some(window.unwrap_or_else(|| "it left Git; prune is off, or waits for a complete sync".to_owned())),
+        why: Some(window.unwrap_or_else(|| {
+            "it left Git; prune is off, or waits for a complete sync, or for what goes before".to_owned()
+        })),
     }
 }
 

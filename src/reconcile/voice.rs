@@ -41,6 +41,7 @@ impl Keeper {
             problems: &self.problems,
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
+            waiting: self.waits_for(),
             paused: paused.map(Suspension::words),
             window: self.window_words(),
             waits: self.held_words(),
@@ -75,6 +76,7 @@ impl Keeper {
                 waiting: !self.waiting().is_empty(),
                 fighting: i64::try_from(self.fighting()).unwrap_or(i64::MAX),
                 ready: self.synced.is_some()
+                    && self.rollout.is_none()
                     && self.failure.is_none()
                     && self.problems.is_empty()
                     && self.lost.is_empty(),

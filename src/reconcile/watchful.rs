@@ -1,7 +1,6 @@
 //! What a keeper does about what it sees: settle, report, heal, delete.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -20,6 +19,7 @@ use crate::core::compare::{Deviation, Kind as How};
 use crate::core::drift::{drift, failed_rules};
 use crate::core::exclude::RuleError;
 use crate::core::object::ObjectKey;
+use crate::core::ready::Readiness;
 use crate::core::state::State;
 use crate::evidence::Kind as What;
 use crate::evidence::metrics::HealOutcome;
@@ -28,7 +28,7 @@ use crate::evidence::metrics::HealOutcome;
 const CONCURRENCY: usize = 16;
 
 /// An object that is to be written, and why.
-struct Job {
+pub(super) struct Job {
     key: ObjectKey,
     live: Option<Value>,
     deviations: Vec<Deviation>,
@@ -54,26 +54,26 @@ impl Keeper {
     }
 
     /// A declared object was seen to be as Git says; `true` if that is news.
-    pub(super) fn fine(&mut self, key: &ObjectKey, version: u64) -> bool {
+    pub(super) fn fine(&mut self, key: &ObjectKey, version: u64, ready: &Readiness) -> bool {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) else { return false };
         entry.judged = version;
         entry.pending = false;
         let drifted = entry.drifted.take().is_some();
         let glass = entry.glass.take().is_some();
         entry.reminder = None;
-        drifted || glass
+        self.notice(key, || ready.clone()) || drifted || glass
     }
 
     /// An object is gone, or has lost the label we watch by: only a look tells.
     pub(super) async fn miss(&mut self, key: ObjectKey) {
         let Some(entry) = self.entries.get(&key) else {
-            self.strays.remove(&key);
+            self.miss_stray(&key).await;
             return;
         };
         if !self.leads() {
             return;
         }
-        match self.context.cluster.get(&entry.kind, &key).await {
+        match self.cluster.get(&entry.kind, &key).await {
             Ok(live) => self.settle(key, live).await,
             Err(error) => self.postpone(&key, Vec::new(), &error.to_string()),
         }
@@ -84,13 +84,6 @@ impl Keeper {
         let of_kind = self.entries.iter().filter(|(key, entry)| entry.kind == *kind && !keys.contains(*key));
         let missing: Vec<_> = of_kind.map(|(key, _)| key.clone()).collect();
         for key in missing {
-            self.miss(key).await;
-        }
-    }
-
-    /// What exclusions depend on has changed: whatever that concerns is looked at again.
-    pub(super) async fn look_around(&mut self) {
-        for key in self.take_surroundings() {
             self.miss(key).await;
         }
     }
@@ -109,27 +102,12 @@ impl Keeper {
         self.plan.as_ref().is_some_and(|plan| plan.self_heal)
     }
 
-    /// Resolves exclusions in what surrounds the objects now; answers with the objects it made a difference to.
-    pub(super) fn take_surroundings(&mut self) -> Vec<ObjectKey> {
-        let around = self.around.borrow_and_update().clone();
-        let before = std::mem::replace(&mut self.resolved, around.clone());
-        let mut renewed = Vec::new();
-        for (key, entry) in self.entries.iter_mut().filter(|(key, _)| !before.is_same_for(&around, key)) {
-            if let Some(managed) = entry.managed.within(&around) {
-                entry.managed = Arc::new(managed);
-                renewed.push(key.clone());
-            }
-        }
-        self.make_peace(&renewed);
-        renewed
-    }
-
     /// Writes or reports all of these, several at once; nothing while another replica leads.
     pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>) {
         if !self.leads() {
             return;
         }
-        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job(key, live)).collect();
+        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job_or_notice(key, live)).collect();
         let ends: Vec<_> = {
             let this = &*self;
             let write = |job: Job| async move { (this.carry_out(&job).await, job) };
@@ -145,7 +123,7 @@ impl Keeper {
     }
 
     /// Judges an object; `None` when nothing is to be written.
-    fn job(&mut self, key: ObjectKey, live: Option<Value>) -> Option<Job> {
+    pub(super) fn job(&mut self, key: ObjectKey, live: Option<Value>) -> Option<Job> {
         let entry = self.entries.get(&key)?;
         let policy = Policy {
             self_heal: entry.pending || (self.heals() && !self.context.rules.borrow().observe_only),
@@ -172,6 +150,8 @@ impl Keeper {
                 (drift, response)
             }
         };
+        let waits = response == Response::Heal && self.waits_for_its_wave(&key);
+        let response = if waits { Response::Wait } else { response };
         let failed = match &live {
             Some(live) if !deviations.is_empty() => failed_rules(&managed, &State::whole(live)),
             _ => Vec::new(),
@@ -208,7 +188,7 @@ impl Keeper {
         match response {
             Response::Heal => return Some(job),
             Response::InSync => (entry.drifted, entry.pending) = (None, false),
-            Response::Terminating => entry.drifted = None,
+            Response::Terminating | Response::Wait => entry.drifted = None,
             Response::Open(glass) => {
                 entry.held_open = false;
                 self.leave(&job, format!("break-glass by {} until {}: {}", glass.by, glass.until, glass.reason));
@@ -274,18 +254,19 @@ impl Keeper {
     async fn carry_out(&self, job: &Job) -> Result<End, Error> {
         let Some(entry) = self.entries.get(&job.key) else { return Ok(End::Terminating) };
         let rules = self.context.rules.borrow().clone();
-        let (cluster, managed, kind) = (&self.context.cluster, &entry.managed, &entry.kind);
+        let (cluster, managed, kind) = (&self.cluster, &entry.managed, &entry.kind);
         let caught_up = entry.held_open && job.deviations.is_empty();
         let end =
             Writing { cluster, identities: &rules.identities, managed, kind, caught_up }.settle(job.live.clone()).await;
         if matches!(end, Ok(End::Done(_))) && job.live.is_none() && job.key.kind == "CustomResourceDefinition" {
             self.wait_until_served(kind, &job.key).await?;
-            self.context.cluster.refresh().await?;
+            self.cluster.refresh().await?;
         }
         end
     }
 
     fn conclude(&mut self, job: &Job, end: Result<End, Error>) {
+        self.notice_end(&job.key, &end);
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
         let because_of_commit = entry.pending;
         match end {
@@ -309,6 +290,7 @@ impl Keeper {
                 self.undone(&job.key, &left);
             }
             Ok(End::Terminating) => {}
+            Ok(End::Replaced(why)) => self.context.replaced(&entry.managed, &job.deviations, &why),
             Err(error) if error.is_not_leading() => self.interrupt(),
             Err(error) => self.failed(job, &error),
         }

@@ -16,6 +16,7 @@ use super::keeper::Keeper;
 use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::cluster::events::Note;
 use crate::core::names::SYNC_NOW;
+use crate::core::object::ObjectKey;
 use crate::core::window::{Action, Closed, Gate, Window, gate, is_open, turn};
 use crate::evidence::{Kind as What, Record};
 use crate::git::Reading;
@@ -230,10 +231,15 @@ impl Keeper {
         self.note(Note { reason: format!("{kind:?}"), text, warning });
     }
 
-    /// Does what waited. Drift is undone at once, unless a commit comes now and makes a second write of it.
+    /// Does what waited. Drift is undone at once, unless a commit comes now and makes a second write of it; what a commit still has to
+    /// write goes wave by wave.
     pub(super) async fn go_on(&mut self) {
-        if self.windows.held.is_none() {
-            self.look_at_what_differs().await;
+        let drifted =
+            |(key, entry): (&ObjectKey, &Entry)| (entry.drifted.is_some() && !entry.pending).then(|| key.clone());
+        let held = self.windows.held.is_some();
+        let drifted: Vec<_> = self.entries.iter().filter(|_| !held).filter_map(drifted).collect();
+        for key in drifted {
+            self.miss(key).await;
         }
         self.look_again();
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use holdfast::cluster::objects::Write;
+use holdfast::cluster::objects::{PropagationPolicy, Write};
 use holdfast::cluster::{Cluster, Kind};
 use holdfast::core::exclude::Rule;
 use holdfast::core::manifest::Manifest;
@@ -261,7 +261,7 @@ impl Stand<'_> {
             cluster.patch(&self.kind, key, serde_json::from_value(patch)?).await?;
         }
         let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
-        Ok(cluster.delete(&self.kind, key, uid).await?)
+        Ok(cluster.delete(&self.kind, key, uid, PropagationPolicy::Background).await?)
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::manifests::{SETTINGS, WEB};
 use crate::place::Place;
 use crate::stage::{PATIENCE, tests};
-use crate::troupe::{ALL, SOON, Troupe, troupe};
+use crate::troupe::{ALL, SOON, Troupe, for_load, troupe};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
 
@@ -29,9 +29,16 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
+/// A place with all that drifts and is edited under load.
+async fn loaded<'t>(troupe: &'t Troupe, name: &str) -> Result<Place<'t>> {
+    let files = for_load();
+    let files: Vec<_> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
+    Place::at(&troupe.stage, name, &files, |_| {}).await
+}
+
 async fn a_leader_is_killed() -> Result<()> {
     let troupe = troupe().await?;
-    let place = Place::at(&troupe.stage, "killed", BOTH, |_| {}).await?;
+    let place = loaded(&troupe, "killed").await?;
     let load = troupe.load(&place).await?;
     let leader = troupe.leader().await?;
     troupe.signal(leader, Signal::SIGKILL)?;
@@ -44,7 +51,7 @@ async fn a_leader_is_killed() -> Result<()> {
 /// while the other one leads, and leads again when that one is gone.
 async fn a_leader_that_stood_still_writes_nothing_afterwards() -> Result<()> {
     let troupe = troupe().await?;
-    let place = Place::at(&troupe.stage, "frozen", BOTH, |_| {}).await?;
+    let place = loaded(&troupe, "frozen").await?;
     let frozen = troupe.leader().await?;
     let load = troupe.load(&place).await?;
     troupe.signal(frozen, Signal::SIGSTOP)?;
@@ -53,9 +60,9 @@ async fn a_leader_that_stood_still_writes_nothing_afterwards() -> Result<()> {
     troupe.signal(frozen, Signal::SIGCONT)?;
     ensure!(took? < SOON, "the other one waited for too long");
     follows(&troupe, frozen).await?;
-    let healed = place.records("Healed", "ConfigMap/settings")?.len();
+    let healed = healed_in(&place)?;
     wait_until("drift is healed again and again", PATIENCE, || async {
-        let now = place.records("Healed", "ConfigMap/settings")?.len();
+        let now = healed_in(&place)?;
         ensure!(now > healed + 5, "{now} times, after {healed}");
         Ok(())
     })
@@ -65,6 +72,12 @@ async fn a_leader_that_stood_still_writes_nothing_afterwards() -> Result<()> {
     troupe.signal(1 - frozen, Signal::SIGKILL)?;
     troupe.leads(frozen).await?;
     load.end(&troupe, &place).await.map(drop)
+}
+
+fn healed_in(place: &Place<'_>) -> Result<usize> {
+    let records = place.stage.world.records()?.into_iter();
+    let here = |record: &serde_json::Value| record["object"]["namespace"] == place.name.as_str();
+    Ok(records.filter(|record| record["kind"] == "Healed" && here(record)).count())
 }
 
 async fn follows(troupe: &Troupe, number: usize) -> Result<()> {
@@ -78,7 +91,7 @@ async fn follows(troupe: &Troupe, number: usize) -> Result<()> {
 
 async fn a_rolling_restart_fails_no_edit() -> Result<()> {
     let troupe = troupe().await?;
-    let place = Place::at(&troupe.stage, "rolled", BOTH, |_| {}).await?;
+    let place = loaded(&troupe, "rolled").await?;
     let load = troupe.load(&place).await?;
     for number in ALL {
         troupe.restart(number).await?;
@@ -90,11 +103,11 @@ async fn a_rolling_restart_fails_no_edit() -> Result<()> {
 
 async fn the_api_server_restarts_under_load() -> Result<()> {
     let troupe = troupe().await?;
-    let place = Place::at(&troupe.stage, "api-server", BOTH, |_| {}).await?;
+    let place = loaded(&troupe, "api-server").await?;
     let load = troupe.load(&place).await?;
     troupe.stage.world.restart_api_server().await?;
     troupe.leader().await?;
-    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete deployment/web --dry-run=server"))
         .await?;
     load.end(&troupe, &place).await.map(drop)
 }

@@ -131,11 +131,14 @@ async fn a_broken_file_is_named_and_the_rest_goes_on() -> Result<()> {
 async fn an_invalid_manifest_keeps_the_whole_commit_out() -> Result<()> {
     let place = Place::new("invalid", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
     let invalid = WEB.replace("replicas: 3", "replicas: -3");
-    place.write(&[("web.yaml", &invalid), ("settings.yaml", &SETTINGS.replace("fast", "slow"))]).await?;
+    let refused = place.write(&[("web.yaml", &invalid), ("settings.yaml", &SETTINGS.replace("fast", "slow"))]).await?;
     place
         .condition("Synced", false, &["refused before any of it was written", "invalid/web.yaml:1", "replicas"])
         .await?;
     place.is("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    // What the cluster equals is the commit before: a restart must know where to go back to.
+    let status = place.git_sync().await?["status"].clone();
+    ensure!(place.stage.is_at(&status["syncedRevision"], &refused).await.is_err(), "{status}");
     // What was good before still holds.
     place.refuses(Who::Alice, r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#).await?;
     place

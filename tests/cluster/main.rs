@@ -34,10 +34,12 @@ mod manifests;
 mod marks;
 mod modes;
 mod observe;
+mod options;
 mod own;
 mod owned;
 mod place;
 mod presets;
+mod pruning;
 mod refused;
 mod replicas;
 mod repositories;
@@ -48,9 +50,11 @@ mod secrets;
 mod stage;
 mod sync;
 mod tampering;
+mod tenants;
 mod traces;
 mod troupe;
 mod verbs;
+mod waves;
 mod who;
 mod windows;
 
@@ -78,6 +82,10 @@ fn main() -> ExitCode {
         repositories::trials(),
         heal::trials(),
         commits::trials(),
+        waves::trials(),
+        options::trials(),
+        tenants::trials(),
+        pruning::trials(),
         sync::trials(),
         breakglass::trials(),
         modes::trials(),

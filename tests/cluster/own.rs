@@ -32,7 +32,7 @@ const READ: &[Row] = &[
         "an_option_nobody_knows",
         "/syncPolicy/syncOptions",
         || json!(["Replace=true"]),
-        &["spec.syncPolicy.syncOptions[0]", "CreateNamespace and Validate"],
+        &["spec.syncPolicy.syncOptions[0]", "CreateNamespace, Validate and PruneLast"],
     ),
     (
         "an_option_without_a_value",

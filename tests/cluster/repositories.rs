@@ -23,6 +23,8 @@ use crate::stage::{PATIENCE, Stage, fragile, shared, tests};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, git_server, wait_until};
 
+/// Requests that six syncs make in a second, if each asks for itself, and in six seconds or so if they ask together.
+const ENOUGH: usize = 24;
 const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 /// `ann:first-s3cret`
 const FIRST: &str = "Basic YW5uOmZpcnN0LXMzY3JldA==";
@@ -123,7 +125,7 @@ async fn a_rotated_secret_is_used_without_a_restart() -> Result<()> {
 
 async fn deliver(stage: &Stage, body: &str, secret: &[u8]) -> Result<u16> {
     let code = Hmac::<Sha256>::new_from_slice(secret)?.chain_update(body).finalize().into_bytes();
-    let code: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
+    let code = code.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let request = client.post(format!("{}/hooks/github", stage.world.receiver_url()?));
     let request = request.header("X-Hub-Signature-256", format!("sha256={code}")).header("X-GitHub-Event", "push");
@@ -176,7 +178,6 @@ async fn many_syncs_of_one_repository_ask_its_server_once() -> Result<()> {
     }
     // Other tests commit meanwhile, and a fetch is two requests more: together at most four a beat, not four a sync.
     let (before, start) = (door.requests.load(Ordering::SeqCst), Instant::now());
-    const ENOUGH: usize = 24;
     wait_until("they have asked", PATIENCE, || async {
         let asked = door.requests.load(Ordering::SeqCst) - before;
         ensure!(asked >= ENOUGH, "{asked} times");

@@ -15,14 +15,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::balancer;
+use crate::manifests::{WEB, config};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, folder, scrape};
+use crate::who::Who;
 use crate::world::{Options, Person, World, wait_until};
 
 /// How many there are.
 pub const ALL: [usize; 2] = [0, 1];
 /// How long a dead leader holds up the other one.
 pub const LEASE: Duration = Duration::from_secs(3);
+/// What drifts under load, by turns: whoever undoes heals of one object too often is given way to.
+const DRIFTING: usize = 60;
+/// How often each of them drifts at most.
+const TIMES: usize = 4;
 /// By then somebody else leads, on a machine with other things to do.
 pub const SOON: Duration = Duration::from_secs(10);
 
@@ -150,6 +156,9 @@ impl Troupe {
 
     /// Edits that are to be refused, and drift that is to be healed, until told to stop.
     pub async fn load(&self, place: &Place<'_>) -> Result<Load> {
+        // What was registered a moment ago, the API server may not know yet.
+        let scale = r#"patch deployment/web --type=merge --patch={"spec":{"replicas":999}} --dry-run=server"#;
+        wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, scale)).await?;
         let stop = CancellationToken::new();
         let web = self.api(None, "apps/v1", "Deployment", &place.name).await?;
         let collector = Some("system:serviceaccount:kube-system:generic-garbage-collector");
@@ -238,25 +247,32 @@ async fn edit(web: Api<DynamicObject>, stop: CancellationToken) -> Edits {
 }
 
 /// A controller changes what Git says, waits until it is undone, and does it again; answers with how often.
-async fn drift(settings: Api<DynamicObject>, stop: CancellationToken) -> Result<usize> {
-    for count in 0.. {
+async fn drift(objects: Api<DynamicObject>, stop: CancellationToken) -> Result<usize> {
+    for count in 0..DRIFTING * TIMES {
         if stop.is_cancelled() {
             return Ok(count);
         }
+        let name = format!("drifting-{}", count % DRIFTING);
         let patch = Patch::Merge(json!({"data": {"mode": format!("slow-{count}")}}));
         // The API server may be away for a moment.
         wait_until("a controller may edit", PATIENCE, || async {
-            Ok(settings.patch("settings", &PatchParams::default(), &patch).await?)
+            Ok(objects.patch(&name, &PatchParams::default(), &patch).await?)
         })
         .await?;
         wait_until("it is undone", PATIENCE, || async {
-            let live = settings.get("settings").await?;
+            let live = objects.get(&name).await?;
             ensure!(live.data["data"]["mode"] == "fast", "it is {}", live.data["data"]["mode"]);
             Ok(())
         })
         .await?;
     }
-    Ok(0)
+    Ok(DRIFTING * TIMES)
+}
+
+/// What a place needs for [`Troupe::load`], as files in Git.
+pub fn for_load() -> Vec<(&'static str, String)> {
+    let drifting: Vec<_> = (0..DRIFTING).map(|number| config(&format!("drifting-{number}"), "mode", "fast")).collect();
+    vec![("web.yaml", WEB.to_owned()), ("drifting.yaml", drifting.join("\n---\n"))]
 }
 
 /// The number of replicas somebody wanted, as the record has it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use holdfast::cluster::objects::Write;
+use holdfast::cluster::objects::{PropagationPolicy, Write};
 use holdfast::cluster::{Cause, Cluster, Error, Kind};
 use holdfast::core::compare::Deviation;
 use holdfast::core::drift::drift;
@@ -106,7 +106,7 @@ impl<'a> Subject<'a> {
     pub async fn anew(&mut self) -> Result<()> {
         let key = &self.managed.manifest.key;
         let uid = self.live["metadata"]["uid"].as_str().context("objects have uids")?.to_owned();
-        match self.cluster.delete(&self.kind, key, &uid).await {
+        match self.cluster.delete(&self.kind, key, &uid, PropagationPolicy::Background).await {
             Err(error) if !error.is_not_found() => return Err(error.into()),
             _ => {}
         }
@@ -294,7 +294,7 @@ impl<'a> Subject<'a> {
         Ok(match writing.settle(live).await? {
             End::Done(live) => (*live, Vec::new()),
             End::Undone(live, left) => (*live, left),
-            End::Terminating => (Value::Null, Vec::new()),
+            End::Terminating | End::Replaced(_) => (Value::Null, Vec::new()),
         })
     }
 

@@ -36,6 +36,10 @@ fn a_sync_is_loosened_one_way_and_tightened_the_other() {
     }
     let moved = of_sync(&sync(&json!({})), &sync(&json!({"source": {"path": "empty"}})));
     assert_eq!(fields(&moved), ["spec.source.path: . → empty"]);
+    let account = |name: &str| sync(&json!({"serviceAccountName": name}));
+    assert_eq!(fields(&of_sync(&account("shop"), &sync(&json!({})))), ["spec.serviceAccountName: shop → none"]);
+    assert_eq!(fields(&of_sync(&account("shop"), &account("admin"))), ["spec.serviceAccountName: shop → admin"]);
+    assert_eq!(fields(&of_sync(&sync(&json!({})), &account("shop"))), Vec::<String>::new());
     let faster = of_sync(&sync(&json!({})), &sync(&json!({"source": {"interval": "1s"}})));
     assert_eq!(fields(&faster), Vec::<String>::new());
 }

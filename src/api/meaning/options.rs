@@ -11,22 +11,25 @@ pub struct SyncOptions {
     pub create_namespace: bool,
     /// Dry-run a whole commit before writing any of it.
     pub validate: bool,
+    /// Delete what left Git only when all that was written is ready.
+    pub prune_last: bool,
 }
 
 // === impl SyncOptions ===
 
 impl Default for SyncOptions {
     fn default() -> Self {
-        Self { create_namespace: false, validate: true }
+        Self { create_namespace: false, validate: true, prune_last: false }
     }
 }
 
 impl SyncOptions {
     fn switch(&mut self, name: &str) -> Option<&mut bool> {
-        let Self { create_namespace, validate } = self;
+        let Self { create_namespace, validate, prune_last } = self;
         match name {
             "CreateNamespace" => Some(create_namespace),
             "Validate" => Some(validate),
+            "PruneLast" => Some(prune_last),
             _ => None,
         }
     }
@@ -47,7 +50,10 @@ pub(super) fn read(typed: &[String], faults: &mut Faults) -> SyncOptions {
 fn set(options: &mut SyncOptions, typed: &str) -> Result<(), (String, &'static str)> {
     let (name, value) = typed.split_once('=').unwrap_or((typed, ""));
     let Some(switch) = options.switch(name) else {
-        return Err((format!("{name:?} is not an option here"), "the options are CreateNamespace and Validate"));
+        return Err((
+            format!("{name:?} is not an option here"),
+            "the options are CreateNamespace, Validate and PruneLast",
+        ));
     };
     *switch = match value {
         "true" => true,

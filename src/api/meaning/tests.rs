@@ -37,7 +37,7 @@ fn the_smallest_sync_gets_the_documented_defaults() {
     assert_eq!((plan.source.revision.as_str(), plan.source.path.as_str()), ("HEAD", ""));
     assert_eq!(plan.source.interval, Duration::from_secs(30));
     assert_eq!((plan.prune, plan.self_heal), (false, true));
-    assert_eq!(plan.options, SyncOptions { create_namespace: false, validate: true });
+    assert_eq!(plan.options, SyncOptions::default());
     assert_eq!(plan.retry.wait(3), Duration::from_secs(8));
     assert_eq!((plan.ignore.len(), plan.suspend), (0, None));
 }
@@ -45,9 +45,12 @@ fn the_smallest_sync_gets_the_documented_defaults() {
 #[test]
 fn options_are_switches_and_unknown_ones_are_named() {
     let plan = SyncPlan::try_from(&with("/syncPolicy/syncOptions", json!(["CreateNamespace=true", "Validate=false"])));
-    assert_eq!(plan.expect("valid").options, SyncOptions { create_namespace: true, validate: false });
+    assert_eq!(
+        plan.expect("valid").options,
+        SyncOptions { create_namespace: true, validate: false, prune_last: false }
+    );
     insta::assert_snapshot!(fault(&with("/syncPolicy/syncOptions", json!(["ServerSideApply=true"]))),
-        @r#"spec.syncPolicy.syncOptions[0]: "ServerSideApply" is not an option here; the options are CreateNamespace and Validate"#);
+        @r#"spec.syncPolicy.syncOptions[0]: "ServerSideApply" is not an option here; the options are CreateNamespace, Validate and PruneLast"#);
     insta::assert_snapshot!(fault(&with("/syncPolicy/syncOptions", json!(["Validate=yes"]))),
         @r#"spec.syncPolicy.syncOptions[0]: "Validate=yes" says neither true nor false; write it as Name=true or Name=false"#);
 }

@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 
 use super::Complaint;
 use crate::core::manifest::Lines;
-use crate::core::names::{self, IGNORE, MANAGED_LABEL, PREFIX, PRUNE, TRACKING_ID, WAVE};
+use crate::core::names::{self, FORCE_CONFLICTS, IGNORE, MANAGED_LABEL, PREFIX, PRUNE, REPLACE, TRACKING_ID, WAVE};
 use crate::core::object::ObjectKey;
+use crate::core::options;
 
 /// The annotations of ours that Git may write: options of the one object.
-const OPTIONS: [&str; 3] = [WAVE, IGNORE, PRUNE];
+const OPTIONS: [&str; 5] = [WAVE, IGNORE, PRUNE, REPLACE, FORCE_CONFLICTS];
 
 /// Everything wrong with labels and annotations.
 pub(super) fn check(value: &Value, lines: &Lines) -> Vec<Complaint> {
@@ -28,13 +29,13 @@ fn check_field(value: &Value, lines: &Lines, field: &'static str) -> Vec<Complai
     match value.get("metadata").and_then(|metadata| metadata.get(field)) {
         None => Vec::new(),
         Some(Value::Object(entries)) => {
-            entries.iter().filter_map(|(name, value)| check_entry(field, name, value, lines)).collect()
+            entries.iter().filter_map(|(name, entry)| check_entry(value, field, name, entry, lines)).collect()
         }
         Some(_) => vec![Complaint::at(lines, &["metadata", field], format!("metadata.{field} is not a mapping"))],
     }
 }
 
-fn check_entry(field: &'static str, name: &str, value: &Value, lines: &Lines) -> Option<Complaint> {
+fn check_entry(whole: &Value, field: &'static str, name: &str, value: &Value, lines: &Lines) -> Option<Complaint> {
     let complain = |reason| Some(Complaint::at(lines, &["metadata", field, name], reason));
     if name.starts_with(PREFIX) && !(field == "annotations" && OPTIONS.contains(&name)) {
         return complain(format!("{name} is written by Holdfast only; remove it from metadata.{field}"));
@@ -42,7 +43,8 @@ fn check_entry(field: &'static str, name: &str, value: &Value, lines: &Lines) ->
     if !value.is_string() {
         return complain(format!("the value of {name} in metadata.{field} is not text; quote it"));
     }
-    None
+    let text = value.as_str().filter(|_| field == "annotations")?;
+    complain(options::fault(whole, name, text)?)
 }
 
 fn set(value: &mut Value, field: &str, name: &str, text: String) {

@@ -47,6 +47,21 @@ fn metadata(manifest: &Manifest) -> &Value {
 const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
 
 #[test]
+fn an_option_that_is_none_is_named_with_its_line() {
+    let annotated = |line: &str| format!("{HEAD}  annotations:\n    {line}\n");
+    assert_eq!(
+        problems(&annotated("holdfast.dev/wave: 'soon'")),
+        [r#"a.yaml:6: holdfast.dev/wave: "soon" is not an integer, such as "1" or "-5""#]
+    );
+    assert_eq!(
+        problems(&annotated("holdfast.dev/replace: 'yes'")),
+        [r#"a.yaml:6: holdfast.dev/replace: "yes" is not "true" or "false""#]
+    );
+    one(&annotated("argocd.argoproj.io/sync-wave: soon"));
+    one(&annotated("holdfast.dev/force-conflicts: 'false'"));
+}
+
+#[test]
 fn namespaces_follow_the_scope_of_the_kind() {
     assert_eq!(one(HEAD).key.namespace.as_deref(), Some("prod"));
     assert_eq!(one(&format!("{HEAD}  namespace: own\n")).key.namespace.as_deref(), Some("own"));

@@ -52,7 +52,7 @@ pub(super) enum Failure {
 /// Decides about the server, and remembers why.
 struct Host {
     known: KnownHosts,
-    host: String,
+    name: String,
     port: u16,
     verdict: Arc<Mutex<Option<String>>>,
 }
@@ -103,20 +103,20 @@ impl Identity {
         let SshPlace { user, host, port, .. } = place;
         let kinds = self.known_hosts.kinds(host, *port);
         if kinds.is_empty() {
-            return Err(Failure::Untrusted(self.known_hosts.unknown(host, *port, None)));
+            return Err(Failure::Untrusted(KnownHosts::unknown(host, *port, None)));
         }
         let preferred = Preferred { key: Cow::Owned(kinds), ..Preferred::default() };
         let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
         let verdict = Arc::new(Mutex::new(None));
         let known = self.known_hosts.clone();
-        let judge = Host { known, host: (*host).to_owned(), port: *port, verdict: Arc::clone(&verdict) };
+        let judge = Host { known, name: (*host).to_owned(), port: *port, verdict: Arc::clone(&verdict) };
         let connecting = client::connect(Arc::new(config), (*host, *port), judge);
         let connected = runtime.block_on(async { timeout(stall, connecting).await });
         let mut handle = match connected {
             Ok(Ok(handle)) => handle,
             Ok(Err(error)) => {
                 let untrusted = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return Err(untrusted.map_or_else(|| self.broken(&error, place), Failure::Untrusted));
+                return Err(untrusted.map_or_else(|| Self::broken(&error, place), Failure::Untrusted));
             }
             Err(_) => return Err(silent(stall)),
         };
@@ -140,10 +140,10 @@ impl Identity {
     }
 
     /// A server with none of the kinds of key that are known for it has another key than it had.
-    fn broken(&self, error: &russh::Error, place: &SshPlace<'_>) -> Failure {
+    fn broken(error: &russh::Error, place: &SshPlace<'_>) -> Failure {
         let no_common_key = matches!(error, russh::Error::NoCommonAlgo { kind: russh::AlgorithmKind::Key, .. });
         if no_common_key {
-            return Failure::Untrusted(self.known_hosts.unknown(place.host, place.port, None));
+            return Failure::Untrusted(KnownHosts::unknown(place.host, place.port, None));
         }
         Failure::Unreachable(error.to_string())
     }
@@ -196,11 +196,11 @@ impl client::Handler for Host {
 
 impl Host {
     fn refusal(&self, key: &PublicKey) -> Option<String> {
-        let Self { known, host, port, .. } = self;
-        match known.trust(host, *port, key) {
+        let Self { known, name, port, .. } = self;
+        match known.trust(name, *port, key) {
             Trust::Known => None,
-            Trust::Changed => Some(known.changed(host, *port, key)),
-            Trust::Unknown => Some(known.unknown(host, *port, Some(key))),
+            Trust::Changed => Some(known.changed(name, *port, key)),
+            Trust::Unknown => Some(KnownHosts::unknown(name, *port, Some(key))),
         }
     }
 }

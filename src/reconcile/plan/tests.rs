@@ -106,6 +106,15 @@ fn what_is_on_its_way_out_is_left_alone() {
 }
 
 #[test]
+fn a_confirmation_is_of_one_commit() {
+    let revision = "0123456789abcdef0123456789abcdef01234567";
+    assert!(confirms("0123456", revision) && confirms(revision, revision) && confirms(" 01234567\n", revision));
+    for other in ["", "012345", "1123456", "0123456789abcdef0123456789abcdef012345678"] {
+        assert!(!confirms(other, revision), "{other}");
+    }
+}
+
+#[test]
 fn a_copy_is_not_tracked() {
     let id = json!({"holdfast.dev/tracking-id": "team/shop:apps/Deployment:shop/api"});
     let original = ObjectKey::of(&live(&id)).expect("a key");

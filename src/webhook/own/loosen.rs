@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use super::specs::{Spec, Specs};
 use crate::api::DriftPolicySpec;
 use crate::api::loosening::{Loosened, of_policy, of_sync, pauses};
-use crate::core::names::GROUP;
+use crate::core::names::{CONFIRM_PRUNE, GROUP};
 use crate::core::object::ObjectKey;
 use crate::evidence::record::{Actor, Field, Kind, Record};
+use crate::webhook::object::Object;
 use crate::webhook::review::{Operation, Review};
 use crate::webhook::upstream::{LOOSEN_VERB, Right, SUSPEND_VERB};
 
@@ -27,7 +28,7 @@ impl Loosening {
     /// What an edit loosens, if anything. What cannot be read was never in force, so nothing is loosened by changing it.
     pub(in crate::webhook) fn of(review: &Review<'_>) -> Option<Self> {
         let paused = paused(review);
-        let loosened = loosened(review);
+        let loosened: Vec<_> = loosened(review).into_iter().chain(confirmed(review)).collect();
         let right = |verb| Right {
             verb,
             resource: if review.kind.kind == "GitSync" { "gitsyncs" } else { "driftpolicies" },
@@ -103,6 +104,20 @@ fn loosened(review: &Review<'_>) -> Vec<Loosened> {
         }
         _ => Vec::new(),
     }
+}
+
+/// That more than usual may be deleted, at a commit. Taking it back loosens nothing.
+fn confirmed(review: &Review<'_>) -> Option<Loosened> {
+    let of = |object: Option<&Object<'_>>| {
+        let text = object?.metadata.fields.get("annotations")?.get(CONFIRM_PRUNE)?.as_str()?;
+        Some(text.to_owned())
+    };
+    let (old, new) = (of(review.old_object.as_ref()), of(review.object.as_ref())?);
+    (old.as_ref() != Some(&new)).then(|| Loosened {
+        field: format!("metadata.annotations[{CONFIRM_PRUNE}]"),
+        from: old.unwrap_or_else(|| "nothing".to_owned()),
+        to: new,
+    })
 }
 
 /// A deletion; one that is under way already loosens nothing more.

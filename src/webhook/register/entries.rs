@@ -15,7 +15,7 @@ use k8s_openapi::{
 };
 
 use super::{MUTATE_OWN_PATH, MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
-use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL};
+use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL, SYNC_EXTRA};
 
 /// One entry, before it is said whether it validates or mutates.
 pub(super) struct Entry {
@@ -227,6 +227,7 @@ fn conditions(namespace: &str) -> Vec<MatchCondition> {
         format!("{name} && {} && ({})", carries(&format!("system:serviceaccounts:{namespace}")), by_our_hand());
     let never = [
         ("not-holdfast", ourselves),
+        ("not-holdfast-for-a-tenant", for_a_tenant()),
         ("not-a-node", called("system:node:", "system:nodes")),
         (
             "not-a-cluster-controller",
@@ -254,6 +255,16 @@ fn by_our_hand() -> String {
     let judged =
         "request.operation == 'DELETE' && has(request.options.preconditions) && has(request.options.preconditions.uid)";
     format!("has(request.options) && ({manager} || {judged})")
+}
+
+/// What we write as a `GitSync`'s own service account comes under that account's name. Only we say for which `GitSync`, and it takes the
+/// right to impersonate that very extra: whoever has it may impersonate us as well.
+fn for_a_tenant() -> String {
+    let extra = "request.userInfo.extra";
+    format!(
+        "request.userInfo.username.startsWith('system:serviceaccount:') && has({extra}) && '{SYNC_EXTRA}' in {extra} && ({})",
+        by_our_hand()
+    )
 }
 
 /// A dry run of the very apply the reconciler would send: `holdfast diff` asks what a manifest means to the API server, also of

@@ -79,7 +79,7 @@ impl KnownHosts {
     }
 
     /// The words with which a host nobody knows is refused.
-    pub(super) fn unknown(&self, host: &str, port: u16, shown: Option<&PublicKey>) -> String {
+    pub(super) fn unknown(host: &str, port: u16, shown: Option<&PublicKey>) -> String {
         let mut said = format!("known_hosts has no key of {}", name(host, port));
         if let Some(key) = shown {
             write!(said, " of the kind it shows: {}", describe(key)).expect("a String takes everything");

@@ -213,7 +213,8 @@ fn is_fetch(request: &Request) -> bool {
 
 #[test]
 fn packs_that_are_cut_short_or_damaged_are_not_believed() {
-    let large: String = (0..20_000).map(|line| format!("{line}: {}\n", line * 7919 % 10007)).collect();
+    let large: Vec<_> = (0..20_000).map(|line| format!("{line}: {}", line * 7919 % 10007)).collect();
+    let large = large.join("\n");
     let origin = Origin::with(&[("a.yaml", "1"), ("large", &large)]);
     let cut = |_: &Request, answer: &mut Vec<u8>| answer.truncate(answer.len() / 2);
     let flip = |_: &Request, answer: &mut Vec<u8>| {

@@ -1,0 +1,72 @@
+//! In which order a commit is written: what others stand on first, then the rest, and what left Git last.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::entry::Entry;
+use super::super::keeper::Keeper;
+use super::super::plan::{Stage, stage};
+use super::super::prune::Stray;
+use super::understand::Understood;
+use crate::cluster::Error;
+use crate::cluster::objects::Write;
+use crate::core::object::ObjectKey;
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Writes the namespaces and CRDs this commit brings, if it brings any that are not there. `false`: it does not.
+    pub(super) async fn lay_foundation(&mut self, understood: &mut Understood) -> Result<bool, Error> {
+        let missing = |(key, entry): (&ObjectKey, &Entry)| {
+            (stage(key) == Stage::Foundation && understood.live.get(key) == Some(&None))
+                .then(|| (entry.kind.clone(), entry.managed.clone()))
+        };
+        let missing: Vec<_> = understood.entries.iter().filter_map(missing).collect();
+        if self.is_paused() || missing.is_empty() || !self.leads() {
+            return Ok(false);
+        }
+        for (kind, managed) in &missing {
+            let manifest = &managed.manifest;
+            self.cluster.apply(kind, &manifest.key, &manifest.value(), Write::Real).await?;
+            self.context.applied(managed, &[]);
+            if manifest.key.kind == "CustomResourceDefinition" {
+                self.wait_until_served(kind, &manifest.key).await?;
+            }
+        }
+        self.cluster.refresh().await?;
+        Ok(true)
+    }
+
+    /// Takes over what a commit declares. What left Git becomes a stray, unless another sync declares it; while parts of the commit could not be read, nothing
+    /// has left it, and what those parts declared before still holds. So it does when so much left at once that it looks like an
+    /// accident: what is withheld from pruning keeps its guard, too. Says so then.
+    pub(super) fn adopt(
+        &mut self,
+        revision: &str,
+        entries: HashMap<ObjectKey, Entry>,
+        is_complete: bool,
+    ) -> Option<String> {
+        let goes_on = |key: &ObjectKey| self.context.publisher.is_claimed_by_other(&self.name, key);
+        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key) && !goes_on(key)).cloned().collect();
+        let prunes = is_complete && self.plan.as_ref().is_some_and(|plan| plan.prune);
+        let accident = prunes.then(|| self.accident(leaving, entries.len(), revision)).flatten();
+        let complete = is_complete && accident.is_none();
+        for (key, entry) in std::mem::replace(&mut self.entries, entries) {
+            match self.entries.get_mut(&key) {
+                Some(renewed) => renewed.replaces(&entry),
+                None if complete => _ = self.strays.insert(key, Stray { kind: entry.kind, kept: None }),
+                None => _ = self.entries.insert(key, entry),
+            }
+        }
+        let Self { strays, entries, .. } = self;
+        strays.retain(|key, _| !entries.contains_key(key));
+        let kinds: HashSet<_> = entries.values().map(|entry| entry.kind.clone()).collect();
+        for kind in kinds {
+            // Nobody listens only when the process is stopping.
+            self.wanted.send(kind).ok();
+        }
+        let managed = entries.values().map(|entry| entry.managed.clone()).collect();
+        self.context.publisher.declare(&self.name, managed, &self.lost, &self.resolved);
+        self.observed = Some(revision.to_owned());
+        accident
+    }
+}
