@@ -17,8 +17,10 @@ use super::claims::Contested;
 use super::credentials::changed;
 use super::entry::Entry;
 use super::fights::Fights;
+use super::history::History;
 use super::look::{Look, Looked, News};
 use super::prune::Stray;
+use super::requests::Requests;
 use super::status::Failure;
 use super::windows::Windows;
 use crate::api::meaning::{SourcePlan, SyncPlan};
@@ -72,6 +74,9 @@ pub struct Keeper {
     policy_windows: watch::Receiver<Arc<[ScopedWindow]>>,
     pub(super) windows: Windows,
     pub(super) fights: Fights,
+    /// What became of the last commits.
+    pub(super) history: History,
+    pub(super) requests: Requests,
     /// Whether this replica leads, to notice when that changes.
     pub(super) role: watch::Receiver<Role>,
     pub(super) sync: Option<Box<GitSync>>,
@@ -128,6 +133,8 @@ impl Keeper {
             policy_windows: context.windows.clone(),
             windows: Windows::default(),
             fights: Fights::default(),
+            history: History::default(),
+            requests: Requests::default(),
             role: context.cluster.fence().role(),
             cluster: context.cluster.clone(),
             context,
@@ -252,6 +259,7 @@ impl Keeper {
             before: self.read_besides(),
             fallback: self.fallback(),
         };
+        self.requests.begin();
         self.looked = Some(now);
         self.next_poll = self.context.share.next_beat(url, *interval, now);
         self.beat = self.next_poll;
@@ -306,6 +314,8 @@ impl Keeper {
         if !nothing_new {
             self.try_again();
         }
+        // After what others depend on was written, the commit is read once more: then the look is over.
+        self.requests.end(self.leads() && (!self.founded || self.failure.is_some()));
     }
 
     /// Sees to it that what failed is tried again, later each time.
