@@ -7,9 +7,13 @@ mod break_glass;
 mod certs;
 mod diff;
 mod explain;
+mod history;
+mod pause;
 mod prune;
 mod render;
 mod run;
+mod sync;
+mod target;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -56,6 +60,14 @@ enum Command {
     Diff(Box<diff::Arguments>),
     /// Show why an object is, or is not, what Git says
     Explain(Box<explain::Arguments>),
+    /// Ask for a sync now, and follow it
+    Sync(Box<sync::Arguments>),
+    /// Pause a GitSync for a while
+    Pause(Box<pause::Pause>),
+    /// End a pause
+    Resume(Box<pause::Resume>),
+    /// List what became of the last commits
+    History(Box<history::Arguments>),
     /// List what is open for emergency edits
     BreakGlass(break_glass::Arguments),
     /// List what left Git and is still there, or confirm that it may be deleted
@@ -82,6 +94,10 @@ impl Cli {
         match self.command {
             Command::Diff(arguments) => return Ok(arguments.execute()),
             Command::BreakGlass(arguments) => return Ok(arguments.execute()),
+            Command::Sync(arguments) => return Ok(arguments.execute()),
+            Command::Pause(arguments) => return Ok(arguments.execute()),
+            Command::Resume(arguments) => return Ok(arguments.execute()),
+            Command::History(arguments) => return Ok(arguments.execute()),
             Command::Prune(arguments) => return Ok(arguments.execute()),
             Command::Explain(arguments) => arguments.execute(),
             Command::Run(arguments) => arguments.execute(),

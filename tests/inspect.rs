@@ -1,7 +1,9 @@
-//! `holdfast diff` and `holdfast explain` as people run them, against a real API server.
+//! `holdfast diff`, `explain` and the commands that ask for something as people run them, against a real API server.
 //!
 //! Edits slip through because the GitSyncs here neither guard nor heal, except where the guard itself is in question.
 
+#[path = "inspect/asking.rs"]
+mod asking;
 #[path = "dev/world/mod.rs"]
 mod world;
 

@@ -29,7 +29,7 @@ pub use guard::GuardSpec;
 pub use ignore::IgnoreRule;
 pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
-pub use status::{DriftedObject, GitSyncStatus, ObjectRef};
+pub use status::{CommitOutcome, DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef};
 pub use sync_policy::{Automated, Backoff, ManagedNamespace, PrunePropagation, Retry, SyncPolicy};
 pub use window::{PolicyWindow, ScopedWindow, SyncWindow};
 

@@ -41,11 +41,45 @@ pub struct GitSyncStatus {
     /// Kinds this sync has objects of, as `apiVersion/Kind`: where to look, after a restart, for what has left Git since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
+    /// The `holdfast.dev/sync-requested` that was answered last: what is said here is from after that look at Git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_request: Option<String>,
+    /// The last commits that were made real, or refused; the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<HistoryEntry>,
     /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `BreakGlass`, `WindowClosed`, `Fighting`, `Conflict` and `RuleError`
     /// while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What became of a commit.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The commit, as a full SHA.
+    pub revision: String,
+    /// When that was.
+    pub at: Time,
+    /// What became of it.
+    pub outcome: CommitOutcome,
+    /// The name of its author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Why it was refused, shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What became of a commit.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// The cluster was made, or found, equal to it.
+    Synced,
+    /// It was refused before anything of it was written.
+    Refused,
 }
 
 /// An object that differs from Git.

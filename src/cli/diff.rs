@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::access::{Access, block_on, progress};
+use super::target as one;
 use crate::inspect::{Comparing, Outcome, Report, Target, Wanted, unified};
 
 const NOTES: &str = "\
@@ -56,6 +57,12 @@ pub(super) struct Arguments {
 // === impl Arguments ===
 
 impl Arguments {
+    /// The question about one GitSync.
+    pub(super) fn of(target: one::Target, revision: Option<String>) -> Self {
+        let access = target.access();
+        Self { sync: Some(target.sync), namespace: target.namespace, revision, path: None, access }
+    }
+
     /// Errors end with 2 as well: 1 says "drift", and nothing else.
     pub(super) fn execute(self) -> ExitCode {
         block_on(self.compare()).and_then(|report| self.show(&report)).unwrap_or_else(|error| {

@@ -5,13 +5,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
 use serde_json::json;
 
 use super::access::{Access, block_on, progress};
+use super::target::merge;
 use crate::core::compare::Kind;
-use crate::core::names::{CONFIRM_PRUNE, GROUP};
+use crate::core::names::CONFIRM_PRUNE;
 use crate::core::object::ObjectKey;
 use crate::inspect::{Comparing, Report, Target, Wanted};
 
@@ -96,14 +97,6 @@ impl Arguments {
 async fn confirm(cluster: &crate::cluster::Cluster, sync: &str, revision: &str) -> anyhow::Result<()> {
     let is_hash = revision.len() >= 7 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
     ensure!(is_hash, "{revision:?} is no commit id; write its first 7 digits or more");
-    let (namespace, name) = sync.split_once('/').context("a GitSync has a namespace")?;
-    let key = ObjectKey {
-        group: GROUP.to_owned(),
-        kind: "GitSync".to_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: name.to_owned(),
-    };
-    let kind = cluster.kind("holdfast.dev/v1alpha1", "GitSync").await?.context("Holdfast is not installed here")?;
     let patch = json!({"metadata": {"annotations": {CONFIRM_PRUNE: revision.to_ascii_lowercase()}}});
-    Ok(cluster.merge(&kind, &key, &patch).await.map(drop)?)
+    merge(cluster, sync, &patch).await
 }

@@ -27,6 +27,8 @@ pub const BREAK_GLASS_UNTIL: &str = "holdfast.dev/break-glass-until";
 pub const SUSPENDED_BY: &str = "holdfast.dev/suspended-by";
 /// On a `GitSync`: the commit (seven characters at least) a person wants synced now, although a window is closed that permits it.
 pub const SYNC_NOW: &str = "holdfast.dev/sync-now";
+/// On a `GitSync`: when a person asked for a look at Git, any text that is another than before. Answered in `status.handledRequest`.
+pub const SYNC_REQUESTED: &str = "holdfast.dev/sync-requested";
 /// Mark `/mutate` leaves on manually edited objects in `Annotate` mode (JSON: user, at, fields).
 pub const MANUAL_EDIT: &str = "holdfast.dev/manual-edit";
 /// Git only: the wave (an integer) in which an object is applied.

@@ -3,12 +3,12 @@
 //! Read off the objects themselves, of the kinds the GitSyncs say they have: Holdfast need not be running.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::columns::columns;
 use super::error::Error;
 use super::syncs::Wanted;
 use crate::cluster::Cluster;
@@ -60,20 +60,10 @@ pub async fn open_glasses(cluster: &Cluster, namespace: Option<&str>, now: Times
 /// As kubectl prints lists; `wide` also says when exactly, and which GitSync.
 pub fn glasses_table(glasses: &[OpenGlass], wide: bool) -> String {
     let titles = ["OBJECT", "BY", "REMAINING", "UNTIL", "GITSYNC", "REASON"].map(str::to_owned);
-    let rows = glasses.iter().map(OpenGlass::row);
-    let rows: Vec<_> = std::iter::once(titles).chain(rows).collect();
-    let shown = |column: usize| wide || !(3..=4).contains(&column);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<_> = (0..6).map(width).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate().filter(|(column, _)| shown(*column)) {
-            let _ = write!(line, "{cell:width$}   ", width = widths[column]);
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
+    let rows = std::iter::once(titles).chain(glasses.iter().map(OpenGlass::row));
+    let shown = |(column, _): &(usize, String)| wide || !(3..=4).contains(column);
+    let rows = rows.map(|row| row.into_iter().enumerate().filter(shown).map(|(_, cell)| cell).collect());
+    columns(&rows.collect::<Vec<_>>())
 }
 
 // === impl OpenGlass ===

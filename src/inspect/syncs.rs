@@ -46,15 +46,29 @@ impl Wanted {
 
     /// Those there are of the wanted ones, sorted by name. A name alone is enough where it is the only one.
     pub(super) async fn choose(&self, cluster: &Cluster) -> Result<Vec<Chosen>, Error> {
+        Ok(self.find(cluster).await?.iter().map(Chosen::of).collect())
+    }
+
+    /// The only one, as it is.
+    pub async fn one(&self, cluster: &Cluster) -> Result<GitSync, Error> {
+        let mut found = self.find(cluster).await?;
+        let choices = found.iter().map(full_name).collect::<Vec<_>>().join(" or ");
+        match (found.pop(), found.is_empty()) {
+            (Some(sync), true) => Ok(sync),
+            _ => Err(Error::NameOne { what: "this".to_owned(), choices }),
+        }
+    }
+
+    async fn find(&self, cluster: &Cluster) -> Result<Vec<GitSync>, Error> {
         let mut found = list(cluster, self.namespace.as_deref()).await?;
         let Some(name) = &self.name else { return Ok(found) };
-        let all: Vec<_> = found.iter().map(|sync| sync.name.clone()).collect();
-        found.retain(|sync| sync.name.rsplit('/').next() == Some(name));
+        let all: Vec<_> = found.iter().map(full_name).collect();
+        found.retain(|sync| sync.metadata.name.as_ref() == Some(name));
         match found.len() {
             0 => Err(Error::NoSuchSync { wanted: self.to_string(), there: there_are(&all) }),
             1 => Ok(found),
             _ => {
-                let choices = found.iter().map(|sync| sync.name.as_str()).collect::<Vec<_>>().join(" or ");
+                let choices = found.iter().map(full_name).collect::<Vec<_>>().join(" or ");
                 Err(Error::NameOne { what: format!("{name} alone"), choices })
             }
         }
@@ -75,18 +89,23 @@ impl std::fmt::Display for Wanted {
 
 impl Chosen {
     fn of(sync: &GitSync) -> Self {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let faults =
             |faults: Vec<crate::api::FieldError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Self {
-            name: format!("{}/{}", text(&sync.metadata.namespace), text(&sync.metadata.name)),
+            name: full_name(sync),
             plan: SyncPlan::try_from(sync).map_err(faults),
             kinds: sync.status.as_ref().map(|status| status.kinds.clone()).unwrap_or_default(),
         }
     }
 }
 
-async fn list(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Chosen>, Error> {
+/// `namespace/name`.
+fn full_name(sync: &GitSync) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("{}/{}", text(&sync.metadata.namespace), text(&sync.metadata.name))
+}
+
+async fn list(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<GitSync>, Error> {
     let client = cluster.client().clone();
     let api: Api<GitSync> = match namespace {
         Some(namespace) => Api::namespaced(client, namespace),
@@ -97,8 +116,8 @@ async fn list(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Chosen>,
         error => Error::Cluster(error),
     };
     let syncs = api.list(&ListParams::default()).await.map_err(failed)?;
-    let mut found: Vec<_> = syncs.iter().map(Chosen::of).collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut found = syncs.items;
+    found.sort_by_cached_key(full_name);
     Ok(found)
 }
 

@@ -42,6 +42,8 @@ impl Keeper {
     pub(super) fn follow_status(&mut self, sync: &GitSync) {
         self.status = sync.status.clone().unwrap_or_default();
         self.synced.clone_from(&self.status.synced_revision);
+        self.history.follow(&self.status.history);
+        self.requests.follow(self.status.handled_request.as_ref());
         if self.synced.is_none() || self.synced != self.observed {
             return;
         }

@@ -18,8 +18,10 @@ use super::claims::Contested;
 use super::credentials::changed;
 use super::entry::Entry;
 use super::fights::Fights;
+use super::history::History;
 use super::look::{Look, Looked, News};
 use super::prune::Stray;
+use super::requests::Requests;
 use super::status::Failure;
 use super::windows::Windows;
 use crate::api::meaning::{SourcePlan, SyncPlan};
@@ -77,6 +79,9 @@ pub struct Keeper {
     policy_windows: watch::Receiver<Arc<[ScopedWindow]>>,
     pub(super) windows: Windows,
     pub(super) fights: Fights,
+    /// What became of the last commits.
+    pub(super) history: History,
+    pub(super) requests: Requests,
     /// Whether this replica leads, to notice when that changes.
     pub(super) role: watch::Receiver<Role>,
     pub(super) sync: Option<Box<GitSync>>,
@@ -139,6 +144,8 @@ impl Keeper {
             policy_windows: context.windows.clone(),
             windows: Windows::default(),
             fights: Fights::default(),
+            history: History::default(),
+            requests: Requests::default(),
             role: context.cluster.fence().role(),
             cluster: context.cluster.clone(),
             context,
@@ -271,6 +278,7 @@ impl Keeper {
             before: self.read_besides(),
             fallback: self.fallback(),
         };
+        self.requests.begin();
         self.looked = Some(now);
         self.next_poll = self.context.share.next_beat(url, *interval, now);
         self.beat = self.next_poll;
@@ -328,16 +336,22 @@ impl Keeper {
         if !nothing_new {
             self.try_again();
         }
+        // After what others depend on was written, the commit is read once more: then the look is over.
+        self.requests.end(self.leads() && (!self.founded || self.failure.is_some()));
     }
 
-    /// Sees to it that what failed is tried again, later each time.
+    /// Sees to it that what failed is tried again, later each time; a Git server too, whose next interval may be hours away.
     pub(super) fn try_again(&mut self) {
-        let failed = self.failure.as_ref().filter(|failure| !git::Error::is_condition(failure.reason));
         let salt = salt(&self.key());
         let wait =
             |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
-        let wait = failed.zip(self.plan.as_ref()).map(wait);
-        self.retry = wait.map(|wait| Instant::now() + wait);
+        let wait = self.failure.as_ref().zip(self.plan.as_ref()).map(wait);
+        let again = wait.map(|wait| Instant::now() + wait);
+        let is_of_git = self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason));
+        self.retry = again.filter(|_| !is_of_git);
+        if let Some(again) = again.filter(|again| is_of_git && *again < self.next_poll) {
+            (self.next_poll, self.beat) = (again, again);
+        }
     }
 
     /// Notes a failure; the same one again only counts.

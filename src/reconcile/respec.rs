@@ -6,6 +6,7 @@ use super::keeper::Keeper;
 use crate::api::GitSync;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::{Account, Cluster};
+use crate::core::names::SYNC_REQUESTED;
 
 // === impl Keeper ===
 
@@ -37,11 +38,17 @@ impl Keeper {
                 }
             }
             self.look_again();
-            if first {
+            // One that is new itself may have been made because of what was pushed a moment ago.
+            if first && self.status.observed_revision.is_some() {
                 self.beat = self.context.share.first_beat(self.beat);
             }
         }
+        let asked = sync.metadata.annotations.as_ref().and_then(|annotations| annotations.get(SYNC_REQUESTED));
+        let is_asked = self.requests.want(asked.map(String::as_str));
         self.sync = Some(sync);
+        if is_asked && self.plan.is_some() {
+            self.look_again();
+        }
         if !first && self.confirmation() != confirmed.as_deref() && self.plan.is_some() {
             self.look_again();
         }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::entry::{Drifted, Entry};
 use super::prune::Stray;
-use crate::api::{DriftedObject, GitSyncStatus, ObjectRef};
+use crate::api::{DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef};
 use crate::core::object::ObjectKey;
 use crate::git::Problem;
 
@@ -52,6 +52,10 @@ pub struct Facts<'a> {
     pub fighting: Option<String>,
     /// Kinds there are objects of.
     pub kinds: Vec<String>,
+    /// What became of the last commits.
+    pub history: Vec<HistoryEntry>,
+    /// The request that was answered last.
+    pub handled: Option<String>,
 }
 
 /// A sync that did not work out.
@@ -70,7 +74,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     let Facts {
         generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds, ..
     } = facts;
-    let Facts { window, waits, unpruned, fighting, enforced, waiting, .. } = facts;
+    let Facts { window, waits, unpruned, fighting, enforced, waiting, history, handled, .. } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     let (mut undecided, mut held) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -115,6 +119,8 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         drifted: u32::try_from(drifted).unwrap_or(u32::MAX),
         drift,
         kinds,
+        history,
+        handled_request: handled,
         conditions: conditions.into_iter().map(|said| said.since(before, generation, now)).collect(),
     }
 }

@@ -48,6 +48,8 @@ impl Keeper {
             unpruned: self.unpruned(),
             fighting: self.fight_words(),
             kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
+            history: self.history.entries(),
+            handled: self.requests.handled(),
         };
         let status = status(facts, &self.status, now);
         if status != self.status && self.sync.is_some() && self.leads() {
@@ -88,7 +90,9 @@ impl Keeper {
     async fn write_status(&self, status: &GitSyncStatus) -> Result<(), Error> {
         let Some(kind) = self.context.cluster.kind("holdfast.dev/v1alpha1", "GitSync").await? else { return Ok(()) };
         let mut value = serde_json::to_value(status).expect("a status is plain data");
-        for field in ["drift", "kinds", "observedRevision", "syncedRevision", "enforcedRevision"] {
+        for field in
+            ["drift", "kinds", "observedRevision", "syncedRevision", "enforcedRevision", "history", "handledRequest"]
+        {
             value.as_object_mut().map(|fields| fields.entry(field).or_insert(Value::Null));
         }
         self.context.cluster.patch_status(&kind, &self.key(), &json!({ "status": value })).await?;

@@ -10,12 +10,15 @@ mod understand;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use self::understand::Understood;
 use super::census::Live;
 use super::declare::fingerprint;
 use super::entry::Entry;
 use super::keeper::Keeper;
 use super::status::Failure;
+use crate::api::CommitOutcome;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::Error;
 use crate::cluster::events::Note;
@@ -38,6 +41,7 @@ impl Keeper {
         let Some(plan) = self.plan.clone() else { return };
         let Reading { commit, manifests, problems } = reading;
         let again = self.observed.is_none();
+        self.history.reads(&commit);
         tracing::info!(sync = self.name, revision = commit.sha, manifests = manifests.len(), "read a commit");
         match self.try_pass(&plan, &commit.sha, manifests, problems, again).await {
             Ok(()) => {}
@@ -136,7 +140,11 @@ impl Keeper {
         understood.invalid.append(&mut understood.refused);
         self.observed = Some(revision.to_owned());
         self.complete = false;
-        self.fail(reason, refusal(revision, &understood.invalid, self.founded));
+        let message = refusal(revision, &understood.invalid, self.founded);
+        if self.leads() {
+            self.history.add(revision, CommitOutcome::Refused, Some(&message), Timestamp::now());
+        }
+        self.fail(reason, message);
         self.context.publisher.failed(&self.name);
     }
 
@@ -177,6 +185,7 @@ impl Keeper {
     fn arrive(&mut self, revision: &str) {
         let before = self.synced.replace(revision.to_owned());
         if before.as_deref() != Some(revision) {
+            self.history.add(revision, CommitOutcome::Synced, None, Timestamp::now());
             let text = format!("{} objects were made equal to {revision}", self.entries.len());
             tracing::info!(sync = self.name, revision, objects = self.entries.len(), "synced");
             self.note(Note { reason: "Synced".to_owned(), text, warning: false });
