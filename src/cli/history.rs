@@ -42,7 +42,7 @@ impl Arguments {
         match self.output {
             Some(format) => return access.print(&format.write(&entries)?),
             None if entries.is_empty() => {
-                access.say(&format!("nothing has become of any commit of {} yet", found.name))
+                access.say(&format!("nothing has become of any commit of {} yet", found.name));
             }
             None => access.print(&history_table(&entries))?,
         }

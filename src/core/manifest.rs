@@ -96,6 +96,9 @@ impl Kept {
     }
 
     /// The document.
+    ///
+    /// # Panics
+    /// Never: the text was written from a value.
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.text).expect("it was written from a value")
     }

@@ -78,8 +78,8 @@ impl Listed {
     fn share(&self, sync: &str, declared: &Declared<'_>) -> Vec<Value> {
         let tracked = self.tracked.get(sync).into_iter().flatten();
         let keys: BTreeSet<_> = tracked.chain(declared.keys().copied()).collect();
-        let parse = |text: &Box<str>| serde_json::from_str(text).expect("it was written from a value");
-        keys.into_iter().filter_map(|key| self.objects.get(key).map(parse)).collect()
+        let texts = keys.into_iter().filter_map(|key| self.objects.get(key));
+        texts.map(|text| serde_json::from_str(text).expect("it was written from a value")).collect()
     }
 }
 

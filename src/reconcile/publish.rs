@@ -116,9 +116,8 @@ impl Publisher {
             // Inside the lock: what surrounds the objects changes only in here.
             let around = self.around.borrow().clone();
             let is_same = |managed: &Managed| resolved.is_same_for(&around, &managed.manifest.key);
-            let renewed = |managed: Arc<Managed>| match is_same(&managed) {
-                true => managed,
-                false => managed.within(&around).map_or(managed, Arc::new),
+            let renewed = |managed: Arc<Managed>| {
+                if is_same(&managed) { managed } else { managed.within(&around).map_or(managed, Arc::new) }
             };
             state
                 .declared_scalers

@@ -59,12 +59,11 @@ async fn measure(results: &mut Results) -> Result<()> {
     let verdict = denial(&product.answer)?;
 
     let mut lanes = vec![product, parse, raw];
-    match peers::opa()? {
-        Some(program) => lanes.push(Lane::opa(&mut Command::new(program), &review).await?),
-        None => {
-            results.forget("opa_spec_cpu_us");
-            println!("  without opa_spec_cpu_us (Go is not installed: see go.dev/dl)");
-        }
+    if let Some(program) = peers::opa()? {
+        lanes.push(Lane::opa(&mut Command::new(program), &review).await?);
+    } else {
+        results.forget("opa_spec_cpu_us");
+        println!("  without opa_spec_cpu_us (Go is not installed: see go.dev/dl)");
     }
     let spent = take_turns(&mut lanes).await?;
     let what = format!("{} KB UPDATE, {verdict}, record written to the null device", review.len() / 1000);

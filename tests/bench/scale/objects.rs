@@ -130,7 +130,7 @@ fn config(name: &str) -> Value {
 
 /// A configuration file of 1.5 KB.
 fn settings(name: &str) -> Value {
-    let lines: String = (0..40).map(|number| format!("{name}.setting.{number} = some value\n")).collect();
+    let lines = (0..40).map(|number| format!("{name}.setting.{number} = some value\n")).collect::<Vec<_>>().concat();
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": {"application.properties": lines}})
 }
 
