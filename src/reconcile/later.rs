@@ -21,9 +21,9 @@ impl Keeper {
         let (now, wall) = (Instant::now(), Timestamp::now());
         let leads = self.leads();
         let due = self.entries.values().filter(|_| leads).filter_map(|entry| entry.due(now, wall));
-        let resume = self.plan.iter().filter_map(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(wall));
+        let resume = self.pause(wall).map(|pause| pause.until);
         let moments = resume
-            .map(|suspend| suspend.until)
+            .into_iter()
             .chain(self.pause_reminder)
             .chain(self.windows.turn())
             .chain(self.calm())

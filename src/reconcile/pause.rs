@@ -10,17 +10,20 @@ use crate::evidence::{Actor, Kind as What, Record};
 // === impl Keeper ===
 
 impl Keeper {
+    /// The pause in force at `now`.
+    pub(super) fn pause(&self, now: Timestamp) -> Option<&Suspension> {
+        self.plan.as_ref()?.suspend.as_ref().filter(|suspend| suspend.holds(now))
+    }
+
     /// Is the sync paused now?
     pub(super) fn is_paused(&self) -> bool {
-        let suspend = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref());
-        suspend.is_some_and(|suspend| suspend.holds(Timestamp::now()))
+        self.pause(Timestamp::now()).is_some()
     }
 
     /// Records that a pause began or ended; `true` when it ended.
     pub(super) fn notice_pause(&mut self) -> bool {
         let now = Timestamp::now();
-        let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
-        self.pause_reminder = pause.and_then(|suspend| suspend.reminder(now));
+        self.pause_reminder = self.pause(now).and_then(|pause| pause.reminder(now));
         let paused = self.is_paused();
         if paused == self.was_paused {
             return false;

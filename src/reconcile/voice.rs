@@ -20,7 +20,6 @@ impl Keeper {
     /// Writes the status if it is not what was written last.
     pub(super) async fn report(&mut self) {
         let now = Timestamp::now();
-        let paused = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|suspend| suspend.holds(now));
         self.count();
         // What left Git is looked for by these, after a restart and by `holdfast diff`.
         let left = self.strays.values().map(|stray| stray.kind.name());
@@ -42,7 +41,7 @@ impl Keeper {
             failure: self.failure.as_ref(),
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
             waiting: self.waits_for(),
-            paused: paused.map(Suspension::words),
+            paused: self.pause(now).map(Suspension::words),
             window: self.window_words(),
             waits: self.held_words(),
             unpruned: self.unpruned(),
