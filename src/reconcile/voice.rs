@@ -77,7 +77,7 @@ impl Keeper {
                 waiting: !self.waiting().is_empty(),
                 fighting: i64::try_from(self.fighting()).unwrap_or(i64::MAX),
                 ready: self.synced.is_some()
-                    && self.rollout.is_none()
+                    && self.waits_for().is_none()
                     && self.failure.is_none()
                     && self.problems.is_empty()
                     && self.lost.is_empty(),

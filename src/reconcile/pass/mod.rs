@@ -170,11 +170,11 @@ impl Keeper {
     }
 
     /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
-    /// commit from an object.
+    /// commit from an object, or one is still to be gone before it can be made anew.
     pub(super) fn settle_revision(&mut self) {
         let done = self.complete && self.rollout.is_none() && !self.is_paused() && self.leads();
         let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
-        let held = self.entries.values().any(|entry| entry.is_held() || waits(entry));
+        let held = self.entries.values().any(|entry| entry.is_held() || entry.is_going() || waits(entry));
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;
             self.arrive(&revision);
