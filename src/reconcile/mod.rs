@@ -34,6 +34,7 @@ pub mod publish;
 mod report;
 mod requests;
 mod respec;
+mod rollback;
 mod rollout;
 mod router;
 mod share;
