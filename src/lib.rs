@@ -83,6 +83,7 @@
 //!   `cluster::all_replicas_judge_by_the_commit_that_is_pinned`.
 //! - Nobody rolls back to what was never part of what is followed, though a server hands it out:
 //!   `lineage::what_was_never_part_of_what_is_followed_is_refused`, `cluster::what_nobody_reviewed_is_not_deployed`.
+//! - A pause takes no commit, and none undoes it: `cluster::a_pause_of_what_git_declares_takes_no_commit_and_is_undone_by_none`.
 //! - A fight costs ever less, is told once, and no heal is dropped in it: `fight::who_acts_all_the_time_is_given_way_to`,
 //!   `cluster::a_fight_is_told_once_and_ends_with_the_rule_it_tells`.
 //! - A wave is written when all that its commit wrote before is ready, each object once, and nothing else waits meanwhile:
