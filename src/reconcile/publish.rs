@@ -34,6 +34,8 @@ struct State {
     exempt: Exempt,
     scalers: BTreeMap<ObjectKey, (Target, Scaler)>,
     namespaces: BTreeMap<String, LabelMap>,
+    /// Labels of the syncs themselves.
+    syncs: BTreeMap<String, LabelMap>,
 }
 
 // === impl Publisher ===
@@ -59,6 +61,11 @@ impl Publisher {
     /// There is such a sync.
     pub fn know(&self, sync: &str) {
         self.settle_claims(|claims| claims.know(sync));
+    }
+
+    /// A sync carries these labels.
+    pub fn labelled(&self, sync: &str, labels: &LabelMap) {
+        self.update_if(|state| state.syncs.insert(sync.to_owned(), labels.clone()).as_ref() != Some(labels));
     }
 
     /// The policy says this now.
@@ -139,6 +146,7 @@ impl Publisher {
         self.update(|state| {
             state.declared.remove(sync);
             state.declared_scalers.remove(sync);
+            state.syncs.remove(sync);
             state.settle(sync);
         });
         self.settle_claims(|claims| claims.forget(sync));
@@ -211,8 +219,9 @@ impl State {
 
     /// What exclusions depend on.
     fn surroundings(&self) -> Surroundings {
-        let Exempt { rules, presets, unreadable } = self.exempt.clone();
-        let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
+        let Exempt { rules, presets, unreadable, teams } = self.exempt.clone();
+        let syncs = if teams.ask_for_syncs() { self.syncs.clone() } else { BTreeMap::new() };
+        let mut around = Surroundings { rules, presets, unreadable, teams, syncs, ..Surroundings::default() };
         self.namespaces.iter().for_each(|(name, labels)| around.add_namespace(name, labels));
         if !self.asks_for_namespaces() {
             around.namespaces.clear();
@@ -225,7 +234,8 @@ impl State {
 
     fn asks_for_namespaces(&self) -> bool {
         let own = self.declared.values().flatten().any(|managed| managed.exclusions.ask_for_namespaces());
-        own || self.exempt.rules.iter().any(|rule| rule.objects.namespace_labels.is_some())
+        let teams = self.exempt.teams.ask_for_namespaces();
+        own || teams || self.exempt.rules.iter().any(|rule| rule.objects.namespace_labels.is_some())
     }
 
     /// Resolves every exclusion again; what does not change stays the same value.
