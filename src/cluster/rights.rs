@@ -95,13 +95,24 @@ impl Rights {
 
     /// Kinds that came since the last look may be just what a namespace holds.
     async fn kept_in(&self, guard: &Guard, namespace: &str) -> Result<Option<Kept>, Error> {
+        let known = self.cluster.kinds().await;
+        let kept = self.kept_of(known.listable(), guard, namespace).await;
+        if !matches!(kept, Ok(None)) {
+            return kept;
+        }
         self.cluster.refresh().await?;
+        let kinds = self.cluster.kinds().await;
+        let new: Vec<_> = kinds.listable().iter().filter(|kind| !known.listable().contains(kind)).cloned().collect();
+        self.kept_of(&new, guard, namespace).await
+    }
+
+    async fn kept_of(&self, kinds: &[Kind], guard: &Guard, namespace: &str) -> Result<Option<Kept>, Error> {
         let pick = |kind: &Kind, object: Value| {
             let plural = kind.resource.plural.clone();
             let is_it = guard.keeps(&object) && guard.is_about(&kind.resource.group, &plural, Some(namespace));
             is_it.then_some(Kept { plural, object })
         };
-        let Found { mut found, mut unseen } = self.cluster.look_for(guard, Some(namespace), 1, &pick).await;
+        let Found { mut found, mut unseen } = self.cluster.look_for(kinds, guard, Some(namespace), 1, &pick).await;
         match (found.pop(), unseen.pop()) {
             (None, Some(error)) => Err(error),
             (kept, _) => Ok(kept),

@@ -67,6 +67,7 @@ async fn of_guards(
     let mut unseen: Vec<_> =
         why.map(|why| format!("{why}; what is open on guarded objects is not known")).into_iter().collect();
     let mut found = Vec::new();
+    let kinds = cluster.kinds().await;
     for guard in policy.guards.iter() {
         let open = |kind: &Kind, object: Value| {
             let glass = OpenGlass::read(&object, now)?;
@@ -78,7 +79,7 @@ async fn of_guards(
                 ..glass
             })
         };
-        let looked = cluster.look_for(guard, namespace, usize::MAX, &open).await;
+        let looked = cluster.look_for(kinds.listable(), guard, namespace, usize::MAX, &open).await;
         found.extend(looked.found);
         unseen.extend(looked.unseen.iter().map(|error| format!("{error}; what is open there is not known")));
     }

@@ -65,7 +65,10 @@ impl Publisher {
 
     /// A sync carries these labels.
     pub fn labelled(&self, sync: &str, labels: &LabelMap) {
-        self.update_if(|state| state.syncs.insert(sync.to_owned(), labels.clone()).as_ref() != Some(labels));
+        self.update_if(|state| {
+            let before = state.syncs.insert(sync.to_owned(), labels.clone());
+            before.as_ref() != Some(labels) && state.exempt.teams.ask_for_syncs()
+        });
     }
 
     /// The policy says this now.
@@ -290,5 +293,19 @@ mod tests {
         publisher.expect(["team/new".to_owned()]);
         publisher.declare("team/other", Vec::new(), &HashSet::new(), &Surroundings::default());
         assert!(is_published(&desired));
+    }
+
+    #[test]
+    fn labels_of_syncs_are_told_only_where_a_team_hangs_on_them() {
+        use crate::core::team::{Mark, Teams};
+        let (publisher, _) = Publisher::new();
+        let labels = LabelMap::from([("team".to_owned(), "shop".to_owned())]);
+        publisher.labelled("team/shop", &labels);
+        assert!(publisher.around().borrow().syncs.is_empty());
+        let teams = Teams { people: Vec::new(), objects: vec![Mark::SyncLabel("team".to_owned())] };
+        publisher.exempt(Exempt { teams: teams.into(), ..Exempt::default() });
+        assert_eq!(publisher.around().borrow().syncs.get("team/shop"), Some(&labels));
+        publisher.forget("team/shop");
+        assert!(publisher.around().borrow().syncs.is_empty());
     }
 }

@@ -8,7 +8,8 @@
 
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use super::no_decision::NoDecision;
@@ -86,8 +87,7 @@ impl Guards<'_> {
         if !self.is_guarded(user) || self.is_spared(name) || self.snapshot.held_by(name) > 0 {
             return Ok(None);
         }
-        let mut guards: Vec<_> = self.rules.guards.iter().filter(|guard| !guard.lets_write(user)).collect();
-        guards.sort_by_key(|guard| guard.mode != Mode::Deny);
+        let guards: Vec<_> = self.rules.guards.iter().filter(|guard| !guard.lets_write(user)).collect();
         if let (false, Subject::Object(key)) = (guards.is_empty(), Subject::of(review, self.snapshot)) {
             let namespace = whole(review, old)?;
             let is_kept = |guard: &&Guard| guard.ward(&key, "namespaces", &namespace, &self.around).is_some();
@@ -95,21 +95,18 @@ impl Guards<'_> {
                 return Ok(None);
             }
         }
-        // All at once: whoever asks does not wait for one after the other.
-        let answers = join_all(guards.iter().map(|guard| upstream.kept(guard, name))).await;
-        let (mut held, mut unanswered) = (None, None);
-        for (guard, answer) in guards.into_iter().zip(answers) {
-            match answer {
-                Ok(kept) => held = held.or_else(|| self.ward_of(guard, &kept?)),
+        // All at once, and the first that refuses is enough: whoever asks does not wait for one after the other.
+        let asked = guards.into_iter().map(async |guard| (guard, upstream.kept(guard, name).await));
+        let mut answers: FuturesUnordered<_> = asked.collect();
+        let (mut warned, mut unanswered) = (None, None);
+        while let Some((guard, answer)) = answers.next().await {
+            match answer.map(|kept| self.ward_of(guard, &kept?)) {
+                Ok(Some(ward)) if ward.sync.mode == Mode::Deny => return Ok(Some(alone(ward))),
+                Ok(ward) => warned = warned.or(ward),
                 Err(error) => unanswered = Some(error),
             }
         }
-        match (held, unanswered) {
-            (Some(ward), None) => Ok(Some(alone(ward))),
-            (Some(ward), Some(_)) if ward.sync.mode == Mode::Deny => Ok(Some(alone(ward))),
-            (_, Some(error)) => Err(error.into()),
-            (None, None) => Ok(None),
-        }
+        unanswered.map_or(Ok(warned.map(alone)), |error| Err(error.into()))
     }
 
     fn ward_of(&self, guard: &Guard, Kept { plural, object }: &Kept) -> Option<Managed> {

@@ -31,6 +31,8 @@ async fn who_only_observes_stops_nobody_and_undoes_nothing() -> Result<()> {
     observed?;
     // What was left is undone now, without a restart: also what is gone, and what is no longer watched.
     place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+    let healed = place.record("Healed", "Deployment/web").await?;
+    ensure!(healed["team"] == "shop", "{healed}");
     place.becomes("ConfigMap/two", "/data/a", &json!("b")).await?;
     place.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
     place.is("ConfigMap/settings", "/metadata/labels/holdfast.dev~1managed", json!("true")).await?;
