@@ -161,7 +161,8 @@ impl Parts {
         let Guard { cluster, everybody, desired, rules, around, client } = guard;
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
         let bound = listener.local_addr()?;
-        let webhook = self.webhook(desired.clone(), rules.clone(), around, client);
+        let rights = self.rights(client, everybody.clone());
+        let webhook = self.webhook(desired.clone(), rules.clone(), around, rights);
         let mut server = Server::new(Serving::nothing(), self.metrics.clone());
         server.clients = self.client_authorities().await?;
 
@@ -196,18 +197,23 @@ impl Parts {
         authorities.map(Some).with_context(|| format!("failed to use {}; check --client-ca-file", file.display()))
     }
 
+    /// Whoever asks us is gone a moment later than this: then there is still time to say that there is no answer.
+    fn rights(&self, client: Client, cluster: Arc<Cluster>) -> Rights {
+        Rights::new(client, cluster, self.config.webhook.timeout * 4 / 5, self.metrics.clone())
+    }
+
     fn webhook(
         &self,
         snapshots: Desired,
         rules: watch::Receiver<Arc<Rules>>,
         around: watch::Receiver<Arc<Surroundings>>,
-        client: Client,
+        rights: Rights,
     ) -> Webhook {
         Webhook {
             snapshots,
             rules,
             around,
-            upstream: Arc::new(Rights::new(client, self.metrics.clone())),
+            upstream: Arc::new(rights),
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),
             clock: Timestamp::now,

@@ -72,6 +72,13 @@
 //! - What another tool keeps is nobody else's to edit, and the tool is never refused: `cluster::flux_keeps_what_it_applies`,
 //!   `cluster::argo_cd_keeps_what_it_applies_as_a_client`; nor is what keeps the cluster alive ever asked about:
 //!   `cluster::what_is_vital_is_no_guards_business`.
+//! - Neither an eviction, nor the deletion of its namespace, nor another version of its kind is a way around a guard:
+//!   `cluster::an_eviction_deletes_what_flux_keeps`, `cluster::a_namespace_with_what_flux_keeps_stays`,
+//!   `cluster::edits_through_another_version_are_judged`.
+//! - What would take along what Git declares stays, too: `webhook::a_namespace_that_holds_managed_objects_cannot_be_deleted`,
+//!   `odd::the_definition_of_what_git_declares_stays`.
+//! - However many teams there are, metrics stay few, and no verdict hangs on a team:
+//!   `teams::however_many_teams_there_are_the_series_are_few_and_end_with_their_sync`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
 //!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
 //! - What a window closes happens once when it opens, and until then the synced commit holds, all of it, also after a restart:

@@ -182,7 +182,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// A name as annotations have it; it becomes part of an expression the API server evaluates.
-fn is_qualified(name: &str) -> bool {
+pub(super) fn is_qualified(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
 }
 

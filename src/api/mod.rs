@@ -17,6 +17,7 @@ pub mod meaning;
 pub mod policy;
 pub mod status;
 pub mod sync_policy;
+pub mod team;
 pub mod window;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -32,6 +33,7 @@ pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
 pub use status::{CommitOutcome, DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef, PinnedRevision};
 pub use sync_policy::{Automated, Backoff, ManagedNamespace, PrunePropagation, Retry, SyncPolicy};
+pub use team::TeamsSpec;
 pub use window::{PolicyWindow, ScopedWindow, SyncWindow};
 
 /// Every CustomResourceDefinition of ours, in the order they are printed.

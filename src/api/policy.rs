@@ -11,10 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::guard::{self, GuardSpec};
+use super::team::{self, TeamsSpec};
 use super::{FieldError, IgnoreRule, PolicyWindow, ScopedWindow, fault::Faults, ignore, meaning::duration_at, window};
 use crate::core::exclude::{Presets, Rule};
 use crate::core::guard::Guard;
 pub use crate::core::names::POLICY_NAME;
+use crate::core::team::Teams;
 use crate::core::who::INTERACTIVE;
 
 /// Cluster-wide rules of Holdfast.
@@ -64,6 +66,9 @@ pub struct DriftPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub guards: Vec<GuardSpec>,
+    /// How teams are told, by which records and what would have been refused are counted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub teams: TeamsSpec,
 }
 
 /// Switches of the presets.
@@ -128,6 +133,8 @@ pub struct Policy {
     pub windows: Vec<ScopedWindow>,
     /// What other tools keep.
     pub guards: Arc<[Guard]>,
+    /// How teams are told.
+    pub teams: Arc<Teams>,
 }
 
 // === impl Policy ===
@@ -144,6 +151,7 @@ impl Default for Policy {
             presets: Presets::default(),
             windows: Vec::new(),
             guards: Arc::default(),
+            teams: Arc::default(),
         }
     }
 }
@@ -153,7 +161,7 @@ impl TryFrom<&DriftPolicy> for Policy {
 
     fn try_from(typed: &DriftPolicy) -> Result<Self, Self::Error> {
         let DriftPolicySpec { observe_only, controllers, break_glass, .. } = &typed.spec;
-        let DriftPolicySpec { interactive_managers, ignore_differences, presets, sync_windows, guards, .. } =
+        let DriftPolicySpec { interactive_managers, ignore_differences, presets, sync_windows, guards, teams, .. } =
             &typed.spec;
         let mut faults = Faults::default();
         named_default(typed, &mut faults);
@@ -164,6 +172,7 @@ impl TryFrom<&DriftPolicy> for Policy {
         let ignore = ignore::read(ignore_differences, "spec.ignoreDifferences", "DriftPolicy default", &mut faults);
         let windows = window::read_scoped(sync_windows, "spec.syncWindows", "DriftPolicy default", &mut faults);
         let guards = guard::read(guards, &mut faults);
+        let teams = team::read(teams, &mut faults);
         faults.or(Self {
             observe_only: *observe_only,
             controllers: controllers.clone(),
@@ -174,6 +183,7 @@ impl TryFrom<&DriftPolicy> for Policy {
             presets: presets.clone().into(),
             windows,
             guards: guards.into(),
+            teams: teams.into(),
         })
     }
 }
@@ -226,6 +236,7 @@ impl Default for DriftPolicySpec {
             presets: Switches::default(),
             sync_windows: Vec::new(),
             guards: Vec::new(),
+            teams: TeamsSpec::default(),
         }
     }
 }
@@ -270,6 +281,10 @@ impl Default for BreakGlass {
     fn default() -> Self {
         Self { max_duration: four_hours(), default_duration: half_an_hour() }
     }
+}
+
+fn is_default(teams: &TeamsSpec) -> bool {
+    *teams == TeamsSpec::default()
 }
 
 fn four_hours() -> String {

@@ -61,9 +61,9 @@ pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metri
             match policy {
                 Ok(policy) => {
                     sender.send_replace(Arc::new(rules(&policy, ourselves.clone())));
-                    let Policy { ignore, presets, windows, .. } = policy;
+                    let Policy { ignore: rules, presets, windows, teams, .. } = policy;
                     windows_sender.send_if_modified(|known| replace(known, windows));
-                    exempt_sender.send_replace(Some(Exempt { rules: ignore, presets, unreadable: None }));
+                    exempt_sender.send_replace(Some(Exempt { rules, presets, unreadable: None, teams }));
                     metrics.policy_readable.set(1);
                 }
                 Err(faults) => {

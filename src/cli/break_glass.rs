@@ -12,6 +12,9 @@ use crate::inspect::{OpenGlass, glasses_table, open_glasses};
 const NOTES: &str = "\
 Exit code: 0 none is open, 1 some are, 2 it could not be found out.
 
+What guards of the DriftPolicy protect for other tools is listed, too. That takes the right to read the policy
+and to list what they select; what may not be looked at is said.
+
 Examples:
   Who holds what open, and for how long?
     holdfast break-glass list -o wide
@@ -84,11 +87,15 @@ impl List {
     fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { namespace, kubeconfig, context, output } = self;
         let access = Access::to(kubeconfig, context);
-        let glasses = block_on(async {
+        let (glasses, unseen) = block_on(async {
             let (cluster, _) = access.cluster().await?;
             Ok(open_glasses(&cluster, namespace.as_deref(), Timestamp::now()).await?)
         })?;
         access.print(&text(&glasses, output)?)?;
+        unseen.iter().for_each(|unseen| access.say(unseen));
+        if glasses.is_empty() && !unseen.is_empty() {
+            return Ok(ExitCode::from(2));
+        }
         if glasses.is_empty() && !matches!(output, Some(Output::Json | Output::Yaml)) {
             access.say("no break-glass is open");
         }

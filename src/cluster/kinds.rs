@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kube::discovery::{Discovery, Scope};
+use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Client, core::ApiResource};
 
 use super::Error;
@@ -22,6 +22,8 @@ pub struct Kind {
 #[derive(Debug, Clone, Default)]
 pub struct Kinds {
     served: Arc<HashMap<(String, String), Kind>>,
+    /// Those that can be listed, each in its most stable version.
+    listable: Arc<[Kind]>,
 }
 
 // === impl Kinds ===
@@ -32,8 +34,14 @@ impl Kinds {
     pub async fn discover(client: &Client) -> Result<Self, Error> {
         let discovery = Discovery::new(client.clone()).run_aggregated().await;
         let discovery = discovery.map_err(|error| Error::new("ask which kinds the cluster serves", &error))?;
-        let mut served = HashMap::new();
+        let (mut served, mut listable) = (HashMap::new(), Vec::new());
         for group in discovery.groups() {
+            let stable = group.resources_by_stability().into_iter();
+            let listed = stable.filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST));
+            listable.extend(listed.map(|(resource, capabilities)| {
+                let namespaced = capabilities.scope == Scope::Namespaced;
+                Kind { resource, namespaced }
+            }));
             for version in group.versions() {
                 for (resource, capabilities) in group.versioned_resources(version) {
                     let namespaced = capabilities.scope == Scope::Namespaced;
@@ -42,7 +50,12 @@ impl Kinds {
                 }
             }
         }
-        Ok(Self { served: Arc::new(served) })
+        Ok(Self { served: Arc::new(served), listable: listable.into() })
+    }
+
+    /// Every kind that can be listed, in one version.
+    pub fn listable(&self) -> &[Kind] {
+        &self.listable
     }
 
     /// The kind of this `apiVersion` and `kind`.

@@ -13,6 +13,7 @@ pub mod names;
 pub mod objects;
 pub mod rights;
 pub mod secrets;
+pub mod select;
 pub mod watch;
 
 use std::sync::Arc;

@@ -183,7 +183,7 @@ impl Cluster {
         }
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         ask: Ask,
         doing: String,

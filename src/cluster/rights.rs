@@ -4,6 +4,8 @@
 //! No answer is kept. A right that was taken away a second ago must be gone, and all questions are rare.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -12,18 +14,25 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
+use super::select::Found;
+use super::{Cluster, Error, Kind};
 use crate::core::breakglass::{Glass, stamped};
+use crate::core::guard::Guard;
 use crate::core::names::{FIELD_MANAGER, GROUP};
 use crate::core::state::State;
 use crate::evidence::Metrics;
 use crate::evidence::metrics::Ask;
-use crate::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
+use crate::webhook::upstream::{BoxError, Kept, Place, Requester, Right, Unanswered, Upstream};
 
 /// The cluster's own answers.
 #[derive(Clone)]
 pub struct Rights {
     client: Client,
+    cluster: Arc<Cluster>,
+    /// Longest wait for what takes many requests: whoever asks waits no longer than this.
+    patience: Duration,
     metrics: Metrics,
 }
 
@@ -31,8 +40,8 @@ pub struct Rights {
 
 impl Rights {
     /// Asks through this client.
-    pub fn new(client: Client, metrics: Metrics) -> Self {
-        Self { client, metrics }
+    pub fn new(client: Client, cluster: Arc<Cluster>, patience: Duration, metrics: Metrics) -> Self {
+        Self { client, cluster, patience, metrics }
     }
 
     async fn is_allowed(&self, who: &Requester, right: &Right) -> Result<bool, kube::Error> {
@@ -84,6 +93,32 @@ impl Rights {
         Ok(Some(serde_json::to_value(object).map_err(kube::Error::SerdeError)?))
     }
 
+    /// Kinds that came since the last look may be just what a namespace holds.
+    async fn kept_in(&self, guard: &Guard, namespace: &str) -> Result<Option<Kept>, Error> {
+        let known = self.cluster.kinds().await;
+        let kept = self.kept_of(known.listable(), guard, namespace).await;
+        if !matches!(kept, Ok(None)) {
+            return kept;
+        }
+        self.cluster.refresh().await?;
+        let kinds = self.cluster.kinds().await;
+        let new: Vec<_> = kinds.listable().iter().filter(|kind| !known.listable().contains(kind)).cloned().collect();
+        self.kept_of(&new, guard, namespace).await
+    }
+
+    async fn kept_of(&self, kinds: &[Kind], guard: &Guard, namespace: &str) -> Result<Option<Kept>, Error> {
+        let pick = |kind: &Kind, object: Value| {
+            let plural = kind.resource.plural.clone();
+            let is_it = guard.keeps(&object) && guard.is_about(&kind.resource.group, &plural, Some(namespace));
+            is_it.then_some(Kept { plural, object })
+        };
+        let Found { mut found, mut unseen } = self.cluster.look_for(kinds, guard, Some(namespace), 1, &pick).await;
+        match (found.pop(), unseen.pop()) {
+            (None, Some(error)) => Err(error),
+            (kept, _) => Ok(kept),
+        }
+    }
+
     fn api(&self, place: &Place) -> Api<DynamicObject> {
         let resource = api_resource(place);
         match &place.namespace {
@@ -127,6 +162,19 @@ impl Upstream for Rights {
 
     fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
         async move { self.object_at(place).await.map_err(|error| unread(place, error)) }.boxed()
+    }
+
+    fn kept<'a>(&'a self, guard: &'a Guard, namespace: &'a str) -> BoxFuture<'a, Result<Option<Kept>, Unanswered>> {
+        let unanswered = |source: BoxError| Unanswered::Namespace {
+            namespace: namespace.to_owned(),
+            guard: guard.name.to_string(),
+            source,
+        };
+        async move {
+            let answered = timeout(self.patience, self.kept_in(guard, namespace)).await;
+            answered.map_err(|late| unanswered(late.into()))?.map_err(|error| unanswered(error.into()))
+        }
+        .boxed()
     }
 }
 

@@ -73,6 +73,11 @@ impl Deviation {
         let line = Some(managed.manifest.origin.lines.line);
         Self { path: Path::default(), kind, git: None, live: None, line }
     }
+
+    /// A place of another version of the object, where it has another value now.
+    pub fn elsewhere(path: Path) -> Self {
+        Self { path, kind: Kind::Changed, git: None, live: None, line: None }
+    }
 }
 
 // === impl Scope ===

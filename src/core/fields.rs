@@ -45,6 +45,11 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// Do its paths have the shape of this version? Those of an entry that does not say may.
+    pub fn is_of(&self, version: &str) -> bool {
+        self.version.is_empty() || self.version == version
+    }
+
     /// Is this the entry of our own applies: the fields we own?
     pub fn is_ours(&self) -> bool {
         self.manager == FIELD_MANAGER && self.applied && self.subresource.is_empty()

@@ -20,7 +20,8 @@ use super::guard::{Guard, Tool};
 use super::names::FIELD_MANAGER;
 use super::object::ObjectKey;
 use super::observe::observed;
-use super::ownership::{is_forged, is_wiped};
+use super::ownership::{is_forged, is_wiped, taken};
+use super::path::Path;
 use super::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
 use super::state::State;
 use super::undeclared::{Look, undeclared};
@@ -112,13 +113,16 @@ fn ourselves(edit: &Edit<'_>, court: &Court<'_>) -> Judgement {
     if is_ours { Judgement::of(Verdict::Allow, Why::Ourselves) } else { Judgement::of(Verdict::Note, Why::InOurGuise) }
 }
 
-/// An edit of an object Git does not declare. Two things are still ours: a namespace that holds managed objects, and marks
-/// that would make the object look managed.
+/// An edit of an object Git does not declare. Three things are still ours: a namespace that holds managed objects, the definition
+/// of their kind, and marks that would make the object look managed.
 fn unmanaged(edit: &Edit<'_>, class: Class, court: &Court<'_>) -> Judgement {
     let guarded = matches!(class, Class::Automation | Class::Person);
     match &edit.action {
         Action::Delete(old) if edit.key.kind == "Namespace" && edit.key.group.is_empty() => {
             delete_namespace(edit, old, guarded, court)
+        }
+        Action::Delete(old) if edit.key.kind == "CustomResourceDefinition" => {
+            delete_definition(edit, old, guarded, court)
         }
         Action::Create(new) if guarded && claims_to_be_managed(edit.key, None, new) => {
             Judgement::of(Verdict::Deny, Why::Forged)
@@ -134,9 +138,31 @@ fn delete_namespace(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Cou
     match court.snapshot.held_by(&edit.key.name) {
         0 => Judgement::of(Verdict::Allow, Why::Unmanaged),
         _ if is_terminating(old) => Judgement::of(Verdict::Allow, Why::Terminating),
-        held if guarded => Judgement::of(Verdict::Deny, Why::NamespaceDelete(held)),
+        held if guarded => match kept_by_a_tool(&edit.key.name, court.snapshot) {
+            Some((verdict, kept)) => Judgement::of(verdict, kept),
+            None => Judgement::of(Verdict::Deny, Why::NamespaceDelete(held)),
+        },
         _ => Judgement::of(Verdict::Note, Why::Controller),
     }
+}
+
+/// Whatever is of a kind goes with its definition.
+fn delete_definition(edit: &Edit<'_>, old: &State<'_>, guarded: bool, court: &Court<'_>) -> Judgement {
+    let (plural, group) = edit.key.name.split_once('.').unwrap_or((&edit.key.name, ""));
+    match court.snapshot.defined_by(group, plural) {
+        0 => Judgement::of(Verdict::Allow, Why::Unmanaged),
+        _ if is_terminating(old) => Judgement::of(Verdict::Allow, Why::Terminating),
+        held if guarded => Judgement::of(Verdict::Deny, Why::DefinitionDelete(held)),
+        _ => Judgement::of(Verdict::Note, Why::Controller),
+    }
+}
+
+/// Of what another tool keeps in a namespace, the judge is shown one object.
+fn kept_by_a_tool(namespace: &str, snapshot: &Snapshot) -> Option<(Verdict, Why)> {
+    let kept = snapshot.iter().find(|managed| managed.manifest.key.namespace.as_deref() == Some(namespace))?;
+    let tool = kept.sync.tool.clone()?;
+    let verdict = if kept.sync.mode == Mode::Deny { Verdict::Deny } else { Verdict::Warn };
+    Some((verdict, Why::NamespaceKept(Box::new(kept.manifest.key.clone()), tool)))
 }
 
 /// An edit of a managed object under judgement.
@@ -235,6 +261,7 @@ impl Case<'_> {
 
     fn update(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Judgement {
         let mut introduced = self.introduced(old, new, scope);
+        introduced.extend(self.taken_in_another_version(old, new, &introduced));
         if is_terminating(old) {
             introduced.retain(|deviation| !is_finalizer(&deviation.path));
         }
@@ -248,6 +275,19 @@ impl Case<'_> {
 
     fn introduced(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Vec<Deviation> {
         introduced(self.managed, &Change { old, new, scope, is_person: &|entry| self.is_person(entry) })
+    }
+
+    /// What an edit takes from a tool that writes the object in another version than this edit: only ownership tells, not values.
+    fn taken_in_another_version(&self, old: &State<'_>, new: &State<'_>, known: &[Deviation]) -> Vec<Deviation> {
+        let Some(tool) = self.managed.sync.tool.as_deref() else { return Vec::new() };
+        let version = &*self.managed.manifest.api_version;
+        let paths = taken(old, new, &|entry| tool.wrote(entry) && !entry.is_of(version));
+        let is_new = |path: &Path| known.iter().all(|deviation| deviation.path != *path);
+        let mut found: Vec<_> = paths.into_iter().filter(is_new).map(Deviation::elsewhere).collect();
+        if !found.is_empty() {
+            self.managed.excluded(new).subtract_from(&mut found);
+        }
+        found
     }
 
     /// People are known here by who they are; in the cluster, afterwards, only by the tool they used.
@@ -267,7 +307,9 @@ impl Case<'_> {
         }
         let impostor = self.edit.manager == Some(FIELD_MANAGER);
         let version = Some(&*git.api_version);
-        let wiped = |tool: &Tool| is_wiped(old, new, scope, &|entry| tool.wrote(entry));
+        let wiped = |tool: &Tool| {
+            is_wiped(old, new, scope, &|entry| tool.wrote(entry) && version.is_none_or(|version| entry.is_of(version)))
+        };
         if impostor || is_forged(old, new, scope, version) || self.managed.sync.tool.as_deref().is_some_and(wiped) {
             return Some(Why::Ownership);
         }

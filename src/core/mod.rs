@@ -29,6 +29,7 @@ pub mod say;
 pub mod snapshot;
 pub mod stamp;
 pub mod state;
+pub mod team;
 pub mod undeclared;
 pub mod value;
 pub mod waves;

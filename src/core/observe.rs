@@ -12,7 +12,13 @@ pub(super) fn observed(judgement: Judgement) -> Judgement {
     let verdict = match (judgement.verdict, &judgement.why) {
         (
             Verdict::Deny,
-            Why::Drift | Why::Delete | Why::NamespaceDelete(_) | Why::OwnerReferences | Why::Finalizers,
+            Why::Drift
+            | Why::Delete
+            | Why::NamespaceDelete(_)
+            | Why::NamespaceKept(..)
+            | Why::DefinitionDelete(_)
+            | Why::OwnerReferences
+            | Why::Finalizers,
         ) => Verdict::WouldDeny,
         (verdict, _) => verdict,
     };

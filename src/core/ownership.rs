@@ -36,16 +36,17 @@ pub fn is_forged(old: &State<'_>, new: &State<'_>, scope: Scope<'_>, api_version
 /// Have these managers lost paths in this edit whose values are as they were? What their own hands do to their entries is not
 /// asked: an edit in a tool's name that adds something only makes it declare more.
 pub fn is_wiped(old: &State<'_>, new: &State<'_>, scope: Scope<'_>, is_theirs: &dyn Fn(&Entry<'_>) -> bool) -> bool {
-    let owned = |state: &State<'_>| {
-        let mut paths = Vec::new();
-        for entry in state.owners().filter(is_theirs) {
-            collect(entry.fields, &mut Vec::new(), &mut paths);
-        }
-        paths
-    };
-    let (before, after) = (owned(old), owned(new));
+    let (before, after) = (owned_by(old, is_theirs), owned_by(new, is_theirs));
     let (gone, come) = (beside(&before, &after), beside(&after, &before));
     gone.iter().any(|path| is_as_it_was(path, [old, new], scope) && !is_related(path, &come))
+}
+
+/// What these managers lose in this edit. An edit takes out of every entry the paths whose values it changes, each in the version
+/// that entry is of: so this is how an edit is judged that comes in another one, in which those paths are not to be found.
+pub fn taken(old: &State<'_>, new: &State<'_>, is_theirs: &dyn Fn(&Entry<'_>) -> bool) -> Vec<Path> {
+    let (before, after) = (owned_by(old, is_theirs), owned_by(new, is_theirs));
+    let come = beside(&after, &before);
+    beside(&before, &after).into_iter().filter(|path| !is_related(path, &come)).cloned().collect()
 }
 
 fn is_rewritten(before: &[Path], after: &[Path], [old, new]: [&State<'_>; 2], scope: Scope<'_>) -> bool {
@@ -66,6 +67,15 @@ fn is_as_it_was(path: &Path, [old, new]: [&State<'_>; 2], scope: Scope<'_>) -> b
 fn beside<'p>(these: &'p [Path], others: &[Path]) -> Vec<&'p Path> {
     let others: HashSet<_> = others.iter().collect();
     these.iter().filter(|path| !others.contains(path)).collect()
+}
+
+/// The paths these managers own.
+fn owned_by(state: &State<'_>, is_theirs: &dyn Fn(&Entry<'_>) -> bool) -> Vec<Path> {
+    let mut paths = Vec::new();
+    for entry in state.owners().filter(is_theirs) {
+        collect(entry.fields, &mut Vec::new(), &mut paths);
+    }
+    paths
 }
 
 /// The paths an entry owns.

@@ -74,6 +74,11 @@ fn headline(key: &ObjectKey, managed: Option<&Managed>, verdict: Verdict, why: &
         Why::NamespaceDelete(held) => format!(
             "{key} holds {held} objects declared in Git and cannot be deleted by hand. Remove them from Git first."
         ),
+        Why::DefinitionDelete(held) => format!(
+            "{key} defines {held} objects declared in Git, which would go with it, and cannot be deleted by hand. Remove them \
+             from Git first."
+        ),
+        Why::NamespaceKept(held, tool) => guarded::namespace(key, held, tool, verdict),
         Why::Marks => {
             format!("{key}: the marks of a managed object ({MANAGED_LABEL}, {TRACKING_ID}, …) are Holdfast's to write.")
         }

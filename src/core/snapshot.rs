@@ -204,6 +204,12 @@ impl Snapshot {
         resources.into_iter().collect()
     }
 
+    /// How many declared objects would go with the definition of this resource.
+    pub fn defined_by(&self, group: &str, plural: &str) -> usize {
+        let is_one = |managed: &&Arc<Managed>| managed.manifest.key.group == group && *managed.resource == *plural;
+        if self.kind_of(group, plural).is_none() { 0 } else { self.iter().filter(is_one).count() }
+    }
+
     /// How many declared objects would go with this namespace.
     pub fn held_by(&self, namespace: &str) -> usize {
         self.namespaces.get(namespace).copied().unwrap_or_default()

@@ -60,10 +60,8 @@ impl Identities {
         self.interactive.iter().any(|pattern| glob(pattern, entry.manager))
     }
 
-    /// A listed name that claims to be a service account must have the groups of one: the name alone can be given to anybody.
     fn is_listed(&self, user: &User) -> bool {
-        let genuine = !user.name.starts_with("system:serviceaccount:") || user.is_any_service_account();
-        genuine && self.controllers.iter().any(|pattern| glob(pattern, &user.name))
+        user.is_genuine() && self.controllers.iter().any(|pattern| glob(pattern, &user.name))
     }
 }
 
@@ -80,12 +78,16 @@ impl User {
             && self.has_group(&format!("system:serviceaccounts:{namespace}"))
     }
 
-    /// Is this one of those that these globs name, by user name or by group? A name that claims to be a service account must have
-    /// the groups of one: the name alone can be given to anybody.
+    /// Is the name worth anything? One that claims to be a service account must have the groups of one: the name alone can be given
+    /// to anybody.
+    pub fn is_genuine(&self) -> bool {
+        !self.name.starts_with("system:serviceaccount:") || self.is_any_service_account()
+    }
+
+    /// Is this one of those that these globs name, by a genuine user name or by group?
     pub fn is_named_by(&self, globs: &[String]) -> bool {
-        let genuine = !self.name.starts_with("system:serviceaccount:") || self.is_any_service_account();
         let named = |pattern: &String| {
-            (genuine && glob(pattern, &self.name)) || self.groups.iter().any(|group| glob(pattern, group))
+            (self.is_genuine() && glob(pattern, &self.name)) || self.groups.iter().any(|group| glob(pattern, group))
         };
         globs.iter().any(named)
     }

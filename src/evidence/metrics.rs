@@ -1,9 +1,10 @@
 //! Every metric there is, in one place.
 //!
-//! Labels are closed enums, but for the name of a GitSync where teams are told apart. No object name, user name or error text is
-//! ever a label: those grow without bound, and they are in the records. Buckets begin far below the API server's own (5 ms), because that is where a good webhook lives.
+//! Labels are closed enums, but for GitSync and team where it is asked who would have been refused; teams are [bounded](teams). No
+//! object name, user name or error text is ever a label: those grow without bound, and they are in the records. Buckets begin far below the API server's own (5 ms), because that is where a good webhook lives.
 
 mod labels;
+mod teams;
 
 use std::{fmt, hash::Hash, time::Duration};
 
@@ -26,7 +27,7 @@ const REMEDIATION_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 #[derive(Debug, Clone)]
 pub struct Metrics {
     reviews: Family<Review, Counter>,
-    would_deny: Family<Team, Counter>,
+    would_deny: teams::WouldDeny,
     review_errors: Family<Error, Counter>,
     review_seconds: Histogram,
     /// Reviews being answered right now.
@@ -87,12 +88,6 @@ struct Review {
     operation: Operation,
 }
 
-/// A team is known by its GitSync: the one label that is no closed enum, and there are as many as somebody made on purpose.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Team {
-    gitsync: String,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Error {
     kind: ErrorKind,
@@ -146,19 +141,15 @@ impl Metrics {
         self.review_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts an edit that would have been refused on an object of this sync; none of one, if it is a whole namespace.
-    pub fn would_deny(&self, gitsync: &str) {
-        self.would_deny.get_or_create(&Team { gitsync: gitsync.to_owned() }).inc();
+    /// Counts an edit by this team that would have been refused on an object of this sync. Either may be empty: nobody's, and of no
+    /// sync, such as a whole namespace.
+    pub fn would_deny(&self, gitsync: &str, team: &str) {
+        self.would_deny.count(gitsync, team);
     }
 
     /// There is such a sync: its count begins at zero, and ends with it.
     pub fn knows(&self, gitsync: &str, there: bool) {
-        let team = Team { gitsync: gitsync.to_owned() };
-        if there {
-            drop(self.would_deny.get_or_create(&team));
-        } else {
-            self.would_deny.remove(&team);
-        }
+        self.would_deny.knows(gitsync, there);
     }
 
     /// Counts a review that could not be answered; the API server's `failurePolicy` decided instead.
@@ -228,7 +219,7 @@ impl Metrics {
     fn unregistered() -> Self {
         Self {
             reviews: Family::default(),
-            would_deny: Family::default(),
+            would_deny: teams::WouldDeny::default(),
             review_errors: Family::default(),
             review_seconds: Histogram::new(REVIEW_SECONDS),
             reviews_in_flight: Gauge::default(),
@@ -293,7 +284,7 @@ impl Metrics {
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
-        add.metric("would_deny", "Edits that passed only because the DriftPolicy observes, by GitSync", would_deny);
+        add.metric("would_deny", "Edits that passed only because the DriftPolicy observes, by GitSync and team", would_deny.family());
         add.metric("review_errors", "Admission reviews that could not be answered; failurePolicy decided", review_errors);
         add.metric("review_duration_seconds", "Time to answer an admission review, without transport", review_seconds);
         add.metric("reviews_in_flight", "Admission reviews being answered now", reviews_in_flight);

@@ -103,6 +103,9 @@ pub struct Record {
     /// Which object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectKey>,
+    /// Whose object it is, by the teams of the `DriftPolicy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     /// Who, as far as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Actor>,
@@ -139,6 +142,9 @@ pub struct Actor {
     /// Authenticated groups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// Their team, by the teams of the `DriftPolicy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     /// Field manager: the tool at best, since the client chooses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
@@ -180,6 +186,7 @@ impl Record {
             sync: None,
             guard: None,
             object: None,
+            team: None,
             by: None,
             verb: None,
             fields: Vec::new(),

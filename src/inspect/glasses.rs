@@ -1,6 +1,8 @@
 //! Which break-glasses are open, across namespaces: `holdfast break-glass list`.
 //!
-//! Read off the objects themselves, of the kinds the GitSyncs say they have: Holdfast need not be running.
+//! Read off the objects themselves, of the kinds the GitSyncs say they have, and of those the guards of the `DriftPolicy` select:
+//! Holdfast need not be running. Guards may select every kind, and few people may look at all of them; what could not be looked at is
+//! said, since something may be open just there.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +12,8 @@ use serde_json::Value;
 
 use super::columns::columns;
 use super::error::Error;
-use super::syncs::Wanted;
-use crate::cluster::Cluster;
+use super::syncs::{Wanted, policy};
+use crate::cluster::{Cluster, Kind};
 use crate::core::breakglass::{Glass, open};
 use crate::core::names::TRACKING_ID;
 use crate::core::object::ObjectKey;
@@ -26,6 +28,9 @@ pub struct OpenGlass {
     /// The GitSync that keeps it otherwise, as `namespace/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// In its place, the guard that protects it for another tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
     /// Who opened it, or prolonged it last.
     pub by: String,
     /// Why.
@@ -36,8 +41,52 @@ pub struct OpenGlass {
     pub remaining_seconds: i64,
 }
 
-/// Those that are open now, the one that ends first first; in one namespace, or everywhere.
-pub async fn open_glasses(cluster: &Cluster, namespace: Option<&str>, now: Timestamp) -> Result<Vec<OpenGlass>, Error> {
+/// Those that are open now, the one that ends first first; in one namespace, or everywhere. And, in sentences, where nobody could look.
+pub async fn open_glasses(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    now: Timestamp,
+) -> Result<(Vec<OpenGlass>, Vec<String>), Error> {
+    let mut found = of_syncs(cluster, namespace, now).await?;
+    let (guarded, unseen) = of_guards(cluster, namespace, now).await?;
+    let is_known = |glass: &OpenGlass| found.iter().any(|known: &OpenGlass| known.object == glass.object);
+    let guarded: Vec<_> = guarded.into_iter().filter(|glass| !is_known(glass)).collect();
+    found.extend(guarded);
+    found.sort_by_cached_key(|glass| (glass.until, glass.object.to_string()));
+    // A kind that is declared in two versions is listed twice, and two guards may select one object.
+    found.dedup_by(|one, other| one.object == other.object && one.until == other.until);
+    Ok((found, unseen))
+}
+
+async fn of_guards(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    now: Timestamp,
+) -> Result<(Vec<OpenGlass>, Vec<String>), Error> {
+    let (policy, why) = policy(cluster).await?;
+    let mut unseen: Vec<_> =
+        why.map(|why| format!("{why}; what is open on guarded objects is not known")).into_iter().collect();
+    let mut found = Vec::new();
+    let kinds = cluster.kinds().await;
+    for guard in policy.guards.iter() {
+        let open = |kind: &Kind, object: Value| {
+            let glass = OpenGlass::read(&object, now)?;
+            let is_about =
+                guard.is_about(&kind.resource.group, &kind.resource.plural, glass.object.namespace.as_deref());
+            (is_about && guard.keeps(&object)).then(|| OpenGlass {
+                sync: None,
+                guard: Some(guard.name.to_string()),
+                ..glass
+            })
+        };
+        let looked = cluster.look_for(kinds.listable(), guard, namespace, usize::MAX, &open).await;
+        found.extend(looked.found);
+        unseen.extend(looked.unseen.iter().map(|error| format!("{error}; what is open there is not known")));
+    }
+    Ok((found, unseen))
+}
+
+async fn of_syncs(cluster: &Cluster, namespace: Option<&str>, now: Timestamp) -> Result<Vec<OpenGlass>, Error> {
     let syncs = Wanted::default().choose(cluster).await?;
     let kinds: BTreeSet<_> = syncs.iter().flat_map(|sync| sync.kinds.iter()).collect();
     let mut found = Vec::new();
@@ -51,9 +100,6 @@ pub async fn open_glasses(cluster: &Cluster, namespace: Option<&str>, now: Times
         let objects = objects.map_err(Error::Cluster)?;
         found.extend(objects.iter().filter_map(|object| OpenGlass::read(object, now)));
     }
-    found.sort_by_cached_key(|glass| (glass.until, glass.object.to_string()));
-    // A kind that is declared in two versions is listed twice.
-    found.dedup();
     Ok(found)
 }
 
@@ -74,13 +120,14 @@ impl OpenGlass {
         let Glass { reason, by, until } = open(&state, now)?;
         let sync = state.annotation(TRACKING_ID).and_then(|id| id.split_once(':')).map(|(sync, _)| sync.to_owned());
         let remaining_seconds = until.duration_since(now).as_secs();
-        Some(Self { object: ObjectKey::of(object)?, sync, by, reason, until, remaining_seconds })
+        Some(Self { object: ObjectKey::of(object)?, sync, guard: None, by, reason, until, remaining_seconds })
     }
 
     fn row(&self) -> [String; 6] {
-        let Self { object, sync, by, reason, until, remaining_seconds } = self;
+        let Self { object, sync, guard, by, reason, until, remaining_seconds } = self;
         let remaining = SignedDuration::from_secs(*remaining_seconds).round(Unit::Second).unwrap_or_default();
-        let sync = sync.clone().unwrap_or_default();
+        let guard = || guard.as_ref().map(|guard| format!("guard {guard}"));
+        let sync = sync.clone().or_else(guard).unwrap_or_default();
         [object.to_string(), by.clone(), format!("{remaining:#}"), until.to_string(), sync, reason.clone()]
     }
 }

@@ -145,24 +145,30 @@ pub(super) struct ClusterWide {
 
 /// Reads the `DriftPolicy`, and who else is at work on objects.
 pub(super) async fn cluster_wide(cluster: &Cluster) -> Result<ClusterWide, Error> {
-    let api: Api<DriftPolicy> = Api::all(cluster.client().clone());
-    let (policy, note) = match api.get_opt(POLICY_NAME).await {
-        Ok(None) => (Policy::default(), None),
-        Ok(Some(typed)) => match Policy::try_from(&typed) {
-            Ok(policy) => (policy, None),
-            Err(_) => (Policy::default(), Some("the DriftPolicy makes no sense; judged by its defaults".to_owned())),
-        },
-        Err(error) => match cluster::Error::new("read the DriftPolicy", &error) {
-            error if error.is_refused() => (Policy::default(), Some(format!("{error}; judged by its defaults"))),
-            error => return Err(Error::Cluster(error)),
-        },
-    };
+    let (policy, why) = policy(cluster).await?;
+    let note = why.map(|why| format!("{why}; judged by its defaults"));
     // Who Holdfast itself is matters to verdicts on requests, and there are none here.
     let ourselves = (String::new(), String::new());
     let Policy { observe_only, controllers, interactive_managers: interactive, ignore: rules, presets, .. } = policy;
     let identities = Identities { ourselves, controllers, interactive };
-    let (around, unseen) = gather(cluster, Exempt { rules, presets, unreadable: None }).await;
+    let (around, unseen) = gather(cluster, Exempt { rules, presets, ..Exempt::default() }).await;
     Ok(ClusterWide { identities, around, observe_only, notes: note.into_iter().chain(unseen).collect() })
+}
+
+/// The `DriftPolicy`, or its defaults and why it is these.
+pub(super) async fn policy(cluster: &Cluster) -> Result<(Policy, Option<String>), Error> {
+    let api: Api<DriftPolicy> = Api::all(cluster.client().clone());
+    match api.get_opt(POLICY_NAME).await {
+        Ok(None) => Ok((Policy::default(), None)),
+        Ok(Some(typed)) => Ok(match Policy::try_from(&typed) {
+            Ok(policy) => (policy, None),
+            Err(_) => (Policy::default(), Some("the DriftPolicy makes no sense".to_owned())),
+        }),
+        Err(error) => match cluster::Error::new("read the DriftPolicy", &error) {
+            error if error.is_refused() => Ok((Policy::default(), Some(error.to_string()))),
+            error => Err(Error::Cluster(error)),
+        },
+    }
 }
 
 fn there_are(names: &[String]) -> String {

@@ -19,6 +19,7 @@ use super::publish::Publisher;
 use crate::cluster::{Cluster, Error, Kind};
 use crate::core::exclude::{LabelMap, Presets, Rule, Scaler, Surroundings, Target};
 use crate::core::object::{ObjectKey, group_of};
+use crate::core::team::Teams;
 
 /// Exclusions of the whole cluster, as the `DriftPolicy` says them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Exempt {
     pub presets: Presets,
     /// Why neither is known, if no policy could be read yet.
     pub unreadable: Option<Arc<str>>,
+    /// How teams are told.
+    pub teams: Arc<Teams>,
 }
 
 /// One thing seen around the objects; `None` if it is gone, or does nothing (any more).
@@ -74,8 +77,8 @@ pub async fn follow(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
 /// All of it as it is just now, for a question asked once; and, in sentences, what could not be seen and counts as not there.
 pub async fn gather(cluster: &Cluster, exempt: Exempt) -> (Surroundings, Vec<String>) {
     let mut unseen = Vec::new();
-    let Exempt { rules, presets, unreadable } = exempt;
-    let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
+    let Exempt { rules, presets, unreadable, teams } = exempt;
+    let mut around = Surroundings { rules, presets, unreadable, teams, ..Surroundings::default() };
     for (api_version, kind) in SCALERS.into_iter().chain([("v1", "Namespace")]) {
         let kind = match cluster.kind(api_version, kind).await {
             Ok(Some(kind)) => kind,

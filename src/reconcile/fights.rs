@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::keeper::Keeper;
-use super::report::{Author, record, summary};
+use super::report::{Author, summary};
 use crate::core::compare::Deviation;
 use crate::core::fight::{Bout, peace, salt};
 use crate::core::object::ObjectKey;
@@ -144,13 +144,13 @@ impl super::Context {
     fn fight_begins(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, words: String) {
         self.metrics.fights.inc();
         let by = author.map(|author| Actor { manager: Some(author.manager.clone()), ..Actor::default() });
-        let record = record(What::FightBegan, managed, deviations);
+        let record = self.record(What::FightBegan, managed, deviations);
         self.evidence.record(Record { by, reason: Some(words.clone()), ..record });
         self.note(managed, "FightBegan", words, true);
     }
 
     fn fight_ends(&self, managed: &Managed, words: String) {
-        self.evidence.record(Record { reason: Some(words.clone()), ..record(What::FightEnded, managed, &[]) });
+        self.evidence.record(Record { reason: Some(words.clone()), ..self.record(What::FightEnded, managed, &[]) });
         self.note(managed, "FightEnded", words, false);
     }
 }

@@ -34,6 +34,8 @@ struct State {
     exempt: Exempt,
     scalers: BTreeMap<ObjectKey, (Target, Scaler)>,
     namespaces: BTreeMap<String, LabelMap>,
+    /// Labels of the syncs themselves.
+    syncs: BTreeMap<String, LabelMap>,
 }
 
 // === impl Publisher ===
@@ -59,6 +61,14 @@ impl Publisher {
     /// There is such a sync.
     pub fn know(&self, sync: &str) {
         self.settle_claims(|claims| claims.know(sync));
+    }
+
+    /// A sync carries these labels.
+    pub fn labelled(&self, sync: &str, labels: &LabelMap) {
+        self.update_if(|state| {
+            let before = state.syncs.insert(sync.to_owned(), labels.clone());
+            before.as_ref() != Some(labels) && state.exempt.teams.ask_for_syncs()
+        });
     }
 
     /// The policy says this now.
@@ -139,6 +149,7 @@ impl Publisher {
         self.update(|state| {
             state.declared.remove(sync);
             state.declared_scalers.remove(sync);
+            state.syncs.remove(sync);
             state.settle(sync);
         });
         self.settle_claims(|claims| claims.forget(sync));
@@ -211,8 +222,9 @@ impl State {
 
     /// What exclusions depend on.
     fn surroundings(&self) -> Surroundings {
-        let Exempt { rules, presets, unreadable } = self.exempt.clone();
-        let mut around = Surroundings { rules, presets, unreadable, ..Surroundings::default() };
+        let Exempt { rules, presets, unreadable, teams } = self.exempt.clone();
+        let syncs = if teams.ask_for_syncs() { self.syncs.clone() } else { BTreeMap::new() };
+        let mut around = Surroundings { rules, presets, unreadable, teams, syncs, ..Surroundings::default() };
         self.namespaces.iter().for_each(|(name, labels)| around.add_namespace(name, labels));
         if !self.asks_for_namespaces() {
             around.namespaces.clear();
@@ -225,7 +237,8 @@ impl State {
 
     fn asks_for_namespaces(&self) -> bool {
         let own = self.declared.values().flatten().any(|managed| managed.exclusions.ask_for_namespaces());
-        own || self.exempt.rules.iter().any(|rule| rule.objects.namespace_labels.is_some())
+        let teams = self.exempt.teams.ask_for_namespaces();
+        own || teams || self.exempt.rules.iter().any(|rule| rule.objects.namespace_labels.is_some())
     }
 
     /// Resolves every exclusion again; what does not change stays the same value.
@@ -280,5 +293,19 @@ mod tests {
         publisher.expect(["team/new".to_owned()]);
         publisher.declare("team/other", Vec::new(), &HashSet::new(), &Surroundings::default());
         assert!(is_published(&desired));
+    }
+
+    #[test]
+    fn labels_of_syncs_are_told_only_where_a_team_hangs_on_them() {
+        use crate::core::team::{Mark, Teams};
+        let (publisher, _) = Publisher::new();
+        let labels = LabelMap::from([("team".to_owned(), "shop".to_owned())]);
+        publisher.labelled("team/shop", &labels);
+        assert!(publisher.around().borrow().syncs.is_empty());
+        let teams = Teams { people: Vec::new(), objects: vec![Mark::SyncLabel("team".to_owned())] };
+        publisher.exempt(Exempt { teams: teams.into(), ..Exempt::default() });
+        assert_eq!(publisher.around().borrow().syncs.get("team/shop"), Some(&labels));
+        publisher.forget("team/shop");
+        assert!(publisher.around().borrow().syncs.is_empty());
     }
 }

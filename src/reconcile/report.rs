@@ -43,11 +43,6 @@ pub fn since(author: Option<&Author>, now: Timestamp) -> Timestamp {
     author.and_then(|author| author.at).filter(|at| now.duration_since(*at) > JUST_NOW).unwrap_or(now)
 }
 
-/// A record about a managed object, now.
-pub fn record(kind: Kind, managed: &Managed, deviations: &[Deviation]) -> Record {
-    Record::about(kind, &managed.manifest.key, Some(managed), deviations, Timestamp::now())
-}
-
 // === impl Author ===
 
 impl Author {
@@ -60,10 +55,18 @@ impl Author {
 // === impl Context ===
 
 impl Context {
+    /// A record about a managed object, now.
+    pub(super) fn record(&self, kind: Kind, managed: &Managed, deviations: &[Deviation]) -> Record {
+        let around = self.publisher.around().borrow().clone();
+        let key = &managed.manifest.key;
+        let team = around.teams.of_object(key, Some(managed), &around);
+        Record { team, ..Record::about(kind, key, Some(managed), deviations, Timestamp::now()) }
+    }
+
     /// Drift was seen.
     pub(super) fn drifted(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>) {
         self.metrics.drifts.inc();
-        self.evidence.record(Record { by: actor(author), ..record(Kind::Drifted, managed, deviations) });
+        self.evidence.record(Record { by: actor(author), ..self.record(Kind::Drifted, managed, deviations) });
     }
 
     /// Drift was seen, and is left as it is.
@@ -78,7 +81,7 @@ impl Context {
         let Glass { reason, by, until } = glass;
         let then = if drifted { "what differs from Git is undone then" } else { "nothing differs from Git" };
         let text = format!("break-glass by {by} ends at {until} ({reason}); {then}");
-        let record = record(Kind::BreakGlassEnding, managed, &[]);
+        let record = self.record(Kind::BreakGlassEnding, managed, &[]);
         let by = Some(Actor { user: Some(by.clone()), ..Actor::default() });
         self.evidence.record(Record { by, reason: Some(text.clone()), ..record });
         self.note(managed, "BreakGlassEnding", text, drifted);
@@ -88,7 +91,7 @@ impl Context {
     pub(super) fn healed(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, took: Duration) {
         self.metrics.healed(HealOutcome::Healed);
         self.metrics.remediated(took);
-        let record = record(Kind::Healed, managed, deviations);
+        let record = self.record(Kind::Healed, managed, deviations);
         self.evidence.record(Record { by: actor(author), remediation: Some(took), ..record });
         let paths: Vec<_> = deviations.iter().map(|deviation| deviation.path.to_string()).collect();
         self.note(managed, "Healed", format!("made equal to Git again: {}", summary(&paths)), false);
@@ -98,13 +101,13 @@ impl Context {
     pub(super) fn owned_again(&self, managed: &Managed, took: Duration) {
         self.metrics.healed(HealOutcome::Healed);
         let reason = Some("our entry in metadata.managedFields was wiped; it is back".to_owned());
-        self.evidence.record(Record { reason, remediation: Some(took), ..record(Kind::Healed, managed, &[]) });
+        self.evidence.record(Record { reason, remediation: Some(took), ..self.record(Kind::Healed, managed, &[]) });
     }
 
     /// Drift could not be undone.
     pub(super) fn not_healed(&self, managed: &Managed, deviations: &[Deviation], outcome: HealOutcome, why: &str) {
         self.metrics.healed(outcome);
-        let record = record(Kind::HealFailed, managed, deviations);
+        let record = self.record(Kind::HealFailed, managed, deviations);
         self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
         self.note(managed, "HealFailed", why.to_owned(), true);
     }
@@ -112,14 +115,14 @@ impl Context {
     /// An object that could not become what Git says was deleted, to be made anew.
     pub(super) fn replaced(&self, managed: &Managed, deviations: &[Deviation], why: &str) {
         let reason = Some(format!("deleted, to be made anew: {why}"));
-        self.evidence.record(Record { reason, ..record(Kind::Replaced, managed, deviations) });
+        self.evidence.record(Record { reason, ..self.record(Kind::Replaced, managed, deviations) });
         self.note(managed, "Replaced", format!("deleted, to be made anew, since {REPLACE} says so: {why}"), true);
     }
 
     /// An object was written because of a commit.
     pub(super) fn applied(&self, managed: &Managed, deviations: &[Deviation]) {
         self.metrics.applied(Outcome::Success);
-        self.evidence.record(record(Kind::Applied, managed, deviations));
+        self.evidence.record(self.record(Kind::Applied, managed, deviations));
     }
 
     /// An object was deleted, or kept for this reason, because it left Git.

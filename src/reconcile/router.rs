@@ -132,6 +132,7 @@ impl Router {
 
     fn keep(&mut self, sync: GitSync) {
         let name = name(&sync);
+        self.context.publisher.labelled(&name, sync.labels());
         let sync = Box::new(sync);
         if !self.keepers.contains_key(&name) {
             self.context.publisher.know(&name);

@@ -343,7 +343,7 @@ impl Keeper {
         let Some(entry) = self.entries.get(&job.key) else { return };
         let state = job.live.as_ref().map(State::whole);
         if let Some(glass) = state.as_ref().and_then(breakglass::stamped) {
-            let mut record = super::report::record(What::BreakGlassClosed, &entry.managed, &[]);
+            let mut record = self.context.record(What::BreakGlassClosed, &entry.managed, &[]);
             let ended = if record.time < glass.until { "Git caught up" } else { "it expired" };
             record.reason = Some(format!("{ended}; opened by {} until {}: {}", glass.by, glass.until, glass.reason));
             self.context.evidence.record(record);

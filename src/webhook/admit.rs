@@ -171,7 +171,8 @@ impl Webhook {
         let started = Instant::now();
         let mut review = Review::read(&body)?;
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
-        let span = span::span(hook.name(), &uid, &review, parent);
+        let team = self.around.borrow().teams.of_user(&review.user_info.user);
+        let span = span::span(hook.name(), &uid, &review, team.as_deref(), parent);
         let decided = self.decide(hook, guard.as_deref(), review).instrument(span.clone());
         let Decision { verdict, answer, annotated } = decided.await?;
         span.record("verdict", tracing::field::debug(verdict));
@@ -206,8 +207,12 @@ impl Webhook {
             Guards { rules: self.rules.borrow().clone(), around: self.around.borrow().clone(), snapshot: &snapshot };
         match guard {
             Some(guard) => Ok(guards.of_object(guard, review)?),
-            None if review.sub_resource == "scale" => {
-                let guarded = guards.of_scale(review, &*self.upstream).await?;
+            None if review.deletes_a_namespace() => {
+                let guarded = guards.of_namespace(review, &*self.upstream).await?;
+                Ok(Some(guarded.unwrap_or(snapshot)))
+            }
+            None if matches!(&*review.sub_resource, "scale" | "eviction") => {
+                let guarded = guards.of_subresource(review, &*self.upstream).await?;
                 Ok(Some(guarded.unwrap_or(snapshot)))
             }
             None => Ok(Some(snapshot)),
@@ -246,7 +251,8 @@ impl Webhook {
         let refusal = lacking.map(|right| Refusal { reason: Reason::Forbidden, message: loosening.message(&right) });
         if !is_dry_run {
             let kind = if refusal.is_some() { Kind::Denied } else { Kind::Loosened };
-            self.evidence.record(loosening.record(kind, (self.clock)()));
+            let team = self.around.borrow().teams.of_user(&requester.user);
+            self.evidence.record(loosening.record(kind, team, (self.clock)()));
         }
         Ok(refusal.map(Decision::refused))
     }
@@ -272,9 +278,9 @@ impl Webhook {
     }
 
     async fn judge(&self, hook: Hook, review: Review<'_>, snapshot: Arc<Snapshot>) -> Result<Decision, NoDecision> {
-        let rules = self.rules.borrow().clone();
+        let (rules, around) = (self.rules.borrow().clone(), self.around.borrow().clone());
         let is_dry_run = review.is_dry_run();
-        let trial = Trial::open(review, snapshot, rules, (self.clock)())?;
+        let trial = Trial::open(review, snapshot, rules, around, (self.clock)())?;
         let Some(mut trial) = trial else { return Ok(Decision::pass()) };
         trial.locate_replicas(&*self.upstream).await?;
         match hook {
@@ -322,7 +328,10 @@ impl Webhook {
         match record.kind {
             Kind::BreakGlassOpened => _ = self.metrics.break_glass_opened.inc(),
             Kind::BreakGlassRefused => _ = self.metrics.break_glass_refused.inc(),
-            Kind::WouldDeny => self.metrics.would_deny(record.sync.as_deref().unwrap_or_default()),
+            Kind::WouldDeny => {
+                let team = record.by.as_ref().and_then(|by| by.team.as_deref()).or(record.team.as_deref());
+                self.metrics.would_deny(record.sync.as_deref().unwrap_or_default(), team.unwrap_or_default());
+            }
             _ => {}
         }
         self.metrics.rule_errors.inc_by(u64::from(!judgement.failed.is_empty()));

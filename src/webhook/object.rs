@@ -50,6 +50,11 @@ impl<'a> Object<'a> {
         self.sections.iter().find(|(section, _)| section == name).map(|(_, raw)| raw.get())
     }
 
+    /// Is it on its way out already?
+    pub(super) fn is_terminating(&self) -> bool {
+        self.metadata.fields.contains_key("deletionTimestamp")
+    }
+
     /// Does the object carry this annotation?
     pub(super) fn has_annotation(&self, name: &str) -> bool {
         self.metadata.fields.get("annotations").is_some_and(|annotations| annotations.get(name).is_some())

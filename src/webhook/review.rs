@@ -174,6 +174,11 @@ impl<'a> Review<'a> {
         (!cluster_scoped).then_some(&*self.namespace)
     }
 
+    /// Would a whole namespace go?
+    pub(super) fn deletes_a_namespace(&self) -> bool {
+        self.operation == Operation::Delete && self.is_namespace() && self.sub_resource.is_empty()
+    }
+
     /// The field manager the client chose.
     pub(super) fn manager(&self) -> Option<&str> {
         let manager = self.options.as_ref()?.field_manager.as_deref()?;

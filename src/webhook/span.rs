@@ -23,11 +23,17 @@ pub(super) fn parent(headers: &HeaderMap) -> Option<Context> {
 }
 
 /// One span per review, so that whatever is logged on the way says for which. Its verdict is told later.
-pub(super) fn span(hook: &'static str, uid: &str, review: &Review<'_>, parent: Option<Context>) -> Span {
+pub(super) fn span(
+    hook: &'static str,
+    uid: &str,
+    review: &Review<'_>,
+    team: Option<&str>,
+    parent: Option<Context>,
+) -> Span {
     let (kind, name) = (&*review.kind.kind, review.object_name());
     let (namespace, user) = (&*review.namespace, &*review.user_info.user.name);
     let (operation, verdict) = (review.operation, Empty);
-    let span = tracing::info_span!("review", hook, uid, ?operation, kind, namespace, name, user, verdict);
+    let span = tracing::info_span!("review", hook, uid, ?operation, kind, namespace, name, user, team, verdict);
     if let Some(parent) = parent {
         // An error means that nobody collects traces.
         let _ = span.set_parent(parent);

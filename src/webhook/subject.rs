@@ -28,8 +28,8 @@ impl Subject {
             return Self::NotOurs;
         }
         match &*review.sub_resource {
-            // Through `status` one may write metadata, and so the marks, of most kinds.
-            "" | "status" => Self::Object(key(review, &review.kind.group, &review.kind.kind)),
+            // Through `status` one may write metadata, and so the marks, of most kinds; `resize` shows all of a Pod.
+            "" | "status" | "resize" => Self::Object(key(review, &review.kind.group, &review.kind.kind)),
             "scale" => parent(review, snapshot).map_or(Self::NotOurs, Self::Scale),
             "eviction" if review.operation == Operation::Create => {
                 let parent = parent(review, snapshot).filter(|parent| snapshot.get(parent).is_some());

@@ -17,6 +17,7 @@ use super::upstream::{Place, Requester, Right, Unanswered, Upstream};
 use crate::core::breakglass::{self, Glass, Refused};
 use crate::core::compare::Scope;
 use crate::core::declaration::Declaration;
+use crate::core::exclude::Surroundings;
 use crate::core::judge::{Action, Court, Edit, Judgement, Rules, Verdict, Why, judge};
 use crate::core::names::BREAK_GLASS;
 use crate::core::object::ObjectKey;
@@ -38,6 +39,8 @@ pub(super) struct Trial<'a> {
     pub manager: Option<String>,
     /// When.
     pub now: Timestamp,
+    /// Whose edits and objects there are.
+    pub around: Arc<Surroundings>,
     parts: Parts<'a>,
     /// Where the object is served.
     place: Place,
@@ -74,6 +77,7 @@ impl<'a> Trial<'a> {
         review: Review<'a>,
         snapshot: Arc<Snapshot>,
         rules: Arc<Rules>,
+        around: Arc<Surroundings>,
         now: Timestamp,
     ) -> Result<Option<Self>, Unreadable> {
         let (key, through) = match Subject::of(&review, &snapshot) {
@@ -97,6 +101,7 @@ impl<'a> Trial<'a> {
             requester,
             manager: tool,
             now,
+            around,
             place,
             parts,
             through,
@@ -106,12 +111,16 @@ impl<'a> Trial<'a> {
         }))
     }
 
-    /// A custom resource may keep its replicas anywhere; a `Scale` does not say where.
+    /// A custom resource may keep its replicas anywhere; a `Scale` does not say where. They are compared in the version they are
+    /// declared in.
     pub(super) async fn locate_replicas(&mut self, upstream: &dyn Upstream) -> Result<(), Unanswered> {
-        if self.through != Through::Scale || self.managed.is_none() || !self.place.may_be_custom() {
+        let Some(managed) = self.managed.as_ref().filter(|_| self.through == Through::Scale) else { return Ok(()) };
+        if !self.place.may_be_custom() {
             return Ok(());
         }
-        if let Some(path) = upstream.replicas_path(&self.place).await? {
+        let version = managed.manifest.api_version.rsplit('/').next().unwrap_or_default().to_owned();
+        let declared = Place { version, ..self.place.clone() };
+        if let Some(path) = upstream.replicas_path(&declared).await? {
             self.parts.move_replicas_to(&path);
         }
         Ok(())

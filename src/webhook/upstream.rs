@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::core::breakglass::Glass;
+use crate::core::guard::Guard;
 use crate::core::names::GROUP;
 use crate::core::snapshot;
 use crate::core::who::User;
@@ -34,6 +35,18 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// The object itself, for rules that look at all of it; `None` if there is none.
     fn object<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>>;
+
+    /// An object in this namespace that a tool keeps, by this guard; `None` if there is none.
+    fn kept<'a>(&'a self, guard: &'a Guard, namespace: &'a str) -> BoxFuture<'a, Result<Option<Kept>, Unanswered>>;
+}
+
+/// An object that a tool keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Plural resource name.
+    pub plural: String,
+    /// Its metadata, with version and kind.
+    pub object: Value,
 }
 
 /// Who asks, as the API server authenticated them; all of it, because RBAC may be asked about them.
@@ -110,6 +123,16 @@ pub enum Unanswered {
     Definition {
         /// Plural resource name and group.
         resource: String,
+        /// Why there was no answer.
+        source: BoxError,
+    },
+    /// About what a namespace holds.
+    #[error("failed to find out what namespace {namespace} holds that guard {guard} is about")]
+    Namespace {
+        /// Which.
+        namespace: String,
+        /// Whose objects.
+        guard: String,
         /// Why there was no answer.
         source: BoxError,
     },

@@ -33,11 +33,18 @@ pub(super) fn refusal(trial: &Trial<'_>, judgement: &Judgement) -> Refusal {
 /// The record of a judgement, if it is worth one.
 pub(super) fn record(trial: &Trial<'_>, judgement: &Judgement) -> Option<Record> {
     let kind = kind(trial, judgement)?;
+    let about = Record::about(kind, &trial.key, trial.managed.as_deref(), &judgement.introduced, trial.now);
+    let guard = match &judgement.why {
+        Why::NamespaceKept(_, tool) => Some(tool.guard.to_string()),
+        _ => about.guard.clone(),
+    };
     Some(Record {
+        guard,
+        team: trial.around.teams.of_object(&trial.key, trial.managed.as_deref(), &trial.around),
         by: Some(actor(trial)),
         verb: Some(trial.verb().to_owned()),
         reason: without_rules(reason(trial, &judgement.why), judgement),
-        ..Record::about(kind, &trial.key, trial.managed.as_deref(), &judgement.introduced, trial.now)
+        ..about
     })
 }
 
@@ -82,7 +89,8 @@ fn kind(trial: &Trial<'_>, Judgement { verdict, why, .. }: &Judgement) -> Option
 
 fn actor(trial: &Trial<'_>) -> Actor {
     let user = &trial.requester.user;
-    Actor { user: Some(user.name.clone()), groups: user.groups.clone(), manager: trial.manager.clone() }
+    let team = trial.around.teams.of_user(user);
+    Actor { user: Some(user.name.clone()), groups: user.groups.clone(), team, manager: trial.manager.clone() }
 }
 
 /// The reason, with the rules that failed and were left out of the judgement.
@@ -101,6 +109,7 @@ fn reason(trial: &Trial<'_>, why: &Why) -> Option<String> {
             let suspension = trial.managed.as_ref()?.sync.suspension.as_ref()?;
             Some(suspension.reason.clone())
         }
+        Why::NamespaceKept(held, _) => Some(format!("{}: it holds {held}", word(why))),
         other => Some(word(other).to_owned()),
     }
 }
@@ -116,6 +125,12 @@ fn audit(trial: &Trial<'_>, judgement: &Judgement) -> BTreeMap<&'static str, Str
         if *verdict == Verdict::WouldDeny { "would-deny".to_owned() } else { format!("{verdict:?}").to_lowercase() };
     audit.insert("verdict", said);
     audit.insert("why", word(why).to_owned());
+    if let Some(team) = trial.around.teams.of_user(&trial.requester.user) {
+        audit.insert("team", team);
+    }
+    if let Why::NamespaceKept(_, tool) = why {
+        audit.insert("guard", tool.guard.to_string());
+    }
     if let Some(managed) = &trial.managed {
         match &managed.sync.tool {
             Some(tool) => audit.insert("guard", tool.guard.to_string()),
@@ -144,7 +159,8 @@ fn word(why: &Why) -> &'static str {
         Why::Suspended => "suspended",
         Why::Drift => "drift",
         Why::Delete => "delete",
-        Why::NamespaceDelete(_) => "namespace-delete",
+        Why::NamespaceDelete(_) | Why::NamespaceKept(..) => "namespace-delete",
+        Why::DefinitionDelete(_) => "definition-delete",
         Why::Marks => "marks",
         Why::Forged => "forged",
         Why::Ownership => "ownership",

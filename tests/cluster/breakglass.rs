@@ -240,18 +240,19 @@ async fn git_catching_up_closes_it() -> Result<()> {
     place.refuses(Who::Oncall, back).await.map(drop)
 }
 
+/// What `holdfast break-glass list` says of this place to its administrator.
+pub async fn open_glasses(place: &Place<'_>, more: &[&str]) -> Result<std::process::Output> {
+    let kubectl = place.stage.world.command(Who::Administrator.person());
+    let kubeconfig = kubectl.as_std().get_envs().find(|(name, _)| *name == "KUBECONFIG").and_then(|(_, value)| value);
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.args(["break-glass", "list", "--kubeconfig"]).arg(kubeconfig.context("kubectl has a kubeconfig")?);
+    command.args(["--namespace", &place.name]).args(more).env("NO_PROXY", "127.0.0.1");
+    Ok(command.output().await?)
+}
+
 async fn what_is_open_can_be_listed() -> Result<()> {
     let place = Place::new("glass-listed", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
-    let list = async |more: &'static [&'static str]| {
-        let kubectl = place.stage.world.command(Who::Administrator.person());
-        let kubeconfig =
-            kubectl.as_std().get_envs().find(|(name, _)| *name == "KUBECONFIG").and_then(|(_, value)| value);
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast"));
-        command.args(["break-glass", "list", "--kubeconfig"]).arg(kubeconfig.context("kubectl has a kubeconfig")?);
-        anyhow::Ok(
-            command.args(["--namespace", "glass-listed"]).args(more).env("NO_PROXY", "127.0.0.1").output().await?,
-        )
-    };
+    let list = async |more: &[&str]| open_glasses(&place, more).await;
     let none = list(&[]).await?;
     ensure!(none.status.code() == Some(0) && none.stdout.is_empty(), "{none:?}");
 

@@ -31,6 +31,8 @@ async fn who_only_observes_stops_nobody_and_undoes_nothing() -> Result<()> {
     observed?;
     // What was left is undone now, without a restart: also what is gone, and what is no longer watched.
     place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+    let healed = place.record("Healed", "Deployment/web").await?;
+    ensure!(healed["team"] == "shop", "{healed}");
     place.becomes("ConfigMap/two", "/data/a", &json!("b")).await?;
     place.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
     place.is("ConfigMap/settings", "/metadata/labels/holdfast.dev~1managed", json!("true")).await?;
@@ -40,8 +42,8 @@ async fn who_only_observes_stops_nobody_and_undoes_nothing() -> Result<()> {
 async fn observed(stage: &Stage, place: &Place<'_>) -> Result<()> {
     let dry = format!("{SCALE} --dry-run=server");
     wait_until("the policy is seen", PATIENCE, || place.accepts(Who::Alice, &dry)).await?;
-    let counted = r#"holdfast_would_deny_total{gitsync="holdfast-system/observed"}"#;
-    ensure!(stage.metric(counted).await? == 0, "dry runs are counted");
+    let counted = r#"holdfast_would_deny_total{gitsync="holdfast-system/observed",team="shop"}"#;
+    ensure!(!stage.metrics().await?.contains(counted), "dry runs are counted");
     let lines = [
         SCALE,
         "delete configmap/two",
@@ -56,7 +58,12 @@ async fn observed(stage: &Stage, place: &Place<'_>) -> Result<()> {
         [("Deployment/web", ".spec.replicas"), ("ConfigMap/two", ""), ("ConfigMap/settings", ".metadata.labels")]
     {
         let record = place.record("WouldDeny", object).await?;
-        ensure!(record["by"]["user"] == "alice" && record["sync"] == "holdfast-system/observed", "{record}");
+        ensure!(
+            record["by"]["user"] == "alice"
+                && record["by"]["team"] == "shop"
+                && record["sync"] == "holdfast-system/observed",
+            "{record}"
+        );
         ensure!(record["fields"][0]["path"].as_str().is_some_and(|said| said.starts_with(path)), "{record}");
     }
     // The last edit was of an object without our label: the webhook was not asked about it.

@@ -77,6 +77,11 @@ const ROWS: &[Row] = &[
     ("delete_all", Who::Alice, "delete services --all --wait=false"),
     ("delete_the_namespace", Who::Alice, "delete namespace refused --wait=false"),
     ("delete_the_namespace_as_administrator", Who::Administrator, "delete namespace refused --wait=false"),
+    (
+        "delete_the_definition_of_what_git_declares",
+        Who::Administrator,
+        "delete customresourcedefinition/gadgets.example.com --wait=false",
+    ),
     ("scale_by_oncall_without_a_break_glass", Who::Oncall, "scale deployment/web --replicas=5"),
     ("delete_by_oncall_without_a_break_glass", Who::Oncall, "delete configmap/settings --wait=false"),
     ("scale_by_the_administrator", Who::Administrator, "scale deployment/web --replicas=5"),

@@ -184,7 +184,7 @@ fn rights() -> Result<Value> {
         },
         {
             "apiVersion": "holdfast.dev/v1alpha1", "kind": "DriftPolicy", "metadata": {"name": "default"},
-            "spec": {"controllers": [format!("system:serviceaccount:{LISTED}:*")], "guards": guards::pasted()?},
+            "spec": {"controllers": [format!("system:serviceaccount:{LISTED}:*")], "guards": guards::pasted()?, "teams": {"people": [{"groups": ["team-*"]}], "objects": [{"annotation": "team"}]}},
         },
     ]}))
 }

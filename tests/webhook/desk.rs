@@ -12,7 +12,8 @@ use futures::future::BoxFuture;
 use holdfast::api::{DriftPolicy, DriftPolicySpec, Policy};
 use holdfast::core::breakglass::{Glass, Limits};
 use holdfast::core::declaration::Declaration;
-use holdfast::core::exclude::Exclusions;
+use holdfast::core::exclude::{Exclusions, Surroundings};
+use holdfast::core::guard::Guard;
 use holdfast::core::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
 use holdfast::core::who::{INTERACTIVE, Identities};
 use holdfast::evidence::metrics::encode;
@@ -20,7 +21,7 @@ use holdfast::evidence::{Evidence, Metrics};
 use holdfast::git::RenderOptions;
 use holdfast::git::documents;
 use holdfast::git::render::render;
-use holdfast::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
+use holdfast::webhook::upstream::{Kept, Place, Requester, Right, Unanswered, Upstream};
 use holdfast::webhook::{Rules, Webhook, router};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -40,6 +41,7 @@ pub struct Desk {
     pub snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     registry: prometheus_client::registry::Registry,
     policy: watch::Sender<Arc<Rules>>,
+    around: watch::Sender<Arc<Surroundings>>,
     evidence: Evidence,
     written: Written,
     _spill: tempfile::TempDir,
@@ -85,16 +87,17 @@ impl Desk {
         let snapshot = Snapshot::new([Arc::new(managed(sync))]);
         let (snapshots, receiver) = watch::channel(Some(Arc::new(snapshot)));
         let (policy, rules) = watch::channel(Arc::new(rules()));
+        let (around, surroundings) = watch::channel(Arc::default());
         let webhook = Webhook {
             snapshots: receiver,
             rules,
-            around: watch::channel(Arc::default()).1,
+            around: surroundings,
             upstream: cluster.clone(),
             evidence: evidence.clone(),
             metrics,
             clock: || NOW.parse().expect("a time"),
         };
-        Self { router: router(webhook), cluster, snapshots, policy, registry, evidence, written, _spill: spill }
+        Self { router: router(webhook), cluster, snapshots, policy, around, registry, evidence, written, _spill: spill }
     }
 
     /// The sync is this from now on.
@@ -113,6 +116,17 @@ impl Desk {
         let spec: DriftPolicySpec = serde_json::from_value(spec).expect("a spec");
         let policy = Policy::try_from(&DriftPolicy::new("default", spec)).expect("guards that can be used");
         self.policy.send_modify(|rules| Arc::make_mut(rules).guards = policy.guards);
+    }
+
+    /// The policy tells teams like this from now on, and these are the labels of namespaces and GitSyncs.
+    pub fn teams(&self, teams: &Value, namespaces: &Value, syncs: &Value) {
+        let spec: DriftPolicySpec = serde_json::from_value(json!({"teams": teams})).expect("a spec");
+        let Policy { teams, .. } =
+            Policy::try_from(&DriftPolicy::new("default", spec)).expect("teams that can be told");
+        let labels = |value: &Value| serde_json::from_value(value.clone()).expect("labels by name");
+        let around =
+            Surroundings { teams, namespaces: labels(namespaces), syncs: labels(syncs), ..Surroundings::default() };
+        self.around.send_replace(Arc::new(around));
     }
 
     /// Posts a body.
@@ -306,7 +320,7 @@ impl Upstream for Cluster {
 
     fn glass<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Option<Glass>, Unanswered>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(place.resource, "deployments");
+        assert!(["deployments", "pods"].contains(&&*place.resource), "{place:?}");
         let glass = self.glass.lock().expect("no panic").clone();
         async { Ok(glass) }.boxed()
     }
@@ -326,6 +340,17 @@ impl Upstream for Cluster {
         let answer = match *self.right.lock().expect("no panic") {
             Some(_) => Ok(object),
             None => Err(Unanswered::Parent { resource, name, source: "connection refused".into() }),
+        };
+        async { answer }.boxed()
+    }
+
+    fn kept<'a>(&'a self, guard: &'a Guard, namespace: &'a str) -> BoxFuture<'a, Result<Option<Kept>, Unanswered>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let object = self.object.lock().expect("no panic").clone().filter(|object| guard.keeps(object));
+        let (namespace, guard) = (namespace.to_owned(), guard.name.to_string());
+        let answer = match *self.right.lock().expect("no panic") {
+            Some(_) => Ok(object.map(|object| Kept { plural: "deployments".to_owned(), object })),
+            None => Err(Unanswered::Namespace { namespace, guard, source: "connection refused".into() }),
         };
         async { answer }.boxed()
     }

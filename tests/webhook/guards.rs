@@ -14,14 +14,18 @@ const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 
 type Change = fn(&mut Value);
 
-fn desk_with(change: &Value) -> Desk {
+fn guard_with(change: &Value) -> Value {
     let mut guard = json!({
         "name": "argo", "selector": {"annotations": [TRACKING_ID], "resources": ["*.apps"]},
         "managers": ["argocd-controller"], "writers": ["system:serviceaccount:argocd:argocd-application-controller"],
     });
     json_patch::merge(&mut guard, change);
+    guard
+}
+
+fn desk_with(change: &Value) -> Desk {
     let desk = Desk::new(Mode::Deny);
-    desk.guard(&json!([guard]));
+    desk.guard(&json!([guard_with(change)]));
     desk
 }
 
@@ -222,7 +226,7 @@ async fn who_only_observes_or_warns_stops_nobody() {
     assert_eq!(desk.ask(PATH, &edit(|_| {})).await["allowed"], true);
     let records = desk.records().await;
     assert_eq!((&records[0]["kind"], &records[0]["guard"]), (&json!("WouldDeny"), &json!("argo")));
-    assert!(desk.metrics().contains(r#"holdfast_would_deny_total{gitsync=""} 1"#));
+    assert!(desk.metrics().contains(r#"holdfast_would_deny_total{gitsync="",team=""} 1"#));
     let warned = desk_with(&json!({"mode": "Warn"})).ask(PATH, &edit(|_| {})).await;
     assert!(
         warned["allowed"] == true && warned["warnings"][0].as_str().is_some_and(|text| text.contains("cart")),
@@ -278,4 +282,194 @@ async fn weakening_a_guard_takes_a_right() {
         assert_eq!(desk.ask("/validate/own", &change("oncall", weaker)).await["allowed"], true);
     }
     assert_eq!(desk.ask("/validate/own", &change("alice", guard("Deny"))).await["allowed"], true);
+}
+
+fn eviction(user: &str) -> Value {
+    edit(|r| {
+        r["operation"] = json!("CREATE");
+        r["kind"] = json!({"group": "policy", "version": "v1", "kind": "Eviction"});
+        r["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+        r["subResource"] = json!("eviction");
+        r["oldObject"] = Value::Null;
+        let metadata = json!({"name": "cart", "namespace": "shop"});
+        r["object"] = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata});
+        r["userInfo"] = json!({"username": user});
+    })
+}
+
+fn pod(manager: &str) -> Value {
+    let fields =
+        json!({"f:metadata": {"f:annotations": {format!("f:{TRACKING_ID}"): {}}}, "f:spec": {"f:nodeName": {}}});
+    let entry = json!({"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsV1": fields});
+    let annotations = json!({TRACKING_ID: "shop"});
+    let metadata = json!({"name": "cart", "namespace": "shop", "annotations": annotations, "managedFields": [entry]});
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": "one"}})
+}
+
+#[tokio::test]
+async fn an_eviction_is_a_deletion_of_the_pod_behind_it() {
+    let desk = desk_with(&json!({"selector": {"resources": ["pods"]}}));
+    let stands = |object: Option<Value>| *desk.cluster.object.lock().expect("no panic") = object;
+    assert_eq!(desk.ask("/validate", &eviction("alice")).await["allowed"], true, "there is no such pod");
+    stands(Some(pod("kube-controller-manager")));
+    assert_eq!(desk.ask("/validate", &eviction("alice")).await["allowed"], true, "a Deployment's");
+    stands(Some(pod("argocd-controller")));
+    is_refused(&desk.ask("/validate", &eviction("alice")).await, "cannot be deleted by hand");
+    let mut going = pod("argocd-controller");
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-21T10:00:00Z");
+    stands(Some(going));
+    assert_eq!(desk.ask("/validate", &eviction("alice")).await["allowed"], true, "it goes already");
+    *desk.cluster.right.lock().expect("no panic") = None;
+    let unanswered = desk.post("/validate", eviction("alice").to_string()).await;
+    assert_eq!(unanswered.status, StatusCode::BAD_GATEWAY, "no answer is no verdict");
+    let record = desk.records().await.remove(0);
+    assert_eq!(
+        (&record["kind"], &record["verb"], &record["guard"]),
+        (&json!("Denied"), &json!("DELETE"), &json!("argo"))
+    );
+}
+
+#[tokio::test]
+async fn a_break_glass_on_the_pod_covers_its_eviction() {
+    let desk = desk_with(&json!({"selector": {"resources": ["pods"]}}));
+    *desk.cluster.object.lock().expect("no panic") = Some(pod("argocd-controller"));
+    assert_eq!(desk.ask("/validate", &eviction("oncall")).await["allowed"], false);
+    let until = "2026-11-21T10:30:00Z".parse().expect("a time");
+    let glass = holdfast::core::breakglass::Glass { reason: "INC-1".to_owned(), by: "oncall".to_owned(), until };
+    *desk.cluster.glass.lock().expect("no panic") = Some(glass);
+    assert_eq!(desk.ask("/validate", &eviction("oncall")).await["allowed"], true);
+    assert_eq!(desk.ask("/validate", &eviction("alice")).await["allowed"], false);
+}
+
+fn namespace(change: impl FnOnce(&mut Value)) -> Value {
+    edit(|r| {
+        r["operation"] = json!("DELETE");
+        r["kind"] = json!({"group": "", "version": "v1", "kind": "Namespace"});
+        r["resource"] = json!({"group": "", "version": "v1", "resource": "namespaces"});
+        (r["name"], r["namespace"]) = (json!("carts"), json!("carts"));
+        r["object"] = Value::Null;
+        r["oldObject"] = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "carts"}});
+        change(r);
+    })
+}
+
+/// What Argo CD keeps in that namespace, as its metadata show it.
+fn held() -> Value {
+    let mut held = edit(|_| {})["request"]["oldObject"].clone();
+    held["metadata"]["namespace"] = json!("carts");
+    let fields = held.as_object_mut().expect("an object");
+    fields.retain(|name, _| matches!(name.as_str(), "apiVersion" | "kind" | "metadata"));
+    held
+}
+
+#[tokio::test]
+async fn a_namespace_that_holds_what_argo_keeps_is_not_deleted_by_hand() {
+    let desk = desk();
+    assert_eq!(desk.ask("/validate", &namespace(|_| {})).await["allowed"], true, "it holds nothing");
+    *desk.cluster.object.lock().expect("no panic") = Some(held());
+    let answer = desk.ask("/validate", &namespace(|_| {})).await;
+    insta::assert_snapshot!(answer["status"]["message"].as_str().expect("a message"), @r"
+    Namespace carts holds Deployment.apps carts/cart, which is kept by Argo CD Application shop-prod
+    (argocd-controller), and cannot be deleted by hand. Remove what is kept there first (guard argo of
+    the DriftPolicy).
+    ");
+    assert_eq!(answer["auditAnnotations"], json!({"guard": "argo", "verdict": "deny", "why": "namespace-delete"}));
+    let asked = desk.cluster.asked.load(Ordering::SeqCst);
+    let free: [(&str, Change); 5] = [
+        ("one that is going", |r| r["oldObject"]["metadata"]["deletionTimestamp"] = json!("2026-11-21T10:00:00Z")),
+        ("kube-system", |r| {
+            (r["name"], r["namespace"]) = (json!("kube-system"), json!("kube-system"));
+            r["oldObject"]["metadata"]["name"] = json!("kube-system");
+        }),
+        ("our own", |r| {
+            (r["name"], r["namespace"]) = (json!("holdfast-system"), json!("holdfast-system"));
+            r["oldObject"]["metadata"]["name"] = json!("holdfast-system");
+        }),
+        ("a controller", |r| {
+            let groups = json!(["system:serviceaccounts", "system:serviceaccounts:kube-system"]);
+            r["userInfo"] =
+                json!({"username": "system:serviceaccount:kube-system:namespace-controller", "groups": groups});
+        }),
+        ("the tool", |r| {
+            let groups = json!(["system:serviceaccounts", "system:serviceaccounts:argocd"]);
+            r["userInfo"] =
+                json!({"username": "system:serviceaccount:argocd:argocd-application-controller", "groups": groups});
+        }),
+    ];
+    for (who, change) in free {
+        assert_eq!(desk.ask("/validate", &namespace(change)).await["allowed"], true, "{who}");
+    }
+    assert_eq!(desk.cluster.asked.load(Ordering::SeqCst), asked, "nobody was asked");
+    *desk.cluster.right.lock().expect("no panic") = None;
+    let unanswered = desk.post("/validate", namespace(|_| {}).to_string()).await;
+    assert_eq!(unanswered.status, StatusCode::BAD_GATEWAY, "no answer is no verdict");
+    let records = desk.records().await;
+    assert_eq!(records.len(), 1);
+    assert_eq!((&records[0]["kind"], &records[0]["guard"]), (&json!("Denied"), &json!("argo")));
+}
+
+#[tokio::test]
+async fn a_namespace_is_warned_of_and_observed_likewise() {
+    let warning = desk_with(&json!({"mode": "Warn"}));
+    *warning.cluster.object.lock().expect("no panic") = Some(held());
+    let warned = warning.ask("/validate", &namespace(|_| {})).await;
+    assert!(warned["allowed"] == true && warned["warnings"].to_string().contains("goes with it"), "{warned}");
+    warning.guard(&json!([guard_with(&json!({"mode": "Warn"})), guard_with(&json!({"name": "strict"}))]));
+    is_refused(&warning.ask("/validate", &namespace(|_| {})).await, "guard strict of the DriftPolicy");
+    let observing = desk();
+    observing.observe(true);
+    *observing.cluster.object.lock().expect("no panic") = Some(held());
+    assert_eq!(observing.ask("/validate", &namespace(|_| {})).await["allowed"], true);
+    assert_eq!(observing.records().await[0]["kind"], "WouldDeny");
+    let off = desk_with(&json!({"mode": "Off"}));
+    *off.cluster.object.lock().expect("no panic") = Some(held());
+    assert_eq!(off.ask("/validate", &namespace(|_| {})).await["allowed"], true);
+}
+
+/// An edit through another version than Argo CD's: as the API server leaves its entry, which lost what the edit changed.
+fn through_another_version(change: impl FnOnce(&mut Value)) -> Value {
+    none(|r| {
+        for side in ["object", "oldObject"] {
+            let owners = r[side]["metadata"]["managedFields"].as_array_mut().expect("a list");
+            owners.iter_mut().for_each(|entry| entry["apiVersion"] = json!("apps/v2"));
+        }
+        change(r);
+    })
+}
+
+#[tokio::test]
+async fn what_an_edit_in_another_version_takes_from_argo_is_known() {
+    let desk = desk();
+    for harmless in
+        [through_another_version(|_| {}), through_another_version(|r| annotate(&mut r["object"], "note", "mine"))]
+    {
+        assert_eq!(desk.ask(PATH, &harmless).await["allowed"], true);
+    }
+    // A field of that name may be another field there.
+    let another = through_another_version(|r| r["object"]["spec"]["replicas"] = json!(5));
+    assert_eq!(desk.ask(PATH, &another).await["allowed"], true);
+    let take = |r: &mut Value| {
+        r["object"]["spec"]["shape"] = json!("round");
+        let owned = &mut r["object"]["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"];
+        _ = owned.as_object_mut().expect("a map").remove("f:replicas");
+    };
+    let answer = desk.ask(PATH, &through_another_version(take)).await;
+    is_refused(&answer, ".spec.replicas kept, in another API version than this edit is made in");
+    is_refused(&desk.ask(PATH, &through_another_version(take)).await, "is not what it declares");
+    let gone = through_another_version(|r| r["object"]["metadata"]["managedFields"] = json!([{}]));
+    assert_eq!(desk.ask(PATH, &gone).await["allowed"], false);
+    let delete = through_another_version(|r| {
+        r["operation"] = json!("DELETE");
+        r["object"] = Value::Null;
+    });
+    is_refused(&desk.ask(PATH, &delete).await, "cannot be deleted by hand");
+}
+
+#[tokio::test]
+async fn the_mark_is_not_taken_off_through_the_status() {
+    let escape = none(|r| {
+        r["subResource"] = json!("status");
+        _ = r["object"]["metadata"]["annotations"].as_object_mut().expect("a map").remove(TRACKING_ID);
+    });
+    is_refused(&desk().ask(PATH, &escape).await, TRACKING_ID);
 }

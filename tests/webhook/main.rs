@@ -7,5 +7,6 @@ mod leave;
 mod limits;
 mod odd;
 mod rotation;
+mod teams;
 mod tls;
 mod verdicts;

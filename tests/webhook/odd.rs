@@ -152,3 +152,40 @@ async fn a_scale_is_told_apart_by_its_parent_alone() {
     assert_eq!(desk.ask("/validate", &scale("other", "deployments")).await["allowed"], true);
     assert_eq!(desk.ask("/validate", &scale("checkout", "statefulsets")).await["allowed"], true);
 }
+
+#[tokio::test]
+async fn the_definition_of_what_git_declares_stays() {
+    let delete = |name: &str, change: fn(&mut Value)| {
+        no_edit(|r| {
+            r["operation"] = json!("DELETE");
+            r["kind"] = json!({"group": "apiextensions.k8s.io", "version": "v1", "kind": "CustomResourceDefinition"});
+            r["resource"] =
+                json!({"group": "apiextensions.k8s.io", "version": "v1", "resource": "customresourcedefinitions"});
+            (r["name"], r["namespace"]) = (json!(name), json!(""));
+            r["object"] = Value::Null;
+            r["oldObject"] = json!({"metadata": {"name": name}});
+            change(r);
+        })
+    };
+    let desk = Desk::new(Mode::Deny);
+    let refused = desk.ask("/validate", &delete("deployments.apps", |_| {})).await;
+    assert!(refused.to_string().contains("defines 1 objects declared in Git"), "{refused}");
+    assert_eq!(desk.ask("/validate", &delete("deployments.other", |_| {})).await["allowed"], true);
+    let going = |r: &mut Value| r["oldObject"]["metadata"]["deletionTimestamp"] = json!("2026-11-21T10:00:00Z");
+    assert_eq!(desk.ask("/validate", &delete("deployments.apps", going)).await["allowed"], true);
+    desk.observe(true);
+    assert_eq!(desk.ask("/validate", &delete("deployments.apps", |_| {})).await["allowed"], true);
+    let records = desk.records().await;
+    let kinds: Vec<_> = records.iter().map(|record| &record["kind"]).collect();
+    assert_eq!(kinds, [&json!("Denied"), &json!("WouldDeny")]);
+}
+
+/// `resize` shows all of a Pod, and changes what its containers may use.
+#[tokio::test]
+async fn a_resize_is_an_edit_like_any_other() {
+    let resize = |request: &mut Value| request["subResource"] = json!("resize");
+    let desk = Desk::new(Mode::Deny);
+    assert_eq!(desk.ask("/validate", &review(resize)).await["allowed"], false);
+    assert_eq!(desk.ask("/validate", &no_edit(resize)).await["allowed"], true);
+    assert_eq!(desk.ask("/validate", &review(|r| r["subResource"] = json!("log"))).await["allowed"], true);
+}

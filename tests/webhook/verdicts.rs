@@ -338,7 +338,7 @@ async fn observing_refuses_nobody_and_records_who_would_have_been() {
     let records = desk.records().await;
     let told = |record: &Value| record["kind"] == "WouldDeny" && record["sync"] == "holdfast-system/shop";
     assert!(records.len() == 5 && records.iter().all(told), "{records:?}");
-    assert!(desk.metrics().contains(r#"holdfast_would_deny_total{gitsync="holdfast-system/shop"} 5"#));
+    assert!(desk.metrics().contains(r#"holdfast_would_deny_total{gitsync="holdfast-system/shop",team=""} 5"#));
     desk.observe(false);
     assert_eq!(desk.ask("/validate", &review(|_| {})).await["allowed"], false);
 }
@@ -371,5 +371,5 @@ async fn what_would_be_believed_later_is_refused_while_observing() {
     }
     let dry_run = review(|request| request["dryRun"] = json!(true));
     assert_eq!(desk.ask("/validate", &dry_run).await["allowed"], true);
-    assert!(!desk.metrics().contains(r#"would_deny_total{gitsync="holdfast-system/shop"}"#), "a dry run is no edit");
+    assert!(!desk.metrics().contains(r#"would_deny_total{gitsync="holdfast-system/shop""#), "a dry run is no edit");
 }

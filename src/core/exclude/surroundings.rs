@@ -13,6 +13,7 @@ use super::preset::Presets;
 use super::rule::Rule;
 use crate::core::manifest::Manifest;
 use crate::core::object::{ObjectKey, group_of};
+use crate::core::team::Teams;
 
 /// Labels by name.
 pub type LabelMap = BTreeMap<String, String>;
@@ -30,6 +31,10 @@ pub struct Surroundings {
     pub scalers: BTreeMap<Target, Vec<Scaler>>,
     /// Labels of namespaces by name; empty while no rule asks for them.
     pub namespaces: BTreeMap<String, LabelMap>,
+    /// Whose edits and whose objects there are. No exclusion depends on it, but it comes from the same policy and the same labels.
+    pub teams: Arc<Teams>,
+    /// Labels of `GitSyncs` by `namespace/name`; empty while no team is told by them.
+    pub syncs: BTreeMap<String, LabelMap>,
     /// Namespaces whose labels ask for a mesh's sidecars.
     pub meshed: BTreeSet<String>,
 }

@@ -8,7 +8,8 @@
 //! a place is unguarded until the tool writes it again.
 //!
 //! # What is left out
-//! A path the object does not have: the entry is of another version. An empty map or list that others have filled: it is theirs.
+//! Entries of another version than the object is seen in, and a copy of another: their paths mean nothing here. What an edit takes from
+//! those entries, the API server itself finds out ([`taken`](crate::core::ownership::taken)). A path the object does not have. An empty map or list that others have filled: it is theirs.
 
 use std::collections::BTreeMap;
 
@@ -30,9 +31,12 @@ pub(super) fn claims(
     let (mut owned, mut everyone) = (json!({}), json!({}));
     let mut is_written = false;
     for entry in entries(object).filter(|entry| entry.subresource != "status") {
+        is_written |= is_theirs(managers, &entry);
+        if !entry.is_of(version_of(object)) {
+            continue;
+        }
         unite(&mut everyone, entry.fields.node());
         if is_theirs(managers, &entry) {
-            is_written = true;
             unite(&mut owned, entry.fields.node());
         }
     }
@@ -60,6 +64,10 @@ fn copy(object: &Value, owned: &Value) -> Option<Map<String, Value>> {
     let is_its_own = Fields::new(owned).field("metadata")?.field("annotations")?.field(LAST_APPLIED).is_some();
     let text = object.get("metadata")?.get("annotations")?.get(LAST_APPLIED)?.as_str().filter(|_| is_its_own)?;
     let mut copy: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let is_readable = copy.get("apiVersion").is_some_and(|version| version == version_of(object));
+    if !is_readable {
+        return None;
+    }
     for name in ["apiVersion", "kind", "status"] {
         copy.remove(name);
     }
@@ -79,6 +87,10 @@ fn prune(owned: &mut Value, live: &Value, everyone: &Value) -> bool {
         if is_leaf(below) { is_leaf(everyone) } else { prune(below, live, everyone) }
     });
     !members.is_empty()
+}
+
+fn version_of(object: &Value) -> &str {
+    object.get("apiVersion").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn is_leaf(fields: &Value) -> bool {

@@ -20,7 +20,7 @@ pub use tool::Tool;
 
 use super::declaration::Declaration;
 use super::exclude::{Exclusions, LabelMap, Labels, Surroundings, annotation, glob};
-use super::fields::Entry;
+use super::fields::{Entry, entries};
 use super::manifest::{Lines, Manifest, Origin};
 use super::object::ObjectKey;
 use super::snapshot::{Managed, Mode, Sync, Undeclared};
@@ -65,20 +65,45 @@ pub struct GroupResource {
     pub plural: String,
 }
 
+/// Groups no guard is about.
+pub const VITAL_GROUPS: [&str; 4] =
+    ["coordination.k8s.io", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io"];
+/// Likewise of the core group.
+pub const VITAL: [&str; 2] = ["events", "nodes"];
+/// Namespaces whose repair depends on nobody; besides them, our own.
+pub const SPARED: [&str; 2] = ["kube-system", "kube-node-lease"];
+
 // === impl Guard ===
 
 impl Guard {
     /// Could an object served there be one of its own?
     pub fn is_about(&self, group: &str, plural: &str, namespace: Option<&str>) -> bool {
-        let Selection { resources, namespaces, .. } = &self.objects;
+        let namespaces = &self.objects.namespaces;
         let is_there = |namespace: &str| namespaces.iter().any(|pattern| glob(pattern, namespace));
-        (resources.is_empty() || resources.iter().any(|resource| resource.is(group, plural)))
-            && (namespaces.is_empty() || namespace.is_some_and(is_there))
+        self.names(group, plural) && (namespaces.is_empty() || namespace.is_some_and(is_there))
+    }
+
+    /// Is this one of its resources, wherever it is?
+    pub fn names(&self, group: &str, plural: &str) -> bool {
+        let resources = &self.objects.resources;
+        !is_vital(group, plural)
+            && (resources.is_empty() || resources.iter().any(|resource| resource.is(group, plural)))
     }
 
     /// May this user write what it guards?
     pub fn lets_write(&self, user: &User) -> bool {
         self.mode == Mode::Off || user.is_named_by(&self.writers)
+    }
+
+    /// Is this object, of which metadata are enough, selected, and has the tool written it?
+    pub fn keeps(&self, object: &Value) -> bool {
+        self.objects.select(object) && entries(object).any(|entry| is_theirs(&self.managers, &entry))
+    }
+
+    /// The version in which the tool wrote this object, as its entries say.
+    pub fn version_of<'o>(&self, object: &'o Value) -> Option<&'o str> {
+        let theirs = entries(object).find(|entry| is_theirs(&self.managers, entry));
+        theirs.map(|entry| entry.version).filter(|version| !version.is_empty())
     }
 
     /// What the tool declares of this object, which is whole; `None` if it is not selected, or the tool has not written it.
@@ -134,6 +159,12 @@ impl GroupResource {
     fn is(&self, group: &str, plural: &str) -> bool {
         (self.group == "*" || self.group == group) && (self.plural == "*" || self.plural == plural)
     }
+}
+
+/// Without these no cluster lives: leases and Events of every controller, what nodes report, questions about rights. A guard may
+/// select every kind, and a label may be on anything.
+pub fn is_vital(group: &str, plural: &str) -> bool {
+    VITAL_GROUPS.contains(&group) || (group.is_empty() && VITAL.contains(&plural))
 }
 
 /// Is this the entry of a tool that goes by one of these names? What it reports through subresources, it does not declare.

@@ -231,3 +231,30 @@ proptest! {
         prop_assert_eq!(brings(&object, image), [r#".spec.template.spec.containers[name=app].image: "a:1" → "a:2""#]);
     }
 }
+
+#[test]
+fn entries_of_another_version_say_who_keeps_it_and_nothing_of_what_is_seen() {
+    let other = object(|object| {
+        for entry in object["metadata"]["managedFields"].as_array_mut().expect("a list") {
+            entry["apiVersion"] = json!("apps/v2");
+        }
+    });
+    let guard = guard();
+    assert!(guard.keeps(&other));
+    assert_eq!(guard.version_of(&other), Some("apps/v2"));
+    let key = ObjectKey::of(&other).expect("a key");
+    let ward = guard.ward(&key, "deployments", &other, &Surroundings::default()).expect("it is kept");
+    let sections: Vec<_> = ward.declaration.sections.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(sections, ["metadata"], "only the marks are known");
+}
+
+#[test]
+fn what_is_vital_is_no_guards_business() {
+    let guard = guard();
+    for (group, plural) in
+        [("coordination.k8s.io", "leases"), ("", "events"), ("", "nodes"), ("events.k8s.io", "events")]
+    {
+        assert!(!guard.is_about(group, plural, Some("shop")), "{plural}");
+    }
+    assert!(guard.is_about("", "pods", Some("shop")) && guard.names("apps", "deployments"));
+}

@@ -1,8 +1,12 @@
 //! What a judgement says: what is to happen, and why, as closed enums that everything else is read off.
 
+use std::sync::Arc;
+
 use super::super::breakglass::{Glass, Refused};
 use super::super::compare::Deviation;
 use super::super::exclude::RuleError;
+use super::super::guard::Tool;
+use super::super::object::ObjectKey;
 
 /// What is to happen, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +67,10 @@ pub enum Why {
     Delete,
     /// A namespace with this many managed objects would be deleted.
     NamespaceDelete(usize),
+    /// The definition of this many managed objects would be deleted.
+    DefinitionDelete(usize),
+    /// A namespace with this object, among others, that a tool keeps would be deleted.
+    NamespaceKept(Box<ObjectKey>, Arc<Tool>),
     /// The marks of a managed object would be changed or removed.
     Marks,
     /// An object Git does not declare would be made to look managed.

@@ -61,3 +61,18 @@ fn an_entry_of_another_version_is_only_seen_to_be_there() {
     let (old, new) = (object(&json!({}), both()), object(&json!({}), Some(json!({"f:data": {"f:a": {}}}))));
     assert!(!is_forged(&State::whole(&old), &State::whole(&new), Scope::Whole, Some("v2")));
 }
+
+#[test]
+fn what_is_taken_is_what_the_entry_has_lost() {
+    let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "apiVersion": "v2", "fieldsV1": fields});
+    let object = |fields: Value| json!({"metadata": {"managedFields": [entry("flux", fields), entry("mine", json!({"f:spec": {"f:b": {}}}))]}});
+    let before = object(json!({"f:spec": {"f:a": {}, "f:b": {"f:c": {}}, "f:d": {}}}));
+    let taken = |after: Value| {
+        let after = object(after);
+        let paths = taken(&State::whole(&before), &State::whole(&after), &|entry| entry.manager == "flux");
+        paths.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(taken(json!({"f:spec": {"f:a": {}, "f:b": {"f:c": {}}, "f:d": {}}})), [""; 0]);
+    assert_eq!(taken(json!({"f:spec": {"f:b": {"f:c": {}}, "f:e": {}}})), [".spec.a", ".spec.d"]);
+    assert_eq!(taken(json!({"f:spec": {"f:a": {}, "f:b": {}, "f:d": {}}})), [""; 0], "the schema changed");
+}

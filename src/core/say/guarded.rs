@@ -28,9 +28,7 @@ pub(super) fn message(key: &ObjectKey, tool: &Tool, judgement: &Judgement) -> St
 }
 
 fn first(key: &ObjectKey, tool: &Tool, verdict: Verdict, why: &Why) -> String {
-    let Tool { manager, application, .. } = tool;
-    let whose =
-        application.as_ref().map_or_else(|| manager.clone(), |application| format!("{application} ({manager})"));
+    let (manager, whose) = (&tool.manager, whose(tool));
     let refused = verdict == Verdict::Deny;
     match why {
         Why::Drift if refused => format!("{key} is kept by {whose}, and this edit is not what it declares."),
@@ -52,10 +50,32 @@ fn first(key: &ObjectKey, tool: &Tool, verdict: Verdict, why: &Why) -> String {
     }
 }
 
+/// A namespace that goes takes along what is in it.
+pub(super) fn namespace(key: &ObjectKey, held: &ObjectKey, tool: &Tool, verdict: Verdict) -> String {
+    let whose = whose(tool);
+    let guard = &tool.guard;
+    if verdict == Verdict::Deny {
+        format!(
+            "{key} holds {held}, which is kept by {whose}, and cannot be deleted by hand. Remove what is kept there first \
+             (guard {guard} of the DriftPolicy)."
+        )
+    } else {
+        format!("{key} holds {held}, which is kept by {whose} (guard {guard} of the DriftPolicy) and goes with it.")
+    }
+}
+
+fn whose(Tool { manager, application, .. }: &Tool) -> String {
+    application.as_ref().map_or_else(|| manager.clone(), |application| format!("{application} ({manager})"))
+}
+
 fn fields(text: &mut String, shown: &[Shown]) {
     for field in shown.iter().take(FIELDS) {
         let value = |value: &Option<String>| cut(value.as_deref().unwrap_or("nothing"), WIDTH - INDENT);
         let _ = write!(text, "\n  {}", cut(&field.path, WIDTH - 2));
+        if field.git.is_none() && field.live.is_none() {
+            text.push_str("\n      kept, in another API version than this edit is made in");
+            continue;
+        }
         let _ = write!(text, "\n      kept: {}\n      this: {}", value(&field.git), value(&field.live));
     }
     if shown.len() > FIELDS {

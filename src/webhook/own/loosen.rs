@@ -42,6 +42,7 @@ impl Loosening {
         let by = Actor {
             user: Some(user.name.clone()),
             groups: user.groups.clone(),
+            team: None,
             manager: review.manager().map(str::to_owned),
         };
         let found: Vec<_> = paused.into_iter().chain(loosened).collect();
@@ -58,8 +59,8 @@ impl Loosening {
         )
     }
 
-    /// The record of it, passed or refused.
-    pub(in crate::webhook) fn record(self, kind: Kind, now: Timestamp) -> Record {
+    /// The record of it, passed or refused; by somebody of this team.
+    pub(in crate::webhook) fn record(self, kind: Kind, team: Option<String>, now: Timestamp) -> Record {
         let sync = (self.key.kind == "GitSync")
             .then(|| format!("{}/{}", self.key.namespace.as_deref().unwrap_or_default(), self.key.name));
         let field = |loosened: &Loosened| Field {
@@ -73,7 +74,7 @@ impl Loosening {
             reason: Some(self.words("; ")),
             fields: self.found.iter().map(field).collect(),
             object: Some(self.key),
-            by: Some(self.by),
+            by: Some(Actor { team, ..self.by }),
             verb: Some(self.verb.to_owned()),
             ..Record::new(kind, now)
         }

@@ -15,7 +15,9 @@ use k8s_openapi::{
 };
 
 use super::{MUTATE_OWN_PATH, MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
+use crate::core::guard::{Guard, SPARED};
 use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL, SYNC_EXTRA};
+use crate::core::snapshot::Mode;
 
 /// One entry, before it is said whether it validates or mutates.
 pub(super) struct Entry {
@@ -35,15 +37,16 @@ impl Entry {
     pub(super) fn validating(registration: &Registration) -> Vec<Self> {
         let elsewhere = outside(&registration.namespace);
         let declared = others(&registration.declared);
-        let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &declared, &elsewhere);
+        let managed = Self::managed(VALIDATE_PATH, &["CREATE", "UPDATE", "DELETE"], &resizable(&declared), &elsewhere);
         let unmarked = Self::unmarked(&declared, &elsewhere);
-        let beside = [Self::status(&declared, &elsewhere), Self::eviction(&declared, &elsewhere)];
+        let beside = [Self::status(&declared, &elsewhere), Self::eviction(&declared, &registration.guards, &elsewhere)];
         let always = [
             Self::scale(&elsewhere),
             Self::namespaces(),
             Self::own(VALIDATE_OWN_PATH, &["CREATE", "UPDATE", "DELETE"]),
         ];
-        let guarded = registration.guards.iter().filter_map(|guard| Self::guarded(guard, &elsewhere));
+        let of_guard = |guard| [Self::guarded(guard, &elsewhere), Self::guarded_beside(guard, &elsewhere)];
+        let guarded = registration.guards.iter().flat_map(of_guard).flatten();
         managed.into_iter().chain(unmarked).chain(beside.into_iter().flatten()).chain(always).chain(guarded).collect()
     }
 
@@ -106,9 +109,10 @@ impl Entry {
     }
 
     /// An eviction deletes a Pod without a review of the deletion, and without showing it.
-    fn eviction(declared: &[Resource], elsewhere: &LabelSelector) -> Option<Self> {
+    fn eviction(declared: &[Resource], guards: &[Guard], elsewhere: &LabelSelector) -> Option<Self> {
         let pods = |resource: &Resource| resource.group.is_empty() && resource.plural == "pods";
-        declared.iter().any(pods).then(|| Self {
+        let guarded = |guard: &Guard| guard.mode != Mode::Off && guard.names("", "pods");
+        (declared.iter().any(pods) || guards.iter().any(guarded)).then(|| Self {
             name: "evictions.holdfast.dev".into(),
             path: VALIDATE_PATH.into(),
             rules: vec![rule(&["CREATE"], "", "v1", ["pods/eviction"])],
@@ -119,12 +123,15 @@ impl Entry {
         })
     }
 
-    /// Deleting a Namespace deletes everything in it, with or without a label on the Namespace.
+    /// Deleting a Namespace deletes everything in it, with or without a label on the Namespace; a definition likewise.
     fn namespaces() -> Self {
         Self {
             name: "namespaces.holdfast.dev".into(),
             path: VALIDATE_PATH.into(),
-            rules: vec![rule(&["DELETE"], "", "v1", ["namespaces"])],
+            rules: vec![
+                rule(&["DELETE"], "", "v1", ["namespaces"]),
+                rule(&["DELETE"], "apiextensions.k8s.io", "v1", ["customresourcedefinitions"]),
+            ],
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
@@ -212,6 +219,13 @@ impl Entry {
 
 // === selection ===
 
+/// The resources of the containers of a Pod are changed through a subresource that shows all of the Pod.
+fn resizable(declared: &[Resource]) -> Vec<Resource> {
+    let pods = declared.iter().filter(|resource| resource.group.is_empty() && resource.plural == "pods");
+    let resize = pods.map(|pods| Resource { plural: "pods/resize".to_owned(), ..pods.clone() });
+    declared.iter().cloned().chain(resize).collect()
+}
+
 /// What Git declares besides our own kinds, which have an entry of theirs.
 fn others(declared: &[Resource]) -> Vec<Resource> {
     declared.iter().filter(|resource| resource.group != GROUP).cloned().collect()
@@ -277,7 +291,8 @@ fn question() -> String {
 
 /// Namespaces whose repair must not depend on us, ours included.
 fn outside(ours: &str) -> LabelSelector {
-    not_in("kubernetes.io/metadata.name", &["kube-system", "kube-node-lease", ours])
+    let [system, leases] = SPARED;
+    not_in("kubernetes.io/metadata.name", &[system, leases, ours])
 }
 
 fn not_in(key: &str, values: &[&str]) -> LabelSelector {

@@ -17,6 +17,7 @@ use axum::routing::post;
 use futures::future::BoxFuture;
 use holdfast::certs;
 use holdfast::core::breakglass::{Glass, Limits};
+use holdfast::core::guard::Guard;
 use holdfast::core::judge::Rules;
 use holdfast::core::snapshot::Snapshot;
 use holdfast::evidence::{Evidence, Metrics};
@@ -25,7 +26,7 @@ use holdfast::telemetry;
 use holdfast::webhook::register::{MUTATE_PATH, VALIDATE_PATH};
 use holdfast::webhook::serve::Server;
 use holdfast::webhook::tls::{Serving, pair};
-use holdfast::webhook::upstream::{Place, Requester, Right, Unanswered, Upstream};
+use holdfast::webhook::upstream::{Kept, Place, Requester, Right, Unanswered, Upstream};
 use holdfast::webhook::{Webhook, router};
 use jiff::{SignedDuration, Timestamp};
 use nix::time::{clock_getcpuclockid, clock_gettime};
@@ -196,6 +197,10 @@ impl Upstream for Nobody {
     }
 
     fn object<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<Option<Value>, Unanswered>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn kept<'a>(&'a self, _: &'a Guard, _: &'a str) -> BoxFuture<'a, Result<Option<Kept>, Unanswered>> {
         Box::pin(async { Ok(None) })
     }
 }

@@ -253,6 +253,10 @@ async fn kubectl_knows_who_may() -> Result<()> {
             // It knows no verbs but its own, and says so; that it does not know the resource would be another matter.
             ensure!(!answer.stderr.contains("resource type"), "{}", answer.stderr);
         }
+        // What is guarded for other tools hangs on the policy.
+        let ask = ["auth", "can-i", "break-glass", "driftpolicies.holdfast.dev/default"];
+        let answer = world.kubectl(person, &ask).await?;
+        ensure!(answer.stdout.trim() == if can { "yes" } else { "no" }, "{person:?}: {answer:?}");
     }
     for (role, verbs) in [("holdfast-break-glass", &["break-glass"][..]), ("holdfast-loosen", &["loosen", "suspend"])] {
         let role =

@@ -29,6 +29,7 @@ const SLOW_APPLIED: &str =
     r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"settings"},"data":{"mode":"slow"}}"#;
 const FAST_APPLIED: &str =
     r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"settings"},"data":{"mode":"fast"}}"#;
+const RESIZED: &str = r#"{"spec":{"containers":[{"name":"app","resources":{"requests":{"cpu":"200m"}}}]}}"#;
 const RED: &str = r#"{"data":{"colour":"red"}}"#;
 const FIVE: &str = r#"{"spec":{"replicas":5}}"#;
 const THREE: &str = r#"{"spec":{"replicas":3}}"#;
@@ -83,6 +84,7 @@ const EDITS: &[Row] = &[
         NEVER_REFUSED,
     ),
     ("4.6", "a_pod", "strategic", POD, r#"{"spec":{"containers":[{"name":"app","image":"a:2"}]}}"#, NEVER_REFUSED),
+    ("4.6", "a_pod_resized", "strategic", "v1/pods/lone/resize", RESIZED, NEVER_REFUSED),
     (
         "4.6",
         "through_another_version",
@@ -449,7 +451,7 @@ const MORE: &str = "\
 apiVersion: v1
 kind: Pod
 metadata: {name: lone}
-spec: {containers: [{name: app, image: 'registry.example/lone:1.0'}]}
+spec: {containers: [{name: app, image: 'registry.example/lone:1.0', resources: {requests: {cpu: 100m}}}]}
 ---
 apiVersion: apps/v1
 kind: StatefulSet

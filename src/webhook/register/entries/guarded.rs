@@ -9,9 +9,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
 
-use super::{Entry, rule};
+use super::{Entry, moves_metadata, rule};
 use crate::core::exclude::{Condition, Labels, Must};
-use crate::core::guard::{GroupResource, Guard};
+use crate::core::guard::{GroupResource, Guard, VITAL, VITAL_GROUPS};
 use crate::core::names::BREAK_GLASS;
 use crate::core::snapshot::Mode;
 use crate::webhook::register::{MUTATE_PATH, VALIDATE_PATH, guard_path};
@@ -21,7 +21,18 @@ use crate::webhook::register::{MUTATE_PATH, VALIDATE_PATH, guard_path};
 impl Entry {
     /// Edits and deletions; what is created is not known yet.
     pub(super) fn guarded(guard: &Guard, elsewhere: &LabelSelector) -> Option<Self> {
-        Self::of_guard(guard, VALIDATE_PATH, &["UPDATE", "DELETE"], elsewhere)
+        let mut entry = Self::of_guard(guard, VALIDATE_PATH, &["UPDATE", "DELETE"], elsewhere)?;
+        entry.rules.extend(guard.names("", "pods").then(|| rule(&["UPDATE"], "", "v1", ["pods/resize"])));
+        Some(entry)
+    }
+
+    /// What goes through `status` and moves metadata: the mark by which the guard selects may be taken off there.
+    pub(super) fn guarded_beside(guard: &Guard, elsewhere: &LabelSelector) -> Option<Self> {
+        let mut entry = Self::guarded(guard, elsewhere)?;
+        entry.name = format!("{}.status.guards.holdfast.dev", guard.name).into();
+        entry.rules = rules(&["UPDATE"], &guard.objects.resources, "/status");
+        entry.only.push(("moves-metadata", moves_metadata()));
+        Some(entry)
     }
 
     /// Only stamps are ever written.
@@ -36,7 +47,7 @@ impl Entry {
         (guard.mode != Mode::Off).then(|| Self {
             name: format!("{}.guards.holdfast.dev", guard.name).into(),
             path: guard_path(path, &guard.name).into(),
-            rules: rules(operations, &guard.objects.resources),
+            rules: rules(operations, &guard.objects.resources, ""),
             objects: selector(&guard.objects.labels),
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
@@ -58,12 +69,11 @@ fn only(guard: &Guard) -> Vec<(&'static str, String)> {
     only
 }
 
-/// Without these no cluster lives: leases and Events of every controller, what nodes report, questions about rights. A guard may
-/// select every kind, and a label may be on anything.
+/// Whatever a guard selects, these never get here.
 fn not_vital() -> String {
-    let groups = ["coordination.k8s.io", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io"];
-    let groups = groups.map(|group| format!("'{group}'")).join(", ");
-    let core = "request.resource.group == '' && request.resource.resource in ['events', 'nodes']";
+    let groups = VITAL_GROUPS.map(|group| format!("'{group}'")).join(", ");
+    let plurals = VITAL.map(|plural| format!("'{plural}'")).join(", ");
+    let core = format!("request.resource.group == '' && request.resource.resource in [{plurals}]");
     format!("!(request.resource.group in [{groups}] || ({core}))")
 }
 
@@ -85,11 +95,13 @@ fn has_annotation(side: &str, name: &str) -> String {
     format!("{side} != null && has({side}.metadata.annotations) && '{name}' in {side}.metadata.annotations")
 }
 
-fn rules(operations: &[&str], resources: &[GroupResource]) -> Vec<RuleWithOperations> {
-    if resources.is_empty() {
-        return vec![rule(operations, "*", "*", ["*"])];
-    }
-    resources.iter().map(|GroupResource { group, plural }| rule(operations, group, "*", [plural.as_str()])).collect()
+fn rules(operations: &[&str], resources: &[GroupResource], beside: &str) -> Vec<RuleWithOperations> {
+    let any = [GroupResource { group: "*".to_owned(), plural: "*".to_owned() }];
+    let resources = if resources.is_empty() { &any[..] } else { resources };
+    let of = |GroupResource { group, plural }: &GroupResource| {
+        rule(operations, group, "*", [format!("{plural}{beside}").as_str()])
+    };
+    resources.iter().map(of).collect()
 }
 
 fn selector(Labels(conditions): &Labels) -> Option<LabelSelector> {
