@@ -3,6 +3,11 @@
 //! The first keeps it: the one whose tracking-id the object carries, or else the one that declared it first. The others say so and
 //! leave it alone, until it lets go; then the next takes it over as it is, and nothing is deleted in between. While nobody knows
 //! what the sync named by a tracking-id declares (it was not read since the start), it is taken to declare the object still.
+//!
+//! Each replica works this out by itself, in the order in which it reads. While one replica writes for all syncs, its view is the
+//! one that counts. Where two write, each for its shards, they may have come to different ends; so between syncs of different shards
+//! the object itself decides, which both see: whoever it is tracked by has written it, and keeps it
+//! ([`yield_to`](Claims::yield_to)). The last sight of an object is the same for all, so all come to the same end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -95,6 +100,13 @@ impl Claims {
         self.release(sync, |_| true);
     }
 
+    /// The object was written for this sync, by another replica; if it declares the object, it keeps it.
+    pub fn yield_to(&mut self, key: &ObjectKey, sync: &str) {
+        if self.claimants.get(key).is_some_and(|claimants| claimants.contains_key(sync)) {
+            self.owners.insert(key.clone(), sync.to_owned());
+        }
+    }
+
     /// Does another sync declare this object?
     pub fn is_claimed_by_other(&self, sync: &str, key: &ObjectKey) -> bool {
         self.claimants.get(key).is_some_and(|claimants| claimants.keys().any(|other| other != sync))
@@ -172,11 +184,11 @@ impl Claim {
 impl Keeper {
     /// Who else declares what has changed: what was kept by another sync may be ours now, and what left Git another's.
     pub(super) async fn look_at_claims(&mut self) {
-        let free = |key: &ObjectKey, contested: &Contested| {
-            contested.objects.get(key).is_none_or(|shared| shared.owner.is_none())
-        };
         let contested = self.contested.borrow_and_update().clone();
-        if self.lost.iter().any(|key| free(key, &contested)) {
+        let is_ours = |owner: &Option<String>| owner.as_ref().is_none_or(|owner| *owner == self.name);
+        let may_be_ours = |key| contested.objects.get(key).is_none_or(|shared: &Shared| is_ours(&shared.owner));
+        let is_gone = |(key, shared): (&ObjectKey, &Shared)| !is_ours(&shared.owner) && self.entries.contains_key(key);
+        if self.lost.iter().any(may_be_ours) || contested.objects.iter().any(is_gone) {
             self.look_again();
         }
         self.prune().await;
@@ -251,6 +263,17 @@ mod tests {
         assert!(claim(&mut claims, "one", Some("two")), "two was read, and does not declare it");
         let mut claims = Claims::default();
         assert!(!claim(&mut claims, "one", Some("two")), "not all syncs are known");
+    }
+
+    #[test]
+    fn what_another_replica_wrote_is_kept_by_whom_it_wrote_it_for() {
+        let mut claims = of(&["one", "two", "three"]);
+        assert!(claim(&mut claims, "one", None) && !claim(&mut claims, "two", None));
+        claims.yield_to(&key("a"), "two");
+        assert!(claims.contested().objects[&key("a")].is_lost_to("one"));
+        assert!(!claim(&mut claims, "one", None) && claim(&mut claims, "two", None));
+        claims.yield_to(&key("a"), "three");
+        assert!(claim(&mut claims, "two", None), "three does not declare it");
     }
 
     #[test]

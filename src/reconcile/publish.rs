@@ -98,6 +98,11 @@ impl Publisher {
         self.settle_claims(|known| known.claim(sync, claims))
     }
 
+    /// The object was written for this sync, by another replica.
+    pub fn yield_to(&self, key: &ObjectKey, sync: &str) {
+        self.settle_claims(|claims| claims.yield_to(key, sync));
+    }
+
     /// Was every sync read, or found to be unreadable?
     pub fn is_complete(&self) -> bool {
         self.sender.borrow().is_some()

@@ -47,6 +47,7 @@ mod restarts;
 mod rewriter;
 mod rules;
 mod secrets;
+mod shards;
 mod stage;
 mod sync;
 mod tampering;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         restarts::trials(),
         replicas::trials(),
         chaos::trials(),
+        shards::trials(),
         tampering::trials(),
         traces::trials(),
         observe::trials(),
