@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::manifests::SETTINGS;
-use crate::place::Place;
+use crate::manifests::{SETTINGS, config};
+use crate::place::{Place, condition};
 use crate::stage::{PATIENCE, tests};
 use crate::troupe::{ALL, Troupe, lease};
 use crate::world::{HOLDFAST_NAMESPACE, wait_until};
@@ -27,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         who_stood_still_writes_for_no_shard_of_others,
         a_third_gets_its_share,
         a_roll_to_another_number_of_shards_writes_nothing_twice,
+        syncs_of_different_shards_do_not_fight_over_one_object,
     ]
 }
 
@@ -204,4 +205,45 @@ async fn a_roll_to_another_number_of_shards_writes_nothing_twice() -> Result<()>
         troupe.stage.world.replica(number).process().stop().await.context("it was to end")?;
     }
     Ok(())
+}
+
+/// All four declare it, each in its own way and all at once, and two replicas write for them: neither knows what the other has read.
+async fn syncs_of_different_shards_do_not_fight_over_one_object() -> Result<()> {
+    let (troupe, names) = shared("contested").await?;
+    let mut rivals = Vec::new();
+    for name in &names {
+        let rival = Place::empty(&troupe.stage, name).await?;
+        rival.write(&[("shared.yaml", &config("shared", "by", name))]).await?;
+        rivals.push(rival);
+    }
+    let since = troupe.stage.world.audit()?.len();
+    let to_one = |spec: &mut Value| spec["destination"]["namespace"] = json!(names[0]);
+    futures::future::try_join_all(rivals.iter().map(|rival| rival.sync(to_one))).await?;
+    let keeper = wait_until("one keeps it, and the others say so", PATIENCE, || one_keeps(&rivals)).await?;
+    let tracked = format!("{HOLDFAST_NAMESPACE}/{keeper}:/ConfigMap:{}/shared", names[0]);
+    rivals[0].is("ConfigMap/shared", "/metadata/annotations/holdfast.dev~1tracking-id", json!(tracked)).await?;
+    rivals[0].is("ConfigMap/shared", "/data/by", json!(keeper)).await?;
+    let first = writers(&troupe, &rivals[0], since)?;
+    ensure!(first.len() <= names.len(), "they fought: {first:?} wrote it");
+    let version = rivals[0].live("ConfigMap/shared").await?["metadata"]["resourceVersion"].clone();
+    for rival in &rivals {
+        rival.looks_again().await?;
+    }
+    ensure!(one_keeps(&rivals).await? == keeper, "another keeps it now");
+    rivals[0].is("ConfigMap/shared", "/metadata/resourceVersion", version).await
+}
+
+/// The one that is ready, if all others are not because it keeps what they declare.
+async fn one_keeps(rivals: &[Place<'_>]) -> Result<String> {
+    let (mut keepers, mut losers) = (Vec::new(), Vec::new());
+    for rival in rivals {
+        let status = rival.git_sync().await?["status"].clone();
+        let ready = condition(&status, "Ready").with_context(|| format!("its status is {status}"))?;
+        let message = ready["message"].as_str().unwrap_or_default().to_owned();
+        if ready["status"] == "True" { keepers.push(rival.name.clone()) } else { losers.push(message) }
+    }
+    let [keeper] = keepers.as_slice() else { anyhow::bail!("{keepers:?} keep it, {losers:?}") };
+    let kept = format!("GitSync {HOLDFAST_NAMESPACE}/{keeper} ({keeper}/shared.yaml:1), which keeps it");
+    ensure!(losers.iter().all(|message| message.contains(&kept)), "{keeper} keeps it, {losers:?}");
+    Ok(keeper.clone())
 }

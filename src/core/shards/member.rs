@@ -73,10 +73,14 @@ struct Seat {
     sweeps: Option<u64>,
     swept: Option<u64>,
     /// At which version it was confirmed that it may be taken.
-    confirmed: Option<Option<String>>,
+    confirmed: Option<Version>,
     /// Since when anybody may take it.
     free: Option<Moment>,
 }
+
+/// A version of a Lease; none, while there is no such Lease.
+#[derive(Debug, PartialEq, Eq)]
+struct Version(Option<String>);
 
 // === impl Member ===
 
@@ -155,7 +159,7 @@ impl Member {
     /// The newest record there is of the first Lease, asked for when this one was at that version.
     pub fn confirmed(&mut self, post: Post, now: Moment, version: Option<String>, first: Option<Record>) {
         let in_force = first.as_ref().is_some_and(|first| first.spread == self.ours());
-        self.seat_mut(post).confirmed = in_force.then_some(version);
+        self.seat_mut(post).confirmed = in_force.then_some(Version(version));
         if !in_force {
             self.failed(post, now);
         }
@@ -230,7 +234,7 @@ impl Member {
         if !is_given && now < then {
             return Move::Wait(then);
         }
-        if index > 0 && self.seats[index].confirmed.as_ref() != Some(&claim.over) {
+        if index > 0 && self.seats[index].confirmed != Some(Version(claim.over.clone())) {
             return Move::Confirm(claim.over);
         }
         self.seats[index].sweeps = None;

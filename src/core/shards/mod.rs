@@ -44,9 +44,11 @@ impl Spread {
     /// What an annotation says; nothing is one shard, as before there were several. What makes no sense may be anything.
     pub fn read(annotation: Option<&str>) -> Self {
         let Some(text) = annotation else { return Self::default() };
-        let (number, rest) = text.split_once(", ").map_or((text, ""), |(number, rest)| (number, rest));
+        let (number, rest) = text.split_once(", ").map_or((text, None), |(number, rest)| (number, Some(rest)));
         match number.parse() {
-            Ok(shards @ 1..=MAX) if ["", CHANGING].contains(&rest) => Self { shards, settled: rest.is_empty() },
+            Ok(shards @ 1..=MAX) if rest.is_none_or(|rest| rest == CHANGING) => {
+                Self { shards, settled: rest.is_none() }
+            }
             _ => Self { shards: MAX, settled: false },
         }
     }
