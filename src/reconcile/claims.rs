@@ -5,9 +5,10 @@
 //! what the sync named by a tracking-id declares (it was not read since the start), it is taken to declare the object still.
 //!
 //! Each replica works this out by itself, in the order in which it reads. While one replica writes for all syncs, its view is the
-//! one that counts. Where two write, each for its shards, they may have come to different ends; so between syncs of different shards
-//! the object itself decides, which both see: whoever it is tracked by has written it, and keeps it
-//! ([`yield_to`](Claims::yield_to)). The last sight of an object is the same for all, so all come to the same end.
+//! one that counts. Where several write, each for its shards, they may have come to different ends, and either two would write the
+//! object or nobody. So there the object itself decides, which all see: whoever it is tracked by has written it, and keeps it
+//! ([`seen`](Claims::seen)); until it was written, the first by name. The last sight of an object is the same for all, so all
+//! come to the same end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -58,6 +59,10 @@ pub struct Claims {
     read: BTreeSet<String>,
     /// Are all syncs of the cluster known?
     complete: bool,
+    /// Do several replicas write?
+    spread: bool,
+    /// Objects that were seen to be tracked by their owner, where several write.
+    proved: HashSet<ObjectKey>,
 }
 
 // === impl Claims ===
@@ -79,8 +84,9 @@ impl Claims {
         let mut lost = HashSet::new();
         for Claim { key, place, tracked } in claims {
             self.claimants.entry(key.clone()).or_default().insert(sync.to_owned(), place);
+            tracked.iter().for_each(|tracker| _ = self.seen(&key, tracker));
             match self.owner(sync, &key, tracked.as_deref()) {
-                Some(owner) if owner != sync => drop(lost.insert(key)),
+                Some(owner) if owner != sync && !self.goes_before(sync, &owner, &key) => drop(lost.insert(key)),
                 _ => drop(self.owners.insert(key, sync.to_owned())),
             }
         }
@@ -100,11 +106,19 @@ impl Claims {
         self.release(sync, |_| true);
     }
 
-    /// The object was written for this sync, by another replica; if it declares the object, it keeps it.
-    pub fn yield_to(&mut self, key: &ObjectKey, sync: &str) {
-        if self.claimants.get(key).is_some_and(|claimants| claimants.contains_key(sync)) {
-            self.owners.insert(key.clone(), sync.to_owned());
+    /// Several replicas write.
+    pub fn spread(&mut self) {
+        self.spread = true;
+    }
+
+    /// The object was seen, tracked by this sync. Where several replicas write, one that declares it as well keeps it then; `true` if
+    /// that is news.
+    pub fn seen(&mut self, key: &ObjectKey, sync: &str) -> bool {
+        if !self.spread || !self.claimants.get(key).is_some_and(|claimants| claimants.contains_key(sync)) {
+            return false;
         }
+        self.proved.insert(key.clone());
+        self.owners.insert(key.clone(), sync.to_owned()).is_none_or(|before| before != sync)
     }
 
     /// Does another sync declare this object?
@@ -128,6 +142,12 @@ impl Claims {
         self.owners.get(key).cloned().or_else(tracker)
     }
 
+    /// Where several replicas write, each may have read another one first: of what nobody has written yet, names decide.
+    fn goes_before(&self, sync: &str, owner: &str, key: &ObjectKey) -> bool {
+        let is_claimed = self.claimants.get(key).is_some_and(|claimants| claimants.contains_key(owner));
+        self.spread && is_claimed && !self.proved.contains(key) && sync < owner
+    }
+
     fn may_claim(&self, sync: &str, key: &ObjectKey) -> bool {
         let claims = self.claimants.get(key).is_some_and(|claimants| claimants.contains_key(sync));
         let unread = self.known.contains(sync) && !self.read.contains(sync);
@@ -138,6 +158,7 @@ impl Claims {
         for (key, claimants) in self.claimants.iter_mut().filter(|(key, _)| is_released(key)) {
             if claimants.remove(sync).is_some() && self.owners.get(key).is_some_and(|owner| owner == sync) {
                 self.owners.remove(key);
+                self.proved.remove(key);
             }
         }
         self.claimants.retain(|_, claimants| !claimants.is_empty());
@@ -268,12 +289,35 @@ mod tests {
     #[test]
     fn what_another_replica_wrote_is_kept_by_whom_it_wrote_it_for() {
         let mut claims = of(&["one", "two", "three"]);
+        claims.spread();
         assert!(claim(&mut claims, "one", None) && !claim(&mut claims, "two", None));
-        claims.yield_to(&key("a"), "two");
+        assert!(claims.seen(&key("a"), "two") && !claims.seen(&key("a"), "two"));
         assert!(claims.contested().objects[&key("a")].is_lost_to("one"));
         assert!(!claim(&mut claims, "one", None) && claim(&mut claims, "two", None));
-        claims.yield_to(&key("a"), "three");
-        assert!(claim(&mut claims, "two", None), "three does not declare it");
+        assert!(!claims.seen(&key("a"), "three"), "three does not declare it");
+        keep(&mut claims, "two", &[]);
+        assert!(claim(&mut claims, "one", Some("two")));
+    }
+
+    /// Each replica reads in another order. Which end would they come to if nobody had written yet, and nobody ever did?
+    #[test]
+    fn what_nobody_has_written_yet_goes_by_name_in_every_replica() {
+        for order in [["one", "two", "six"], ["two", "six", "one"], ["six", "one", "two"]] {
+            let mut claims = of(&order);
+            claims.spread();
+            order.iter().for_each(|sync| _ = claim(&mut claims, sync, None));
+            assert_eq!(claims.contested().objects[&key("a")].owner.as_deref(), Some("one"), "{order:?}");
+            claims.seen(&key("a"), "two");
+            assert!(!claim(&mut claims, "one", None), "it was written for two meanwhile");
+        }
+    }
+
+    #[test]
+    fn where_one_writes_its_own_order_counts() {
+        let mut claims = of(&["one", "two"]);
+        assert!(claim(&mut claims, "two", None) && !claim(&mut claims, "one", None));
+        assert!(!claims.seen(&key("a"), "one"));
+        assert!(!claim(&mut claims, "one", None));
     }
 
     #[test]

@@ -98,9 +98,17 @@ impl Publisher {
         self.settle_claims(|known| known.claim(sync, claims))
     }
 
-    /// The object was written for this sync, by another replica.
-    pub fn yield_to(&self, key: &ObjectKey, sync: &str) {
-        self.settle_claims(|claims| claims.yield_to(key, sync));
+    /// Several replicas write.
+    pub fn spread(&self) {
+        self.settle_claims(Claims::spread);
+    }
+
+    /// The object was seen, tracked by this sync.
+    pub fn tracked(&self, key: &ObjectKey, sync: &str) {
+        let is_news = self.claims.lock().unwrap_or_else(PoisonError::into_inner).seen(key, sync);
+        if is_news {
+            self.settle_claims(|_| {});
+        }
     }
 
     /// Was every sync read, or found to be unreadable?

@@ -52,8 +52,12 @@ pub struct Router {
 impl Router {
     /// A router without keepers.
     pub fn new(context: Arc<Context>, desired: Desired, sights: mpsc::Sender<Sight>, stop: CancellationToken) -> Self {
+        let shards = context.of_shards();
+        if shards.len() > 1 {
+            context.publisher.spread();
+        }
         Self {
-            shards: context.of_shards(),
+            shards,
             contested: context.publisher.contested(),
             context,
             desired,
@@ -106,7 +110,7 @@ impl Router {
                 if self.is_in_another_version(&key, &object) {
                     return;
                 }
-                if self.is_kept_elsewhere(&key, &object) {
+                if self.is_kept_otherwise(&key, &object) {
                     return;
                 }
                 if let Some(name) = self.declarer_of(&key) {
@@ -181,25 +185,19 @@ impl Router {
         self.desired.borrow().as_ref().and_then(|snapshot| Some(snapshot.get(key)?.sync.name.clone()))
     }
 
-    /// Has a replica that writes for another shard written this object for a sync of its own, which declares it as well? Then that
-    /// sync keeps it, whatever this replica thought. One that is not known to declare it may have a newer commit.
-    fn is_kept_elsewhere(&self, key: &ObjectKey, object: &Value) -> bool {
-        let elsewhere = |one: &str, other: &str| one != other && self.shard_of(one) != self.shard_of(other);
-        let Some(tracker) = tracker_of(key, object).filter(|name| self.keepers.contains_key(name)) else {
-            return false;
-        };
-        let shared = self.contested.borrow().objects.get(key).cloned();
-        let shared = shared.filter(|shared| shared.claimants.contains_key(&tracker));
-        if let Some(owner) = shared.as_ref().and_then(|shared| shared.owner.as_deref())
-            && elsewhere(owner, &tracker)
-        {
-            self.context.publisher.yield_to(key, &tracker);
-        }
-        let Some(name) = self.declarer_of(key).filter(|name| elsewhere(name, &tracker)) else { return false };
-        if shared.is_none() {
+    /// Where several replicas write: has one written this object for another sync than this replica thinks keeps it? One that declares
+    /// it as well keeps it then; one that is not known to may have a newer commit.
+    fn is_kept_otherwise(&self, key: &ObjectKey, object: &Value) -> bool {
+        let tracker = tracker_of(key, object).filter(|name| self.shards.len() > 1 && self.keepers.contains_key(name));
+        let Some(tracker) = tracker else { return false };
+        self.context.publisher.tracked(key, &tracker);
+        let Some(name) = self.declarer_of(key).filter(|name| *name != tracker) else { return false };
+        let contested = self.contested.borrow();
+        let declares = contested.objects.get(key).is_some_and(|shared| shared.claimants.contains_key(&tracker));
+        if !declares {
             [&name, &tracker].into_iter().for_each(|sync| self.context.subscriptions.wake(sync));
         }
-        shared.is_some()
+        declares
     }
 
     /// Where Git declares some objects of a kind in one version and some in another, all are seen in both. A declaration says

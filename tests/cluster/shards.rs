@@ -41,7 +41,7 @@ async fn shared(name: &str) -> Result<(MutexGuard<'static, Troupe>, Vec<String>)
     }
     hold(&troupe, &[2, 2]).await?;
     let is_in = |shard: usize, name: &String| shard_of(&format!("{HOLDFAST_NAMESPACE}/{name}"), 4) as usize == shard;
-    let named = |shard| (0..).map(|number| format!("{name}-{number}")).find(|name| is_in(shard, name));
+    let named = |shard| (0..1000).map(|number| format!("{name}-{number}")).find(|name| is_in(shard, name));
     Ok((troupe, (0..SHARDS).filter_map(named).collect()))
 }
 
