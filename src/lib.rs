@@ -61,7 +61,9 @@
 //! - An object is adopted once, and never made anew: `cluster::a_deployment_is_adopted_without_a_rollout`,
 //!   `cluster::a_tool_that_is_still_at_work_is_adopted_from_once`.
 //! - Of two syncs that declare one object the first keeps it, and hands it over without deleting it:
-//!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`.
+//!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`. Where several replicas write,
+//!   all come to the same end: `claims::what_nobody_has_written_yet_goes_by_name_in_every_replica`,
+//!   `cluster::syncs_of_different_shards_do_not_fight_over_one_object`.
 //! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
 //! - What is no drift is left alone, and what an edit does to our entry by itself is told from what a hand does:
 //!   `cluster::what_is_no_drift_is_left_alone`, `ownership::nothing_else_takes_gives_or_makes`. (Every way to change an object, by
