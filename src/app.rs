@@ -7,7 +7,7 @@
 //!                 │                        ▲ authorities ─ certificate ─► Secret
 //!                 └─────────► evidence ◄── webhook
 //! ```
-//! What only the leader writes goes through a cluster behind a fence, which the `election` opens and closes.
+//! What only the leader writes goes through a cluster behind a fence, which the `election` opens and closes; one for each shard.
 //!
 //! A part that ends before it was asked to takes the process with it: half a guard that looks like a whole one is worse than a
 //! restart.
@@ -47,7 +47,7 @@ use crate::webhook::serve::Server;
 use crate::webhook::tls::{self, Serving};
 use crate::webhook::{Webhook, router};
 use certificate::{Certificate, Shared};
-use election::Elector;
+use election::{Elections, Gate};
 use registrar::{Registrar, Voice, Which, Wish};
 
 /// Runs Holdfast until `shutdown`.
@@ -107,12 +107,12 @@ impl Parts {
         };
         let Some(cluster) = connect::cluster(&client, &self.metrics, &self.shutdown).await else { return Ok(()) };
         let everybody = Arc::new(cluster.impersonating_by(bare));
-        let (keeper, fence) = Fence::new();
-        let cluster = Arc::new(everybody.behind(fence.clone()));
+        let (keepers, fences): (Vec<_>, Vec<_>) = (0..self.config.replica.shards).map(|_| Fence::new()).unzip();
+        let cluster = Arc::new(everybody.behind(fences[0].clone()));
         connected.ready();
         let mut ends = tokio::task::JoinSet::new();
-        let over = self.elect(&cluster, keeper, &mut ends);
-        if !self.knows_its_role(&fence).await {
+        let over = self.elect(&cluster, keepers.into_iter().zip(&fences), &mut ends);
+        if !self.knows_its_role(&fences[0]).await {
             return Ok(());
         }
 
@@ -128,20 +128,28 @@ impl Parts {
             ends.spawn(registrar::stay_away(cluster.clone(), serving, self.shutdown.clone()));
         }
         let context = self.reconciler(cluster, publisher, &rules, (exempt, windows));
+        let context = reconcile::Context { fences, ..context };
         self.receive(&context, &mut ends)?;
         let stop = CancellationToken::new();
         ends.spawn(reconcile_until(context, desired, stop.clone(), over));
         self.wait(ends, stop).await
     }
 
-    /// Takes part in the election. Whoever gets the guard drops it when nothing is written any more.
-    fn elect(&self, cluster: &Arc<Cluster>, fence: fence::Keeper, ends: &mut Ends) -> DropGuard {
+    /// Takes part in the elections, one for each shard. Whoever gets the guard drops it when nothing is written any more.
+    fn elect<'f>(
+        &self,
+        cluster: &Arc<Cluster>,
+        fences: impl Iterator<Item = (fence::Keeper, &'f Fence)>,
+        ends: &mut Ends,
+    ) -> DropGuard {
         let over = CancellationToken::new();
-        let voice = election::Voice { events: Events::new(cluster), metrics: self.metrics.clone() };
-        let elector = Elector::new(cluster, &self.config.namespace, &self.config.replica, fence, voice);
+        let events = |open: &Fence| Events::new(&Arc::new(cluster.behind(open.clone())));
+        let gates = fences.map(|(fence, open)| Gate { fence, events: events(open) }).collect();
+        let Config { namespace, replica, .. } = &self.config;
+        let elections = Elections::new(cluster, namespace, replica, gates, self.metrics.clone());
         let stop = over.clone();
         ends.spawn(async move {
-            elector.run(stop).await;
+            elections.run(stop).await;
             Ok(())
         });
         over.drop_guard()
@@ -255,11 +263,12 @@ impl Parts {
             exempt,
             windows,
             account: self.config.default_service_account.clone(),
-            tally: Tally::new(self.metrics.clone()),
-            census: reconcile::Census::default(),
+            fences: Vec::new(),
+            tally: Arc::new(Tally::new(self.metrics.clone())),
+            census: Arc::default(),
             turns: Arc::new(tokio::sync::Semaphore::new(reconcile::TURNS)),
             cache: self.config.cache_dir.clone(),
-            share: Share::default(),
+            share: Arc::new(Share::default()),
             subscriptions: Arc::default(),
         }
     }

@@ -49,6 +49,8 @@ pub struct Replica {
     pub identity: Option<String>,
     /// How long the others wait before they take over from one that is gone: whole seconds.
     pub lease: Duration,
+    /// Over how many shards the `GitSync`s are spread: 1 to [`MAX`](crate::core::shards::MAX).
+    pub shards: u32,
 }
 
 /// How the webhook is served and registered.

@@ -61,7 +61,9 @@
 //! - An object is adopted once, and never made anew: `cluster::a_deployment_is_adopted_without_a_rollout`,
 //!   `cluster::a_tool_that_is_still_at_work_is_adopted_from_once`.
 //! - Of two syncs that declare one object the first keeps it, and hands it over without deleting it:
-//!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`.
+//!   `cluster::two_syncs_do_not_fight_over_one_object`, `cluster::who_lets_go_hands_over_without_deleting`. Where several replicas write,
+//!   all come to the same end: `claims::what_nobody_has_written_yet_goes_by_name_in_every_replica`,
+//!   `cluster::syncs_of_different_shards_do_not_fight_over_one_object`.
 //! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
 //! - What is no drift is left alone, and what an edit does to our entry by itself is told from what a hand does:
 //!   `cluster::what_is_no_drift_is_left_alone`, `ownership::nothing_else_takes_gives_or_makes`. (Every way to change an object, by
@@ -120,8 +122,12 @@
 //!   `webhook::no_handshake_fails_across_rotations`, `rotation::no_client_ever_meets_a_stranger`.
 //! - Whoever changes the webhook configurations is undone, and on record once: `cluster::every_change_is_undone_and_on_record_once`,
 //!   `upkeep::a_quarrel_is_slow_and_ends`.
-//! - Of several replicas one writes, whatever their clocks say: `lease::never_two_leaders_at_once`,
+//! - Of several replicas one writes for a shard (there is one, usually), whatever their clocks say: `lease::never_two_leaders_at_once`,
 //!   `cluster::a_follower_guards_and_writes_nothing`, `cluster::a_leader_that_stood_still_writes_nothing_afterwards`.
+//! - Each `GitSync` is written by one replica at a time, also while replicas are rolled to another number of shards; and what is spread
+//!   is spread evenly, and then rests: `member::never_two_who_write_the_same`, `member::all_are_held_evenly_in_the_end`,
+//!   `shards::every_version_sorts_alike`, `cluster::each_sync_is_written_by_one_and_all_write`,
+//!   `cluster::a_roll_to_another_number_of_shards_writes_nothing_twice`.
 //! - A leader that goes is followed, and what slipped meanwhile is healed by one write: `cluster::whoever_leaves_hands_over_at_once`,
 //!   `cluster::a_leader_is_killed`, `cluster::what_was_lost_in_between_is_found`.
 //! - Restarting replicas one by one, or the API server, lets nothing pass: `cluster::a_rolling_restart_fails_no_edit`,
@@ -141,7 +147,7 @@
 //! - Nothing written on objects that changes with every commit; nothing mutated before it is compared.
 //! - No identity by field manager at admission: clients choose it. Only afterwards, when nothing better is left.
 //! - No wall clock of one machine compared with that of another to say who leads.
-//! - No sharing of the writing among replicas: one writes. `README.md` says what else is not there.
+//! - No sharing of the reading among replicas: each knows all `GitSync`s, whatever it writes. `README.md` says what else is not there.
 
 pub mod admin;
 pub mod api;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, env, fs, path::Path};
 
-use holdfast::cluster::lease::NAME as LEASE;
+use holdfast::cluster::lease::names as leases;
 use holdfast::deploy::{Installation, Part, render};
 use holdfast::webhook::register::CERTIFICATE_SECRET;
 use serde_json::Value;
@@ -69,17 +69,17 @@ fn the_service_finds_the_pods_and_their_ports() {
 
 /// Whoever may read all Secrets of a namespace may do what everybody in it may. And whoever may write its Leases…
 #[test]
-fn the_certificate_is_the_only_secret_that_is_named_and_ours_the_only_lease() {
+fn the_certificate_is_the_only_secret_that_is_named_and_ours_the_only_leases() {
     let documents = documents(&[Part::Rbac]);
     let rules = of_kind(&documents, "Role")["rules"].as_array().expect("a list");
     for rule in rules {
         let is_create = rule["verbs"].as_array().is_some_and(|verbs| verbs.len() == 1 && verbs[0] == "create");
-        let name = match rule["resources"][0].as_str() {
-            Some("secrets") => CERTIFICATE_SECRET,
-            Some("leases") => LEASE,
+        let names = match rule["resources"][0].as_str() {
+            Some("secrets") => vec![CERTIFICATE_SECRET.to_owned()],
+            Some("leases") => leases(),
             _ => panic!("{rule}"),
         };
-        assert!(is_create || rule["resourceNames"][0] == name, "{rule}");
+        assert!(is_create || rule["resourceNames"] == serde_json::json!(names), "{rule}");
     }
     assert_eq!(of_kind(&documents, "RoleBinding")["roleRef"]["name"], of_kind(&documents, "Role")["metadata"]["name"]);
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     api::duration,
+    core::shards::MAX,
     telemetry::{self, Format, traces::Collector},
     webhook::register::{Client, FailurePolicy},
 };
@@ -53,7 +54,8 @@ impl Config {
 
 fn replica(given: &Given) -> Result<Replica, Error> {
     let identity = given.get("identity").map(|typed| typed.identity()).transpose()?;
-    Ok(Replica { identity, lease: given.or("lease-duration", "10s").lease()? })
+    let (lease, shards) = (given.or("lease-duration", "10s").lease()?, given.or("shards", "1").shards()?);
+    Ok(Replica { identity, lease, shards })
 }
 
 fn webhook(given: &Given) -> Result<Webhook, Error> {
@@ -205,6 +207,11 @@ impl Typed {
         let lease = duration::parse(&self.value).ok();
         let whole = lease.filter(|lease| allowed.contains(lease) && lease.subsec_nanos() == 0);
         whole.ok_or_else(|| self.wrong("is not a time to wait for a leader", "write whole seconds from 2s to 5m"))
+    }
+
+    fn shards(&self) -> Result<u32, Error> {
+        let shards = self.value.parse().ok().filter(|shards| (1..=MAX).contains(shards));
+        shards.ok_or_else(|| self.wrong("is no number of shards", format!("write a whole number from 1 to {MAX}")))
     }
 
     fn identity(&self) -> Result<String, Error> {

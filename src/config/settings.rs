@@ -86,6 +86,8 @@ settings! {
     identity, "identity", "HOLDFAST_IDENTITY", "NAME", [help_heading = "Replicas"];
     /// How long a leader that is gone holds up the others: whole seconds, 2s to 5m [default: 10s]
     lease_duration, "lease-duration", "HOLDFAST_LEASE_DURATION", "DURATION", [help_heading = "Replicas"];
+    /// Over how many shards GitSyncs are spread, each written by one replica; all replicas need the same number: 1 to 32 [default: 1]
+    shards, "shards", "HOLDFAST_SHARDS", "NUMBER", [help_heading = "Replicas"];
     /// Service account whose rights apply to every GitSync that names none, in the GitSync's own namespace [default: Holdfast's own]
     default_service_account, "default-service-account", "HOLDFAST_DEFAULT_SERVICE_ACCOUNT", "NAME", [];
     /// Whether edits are reviewed at all; off takes the webhook configurations away and leaves only the reconciler [default: on]

@@ -60,6 +60,17 @@ fn push_webhooks_are_taken_only_where_asked_for() {
 }
 
 #[test]
+fn shards_are_counted() {
+    assert_eq!(read("{}", "{}").expect("defaults").replica.shards, 1);
+    assert_eq!(read("shards: '4'", "shards: '8'").expect("valid").replica.shards, 4);
+    for wrong in ["0", "33", "1000", "-1", "two", "2.5", "", "99999999999999999999"] {
+        let said = error(&format!("shards: '{wrong}'"), "{}");
+        let wanted = format!("--shards: {wrong:?} is no number of shards; write a whole number from 1 to 32");
+        assert_eq!(said, wanted);
+    }
+}
+
+#[test]
 fn errors_name_the_flag_the_value_and_the_way_out() {
     insta::assert_snapshot!(error("webhook-url: http://127.0.0.1:9443", "{}"), @r#"--webhook-url: "http://127.0.0.1:9443" is not a URL an API server can call; write https:// and a host, with a port if needed, and no path"#);
     insta::assert_snapshot!(error("webhook-timeout: 500ms", "{}"), @r#"--webhook-timeout: "500ms" is not a timeout Kubernetes knows; write whole seconds from 1s to 30s"#);

@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use super::shards::Spread;
+
 /// Time on a clock that only this process knows and that never goes back.
 pub type Moment = Duration;
 
@@ -34,6 +36,8 @@ pub struct Record {
     pub duration: Duration,
     /// How often it changed hands.
     pub transitions: i32,
+    /// How the writing is spread, as the first Lease of all says; on any other, nothing.
+    pub spread: Spread,
     /// Which version this is; no two are alike.
     pub version: String,
 }
@@ -62,6 +66,8 @@ pub struct Claim {
     pub transitions: i32,
     /// Does it change hands?
     pub is_new: bool,
+    /// How the writing is spread from then on.
+    pub spread: Spread,
 }
 
 /// One replica's part in the election.
@@ -74,6 +80,8 @@ pub struct Election {
     doubtful: bool,
     not_before: Moment,
     renewed: Moment,
+    /// What it holds is to say something else, and at once.
+    hurried: bool,
     until: Option<Moment>,
     terms: u64,
 }
@@ -112,7 +120,8 @@ impl Election {
     /// A candidate that has seen nothing yet, and that would hold the Lease for so long.
     pub fn new(me: Candidate, duration: Duration) -> Self {
         let (known, zero) = (Known::Nothing, Duration::ZERO);
-        Self { me, duration, known, doubtful: false, not_before: zero, renewed: zero, until: None, terms: 0 }
+        let (doubtful, hurried) = (false, false);
+        Self { me, duration, known, doubtful, not_before: zero, renewed: zero, hurried, until: None, terms: 0 }
     }
 
     /// Between two renewals, and before something that failed is tried again.
@@ -132,10 +141,28 @@ impl Election {
 
     /// Who holds the Lease, as far as is known.
     pub fn holder(&self) -> Option<&str> {
+        self.record().map(|record| record.holder.as_str())
+    }
+
+    /// Who holds the Lease, unless its time is over.
+    pub fn alive(&self, now: Moment) -> Option<&str> {
         match &self.known {
-            Known::Present(record, _) => Some(&record.holder),
+            Known::Present(record, since) if now < *since + record.duration => Some(&record.holder),
+            _ => None,
+        }
+    }
+
+    /// What the Lease says, as far as is known.
+    pub fn record(&self) -> Option<&Record> {
+        match &self.known {
+            Known::Present(record, _) => Some(record),
             Known::Nothing | Known::Absent(_) => None,
         }
+    }
+
+    /// Renews now, for the Lease to say something else.
+    pub fn hurry(&mut self) {
+        self.hurried = true;
     }
 
     /// What to do at `now`.
@@ -179,7 +206,7 @@ impl Election {
     /// A claim that was sent at `asked` was written, and this is what there is now.
     pub fn wrote(&mut self, asked: Moment, now: Moment, record: Record) {
         self.terms += u64::from(self.until(now).is_none());
-        self.renewed = asked;
+        (self.renewed, self.hurried) = (asked, false);
         self.not_before = Duration::ZERO;
         self.until = Some(asked + record.duration / TRIES * (TRIES - 1));
         self.known = Known::Present(record, now);
@@ -198,12 +225,14 @@ impl Election {
     /// Lets go, for somebody else to take over at once: what is to be written for that, if anything is.
     pub fn release(&mut self) -> Option<Claim> {
         self.until = None;
-        match &self.known {
-            Known::Present(record, _) if record.holder == self.me.holder() => {
-                Some(Claim { holder: String::new(), is_new: false, ..self.claim(Some(record)) })
-            }
-            _ => None,
-        }
+        let mine = self.record().filter(|record| record.holder == self.me.holder())?;
+        Some(Claim { holder: String::new(), is_new: false, ..self.claim(Some(mine)) })
+    }
+
+    /// Lets go, for nobody but this one to take over at once.
+    pub fn give(&mut self, to: &str) -> Option<Claim> {
+        let claim = self.release()?;
+        Some(Claim { holder: to.to_owned(), transitions: claim.transitions.saturating_add(1), is_new: true, ..claim })
     }
 
     /// When the record may be written over.
@@ -212,6 +241,7 @@ impl Election {
         // Once this process has led, another one by its name is no predecessor, but a mistake.
         let is_heir = self.terms == 0 && self.me.succeeds(&record.holder);
         match self.until(now) {
+            Some(_) if self.hurried => now,
             Some(_) => self.renewed + self.pause(),
             None if is_mine || is_heir || record.holder.is_empty() => now,
             None => since + record.duration,
@@ -239,6 +269,7 @@ impl Election {
             duration: self.duration,
             transitions: over.map_or(0, |record| record.transitions.saturating_add(i32::from(is_new))),
             is_new,
+            spread: over.map(|record| record.spread).unwrap_or_default(),
         }
     }
 }

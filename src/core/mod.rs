@@ -26,6 +26,7 @@ pub mod ownership;
 pub mod path;
 pub mod ready;
 pub mod say;
+pub mod shards;
 pub mod snapshot;
 pub mod stamp;
 pub mod state;

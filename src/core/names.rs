@@ -49,6 +49,8 @@ pub const FORCE_CONFLICTS: &str = "holdfast.dev/force-conflicts";
 pub const CONFIRM_PRUNE: &str = "holdfast.dev/confirm-prune";
 /// Finalizer of a `GitSync` that says what is to become of its objects.
 pub const FINALIZER: &str = "holdfast.dev/farewell";
+/// On the first of Holdfast's Leases: over how many the writing is spread, and `, changing` while that is not yet so.
+pub const SHARDS: &str = "holdfast.dev/shards";
 /// Extra of the user in requests made as a GitSync's own service account: which GitSync. No label and no annotation.
 pub const SYNC_EXTRA: &str = "holdfast.dev/sync";
 

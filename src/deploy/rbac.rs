@@ -11,7 +11,7 @@ use k8s_openapi::api::{
 };
 
 use super::{Document, metadata};
-use crate::cluster::lease::NAME as LEASE;
+use crate::cluster::lease::names as leases;
 use crate::core::names::{GROUP, SYNC_EXTRA};
 use crate::webhook::{
     register::{CERTIFICATE_SECRET, SERVICE_ACCOUNT},
@@ -47,7 +47,7 @@ const CONTROLLER: &str = "\
 
 const OWN: &str = "\
     What the replicas share: the serving certificate of the webhook, made and renewed by Holdfast, this Secret and no
-    other; and the Lease by which one of them leads. RBAC cannot name what is yet to be created. Without the first nothing
+    other; and the Leases by which one of them leads, or with --shards several. RBAC cannot name what is yet to be created. Without the first nothing
     is guarded, unless the certificate is brought in files; without the second nothing is healed. They are written out so
     that they stay when the rights above are narrowed.";
 
@@ -109,15 +109,12 @@ fn binding(namespace: &str) -> ClusterRoleBinding {
 }
 
 fn own(namespace: &str) -> Role {
-    let named = |name: &str, mut rule: PolicyRule| {
-        rule.resource_names = Some(vec![name.to_owned()]);
-        rule
-    };
+    let named = |names: Vec<String>, rule: PolicyRule| PolicyRule { resource_names: Some(names), ..rule };
     let (lease, verbs) = (&["coordination.k8s.io"], ["get", "list", "watch", "update"]);
     let rules = vec![
-        named(CERTIFICATE_SECRET, rule(&[""], &["secrets"], &verbs)),
+        named(vec![CERTIFICATE_SECRET.to_owned()], rule(&[""], &["secrets"], &verbs)),
         rule(&[""], &["secrets"], &["create"]),
-        named(LEASE, rule(lease, &["leases"], &verbs)),
+        named(leases(), rule(lease, &["leases"], &verbs)),
         rule(lease, &["leases"], &["create"]),
     ];
     Role { metadata: metadata("holdfast", Some(namespace)), rules: Some(rules) }

@@ -72,6 +72,10 @@ pub struct Metrics {
     pub webhooks_registered: Gauge,
     /// 1 while this replica leads.
     pub leader: Gauge,
+    /// Shards it is to be spread over.
+    pub shards: Gauge,
+    /// Shards this replica writes for.
+    pub shards_held: Gauge,
     /// Connections to the webhook that are open.
     pub connections: Gauge,
     /// Connections that were closed at once because too many were open.
@@ -248,6 +252,8 @@ impl Metrics {
             webhook_restores: Family::default(),
             webhooks_registered: Gauge::default(),
             leader: Gauge::default(),
+            shards: Gauge::default(),
+            shards_held: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             connections_evicted: Counter::default(),
@@ -280,7 +286,7 @@ impl Metrics {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
             break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success, pushes,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
-            leader, connections, connections_refused, connections_evicted, records, api_calls,
+            leader, shards, shards_held, connections, connections_refused, connections_evicted, records, api_calls,
         } = self;
         let mut add = Add(registry);
         add.metric("reviews", "Admission reviews answered, by verdict and operation", reviews);
@@ -313,7 +319,9 @@ impl Metrics {
         add.metric("snapshot_timestamp_seconds", "When the snapshot in use was built", snapshot_built);
         add.metric("webhook_restores", "Attempts to put back a webhook configuration that somebody changed, by outcome", webhook_restores);
         add.metric("webhooks_registered", "Webhook configurations that are as they should be: 2 when all is well", webhooks_registered);
-        add.metric("leader", "Whether this replica leads: the one that writes to the cluster", leader);
+        add.metric("leader", "Whether this replica leads: writes what belongs to no GitSync, and for the first shard", leader);
+        add.metric("shards", "Shards GitSyncs are spread over, as this replica was told", shards);
+        add.metric("shards_held", "Shards this replica writes for", shards_held);
         add.metric("connections", "Connections to the webhook that are open", connections);
         add.metric("connections_refused", "Connections closed at once because too many were open", connections_refused);
         add.metric("connections_evicted", "Connections that said nothing and were closed to make room for another", connections_evicted);

@@ -3,6 +3,12 @@
 //! The first keeps it: the one whose tracking-id the object carries, or else the one that declared it first. The others say so and
 //! leave it alone, until it lets go; then the next takes it over as it is, and nothing is deleted in between. While nobody knows
 //! what the sync named by a tracking-id declares (it was not read since the start), it is taken to declare the object still.
+//!
+//! Each replica works this out by itself, in the order in which it reads. While one replica writes for all syncs, its view is the
+//! one that counts. Where several write, each for its shards, they may have come to different ends, and either two would write the
+//! object or nobody. So there the object itself decides, which all see: whoever it is tracked by has written it, and keeps it
+//! ([`seen`](Claims::seen)); until it was written, the first by name. The last sight of an object is the same for all, so all
+//! come to the same end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -52,6 +58,8 @@ pub struct Claims {
     read: BTreeSet<Arc<str>>,
     /// Are all syncs of the cluster known?
     complete: bool,
+    /// Do several replicas write?
+    spread: bool,
 }
 
 /// Who declares one object: nearly always one sync, and there is one of these for every object there is.
@@ -60,6 +68,8 @@ struct Claimed {
     claimants: Box<[(Arc<str>, Box<str>)]>,
     /// Always one of the claimants.
     owner: Option<Arc<str>>,
+    /// Was the object seen to be tracked by its owner? Asked only where several replicas write.
+    proved: bool,
 }
 
 // === impl Claimed ===
@@ -80,8 +90,15 @@ impl Claimed {
         if self.is_claimed_by(sync) {
             let claimants = std::mem::take(&mut self.claimants).into_vec();
             self.claimants = claimants.into_iter().filter(|(claimant, _)| **claimant != *sync).collect();
-            self.owner.take_if(|owner| **owner == *sync);
+            self.proved &= self.owner.take_if(|owner| **owner == *sync).is_none();
         }
+    }
+
+    /// It was seen to be tracked by one of the claimants; `true` if that is news.
+    fn prove(&mut self, sync: &str) -> bool {
+        let Some((tracker, _)) = self.claimants.iter().find(|(claimant, _)| **claimant == *sync) else { return false };
+        self.proved = true;
+        self.owner.replace(tracker.clone()).is_none_or(|before| *before != *sync)
     }
 
     /// What keepers want to be told of it; `None` while one sync declares it and keeps it.
@@ -125,12 +142,11 @@ impl Claims {
         let name = self.name(sync);
         let mut lost = HashSet::new();
         for Claim { key, place, tracked } in claims {
-            let is_lost = self.is_lost(sync, &key, tracked.as_deref());
-            let claimed = self.objects.entry(key.clone()).or_default();
-            claimed.claim(&name, place.into());
-            if is_lost {
+            self.objects.entry(key.clone()).or_default().claim(&name, place.into());
+            tracked.iter().for_each(|tracker| _ = self.seen(&key, tracker));
+            if self.is_lost(sync, &key, tracked.as_deref()) {
                 lost.insert(key);
-            } else {
+            } else if let Some(claimed) = self.objects.get_mut(&key) {
                 claimed.owner = Some(name.clone());
             }
         }
@@ -150,6 +166,17 @@ impl Claims {
         self.release(sync, |_| true);
     }
 
+    /// Several replicas write.
+    pub fn spread(&mut self) {
+        self.spread = true;
+    }
+
+    /// The object was seen, tracked by this sync. Where several replicas write, one that declares it as well keeps it then; `true` if
+    /// that is news.
+    pub fn seen(&mut self, key: &ObjectKey, sync: &str) -> bool {
+        self.spread && self.objects.get_mut(key).is_some_and(|claimed| claimed.prove(sync))
+    }
+
     /// Does another sync declare this object?
     pub fn is_claimed_by_other(&self, sync: &str, key: &ObjectKey) -> bool {
         let claimed = self.objects.get(key);
@@ -165,10 +192,15 @@ impl Claims {
 
     /// Is the object another sync's to write: the one that keeps it, or else the one it is tracked by?
     fn is_lost(&self, sync: &str, key: &ObjectKey, tracked: Option<&str>) -> bool {
-        match self.objects.get(key).and_then(|claimed| claimed.owner.as_deref()) {
-            Some(owner) => owner != sync,
-            None => tracked.is_some_and(|other| other != sync && self.may_claim(other, key)),
-        }
+        let owner = self.objects.get(key).and_then(|claimed| claimed.owner.as_deref());
+        let tracker = || tracked.filter(|other| *other != sync && self.may_claim(other, key));
+        owner.or_else(tracker).is_some_and(|owner| owner != sync && !self.goes_before(sync, owner, key))
+    }
+
+    /// Where several replicas write, each may have read another one first: of what nobody has written yet, names decide.
+    fn goes_before(&self, sync: &str, owner: &str, key: &ObjectKey) -> bool {
+        let is_open = |claimed: &Claimed| !claimed.proved && claimed.is_claimed_by(owner);
+        self.spread && sync < owner && self.objects.get(key).is_some_and(is_open)
     }
 
     fn may_claim(&self, sync: &str, key: &ObjectKey) -> bool {
@@ -227,11 +259,11 @@ impl Claim {
 impl Keeper {
     /// Who else declares what has changed: what was kept by another sync may be ours now, and what left Git another's.
     pub(super) async fn look_at_claims(&mut self) {
-        let free = |key: &ObjectKey, contested: &Contested| {
-            contested.objects.get(key).is_none_or(|shared| shared.owner.is_none())
-        };
         let contested = self.contested.borrow_and_update().clone();
-        if self.lost.iter().any(|key| free(key, &contested)) {
+        let is_ours = |owner: &Option<String>| owner.as_ref().is_none_or(|owner| *owner == self.name);
+        let may_be_ours = |key| contested.objects.get(key).is_none_or(|shared: &Shared| is_ours(&shared.owner));
+        let is_gone = |(key, shared): (&ObjectKey, &Shared)| !is_ours(&shared.owner) && self.entries.contains_key(key);
+        if self.lost.iter().any(may_be_ours) || contested.objects.iter().any(is_gone) {
             self.look_again();
         }
         self.prune().await;
@@ -306,6 +338,40 @@ mod tests {
         assert!(claim(&mut claims, "one", Some("two")), "two was read, and does not declare it");
         let mut claims = Claims::default();
         assert!(!claim(&mut claims, "one", Some("two")), "not all syncs are known");
+    }
+
+    #[test]
+    fn what_another_replica_wrote_is_kept_by_whom_it_wrote_it_for() {
+        let mut claims = of(&["one", "two", "three"]);
+        claims.spread();
+        assert!(claim(&mut claims, "one", None) && !claim(&mut claims, "two", None));
+        assert!(claims.seen(&key("a"), "two") && !claims.seen(&key("a"), "two"));
+        assert!(claims.contested().objects[&key("a")].is_lost_to("one"));
+        assert!(!claim(&mut claims, "one", None) && claim(&mut claims, "two", None));
+        assert!(!claims.seen(&key("a"), "three"), "three does not declare it");
+        keep(&mut claims, "two", &[]);
+        assert!(claim(&mut claims, "one", Some("two")));
+    }
+
+    /// Each replica reads in another order. Which end would they come to if nobody had written yet, and nobody ever did?
+    #[test]
+    fn what_nobody_has_written_yet_goes_by_name_in_every_replica() {
+        for order in [["one", "two", "six"], ["two", "six", "one"], ["six", "one", "two"]] {
+            let mut claims = of(&order);
+            claims.spread();
+            order.iter().for_each(|sync| _ = claim(&mut claims, sync, None));
+            assert_eq!(claims.contested().objects[&key("a")].owner.as_deref(), Some("one"), "{order:?}");
+            claims.seen(&key("a"), "two");
+            assert!(!claim(&mut claims, "one", None), "it was written for two meanwhile");
+        }
+    }
+
+    #[test]
+    fn where_one_writes_its_own_order_counts() {
+        let mut claims = of(&["one", "two"]);
+        assert!(claim(&mut claims, "two", None) && !claim(&mut claims, "one", None));
+        assert!(!claims.seen(&key("a"), "one"));
+        assert!(!claim(&mut claims, "one", None));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! One task, a *keeper*, per `GitSync` owns everything about it, so nothing is shared and nothing is locked. Managed objects are
 //! watched per kind and by label for all keepers together; a sight is judged at once by the same pure module the webhook asks,
 //! and only what is not in sync reaches a keeper as a whole object. In a steady state no request is made at all.
-//! Every replica does all of this but look at objects and write: that is the leader's (`follow`).
+//! Every replica does all of this but look at objects and write: that is the leader's (`follow`), which each shard of `GitSync`s has
+//! one of.
 //!
 //! ```text
 //! GitSyncs ──► Reconciler ──► Keeper ──► Git poll ──► pass: declare → validate → publish → apply, wave by wave → prune
@@ -61,6 +62,7 @@ pub use publish::{Desired, Publisher};
 use crate::api::{GitSync, ScopedWindow};
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
+use crate::cluster::fence::Fence;
 use crate::cluster::secrets::Secrets;
 use crate::core::judge::Rules;
 use crate::evidence::{Evidence, Metrics};
@@ -70,6 +72,7 @@ pub use subscriptions::{Subscription, Subscriptions};
 pub use tally::Tally;
 
 /// What every keeper needs.
+#[derive(Clone)]
 pub struct Context {
     /// The cluster.
     pub cluster: Arc<Cluster>,
@@ -89,10 +92,12 @@ pub struct Context {
     pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
     /// Service account of every `GitSync` that names none.
     pub account: Option<String>,
+    /// What is asked before anything is written for a sync, by its shard.
+    pub fences: Vec<Fence>,
     /// Counts of all syncs together.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
     /// What there was at the start.
-    pub census: Census,
+    pub census: Arc<Census>,
     /// Whose turn it is to read a commit and make it real: what that takes is in memory only so many times.
     pub turns: Arc<Semaphore>,
     /// Where clones of repositories are kept.
@@ -100,13 +105,26 @@ pub struct Context {
     /// What it takes to read them.
     pub secrets: Secrets,
     /// What was asked of Git servers by all syncs together.
-    pub share: Share,
+    pub share: Arc<Share>,
     /// Who wants to know of pushes.
     pub subscriptions: Arc<Subscriptions>,
 }
 
 /// Commits that are read and made real at once. Each makes so many requests at once that more of them would not be faster.
 pub const TURNS: usize = 4;
+
+// === impl Context ===
+
+impl Context {
+    /// The same, for the syncs of each shard: what they write, and what is said of them, goes through its fence.
+    fn of_shards(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        let behind = |fence: &Fence| {
+            let cluster = Arc::new(self.cluster.behind(fence.clone()));
+            Arc::new(Self { events: Events::new(&cluster), cluster, ..Self::clone(self) })
+        };
+        self.fences.iter().map(behind).collect()
+    }
+}
 
 /// Keeps every `GitSync` of the cluster until told to stop. Returns when every keeper has finished what it was writing.
 pub async fn run(context: Context, desired: Desired, stop: CancellationToken) {

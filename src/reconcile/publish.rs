@@ -108,6 +108,19 @@ impl Publisher {
         self.settle_claims(|known| known.claim(sync, claims))
     }
 
+    /// Several replicas write.
+    pub fn spread(&self) {
+        self.settle_claims(Claims::spread);
+    }
+
+    /// The object was seen, tracked by this sync.
+    pub fn tracked(&self, key: &ObjectKey, sync: &str) {
+        let is_news = self.claims.lock().unwrap_or_else(PoisonError::into_inner).seen(key, sync);
+        if is_news {
+            self.settle_claims(|_| {});
+        }
+    }
+
     /// Was every sync read, or found to be unreadable?
     pub fn is_complete(&self) -> bool {
         self.sender.borrow().is_some()

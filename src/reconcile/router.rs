@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::watcher;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::claims::Contested;
 use super::entry::version;
 use super::keeper::{Input, Keeper};
 use super::plan::{Policy, Response, respond};
@@ -26,12 +27,16 @@ use crate::core::drift::drift;
 use crate::core::names::{TRACKING_ID, tracked_by};
 use crate::core::object::ObjectKey;
 use crate::core::ready::readiness;
+use crate::core::shards::shard_of;
 use crate::core::state::State;
 
 /// Starts keepers and watches, and routes between them.
 pub struct Router {
     pub(super) context: Arc<Context>,
+    /// The same for each shard.
+    shards: Vec<Arc<Context>>,
     desired: Desired,
+    contested: watch::Receiver<Arc<Contested>>,
     sights: mpsc::Sender<Sight>,
     stop: CancellationToken,
     keepers: HashMap<String, mpsc::UnboundedSender<Input>>,
@@ -47,7 +52,13 @@ pub struct Router {
 impl Router {
     /// A router without keepers.
     pub fn new(context: Arc<Context>, desired: Desired, sights: mpsc::Sender<Sight>, stop: CancellationToken) -> Self {
+        let shards = context.of_shards();
+        if shards.len() > 1 {
+            context.publisher.spread();
+        }
         Self {
+            shards,
+            contested: context.publisher.contested(),
             context,
             desired,
             sights,
@@ -99,6 +110,9 @@ impl Router {
                 if self.is_in_another_version(&key, &object) {
                     return;
                 }
+                if self.is_kept_otherwise(&key, &object) {
+                    return;
+                }
                 if let Some(name) = self.declarer_of(&key) {
                     let input = self.judge(key, object);
                     self.send(&name, input);
@@ -138,11 +152,16 @@ impl Router {
             self.context.publisher.know(&name);
             self.context.metrics.knows(&name, true);
             let (sender, inputs) = mpsc::unbounded_channel();
-            let keeper = Keeper::new(self.context.clone(), name.clone(), self.wanted.0.clone());
+            let keeper = Keeper::new(self.shards[self.shard_of(&name)].clone(), name.clone(), self.wanted.0.clone());
             self.tasks.spawn(keeper.run(inputs, self.stop.clone()));
             self.keepers.insert(name.clone(), sender);
         }
         self.send(&name, Input::Spec(sync));
+    }
+
+    /// To which shard a sync belongs.
+    fn shard_of(&self, name: &str) -> usize {
+        shard_of(name, u32::try_from(self.shards.len()).unwrap_or(u32::MAX)) as usize
     }
 
     /// Dropping the channel ends the keeper.
@@ -165,6 +184,21 @@ impl Router {
     /// Who declares this object? What Git says decides; of what it does not declare, the tracking-id tells whose it was.
     fn declarer_of(&self, key: &ObjectKey) -> Option<String> {
         self.desired.borrow().as_ref().and_then(|snapshot| Some(snapshot.get(key)?.sync.name.clone()))
+    }
+
+    /// Where several replicas write: has one written this object for another sync than this replica thinks keeps it? One that declares
+    /// it as well keeps it then; one that is not known to may have a newer commit.
+    fn is_kept_otherwise(&self, key: &ObjectKey, object: &Value) -> bool {
+        let tracker = tracker_of(key, object).filter(|name| self.shards.len() > 1 && self.keepers.contains_key(name));
+        let Some(tracker) = tracker else { return false };
+        self.context.publisher.tracked(key, &tracker);
+        let Some(name) = self.declarer_of(key).filter(|name| *name != tracker) else { return false };
+        let contested = self.contested.borrow();
+        let declares = contested.objects.get(key).is_some_and(|shared| shared.claimants.contains_key(&tracker));
+        if !declares {
+            [&name, &tracker].into_iter().for_each(|sync| self.context.subscriptions.wake(sync));
+        }
+        declares
     }
 
     /// Where Git declares some objects of a kind in one version and some in another, all are seen in both. A declaration says

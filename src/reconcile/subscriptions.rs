@@ -43,6 +43,11 @@ impl Subscriptions {
         self.all().remove(sync);
     }
 
+    /// This sync may be behind: it is to look.
+    pub fn wake(&self, sync: &str) {
+        self.all().get(sync).into_iter().for_each(|(_, subscription)| subscription.wake.notify_one());
+    }
+
     /// Those that follow a repository at one of these places.
     pub fn of(&self, places: &[String]) -> Vec<Subscription> {
         let all = self.all();

@@ -48,6 +48,7 @@ mod rewriter;
 mod rollback;
 mod rules;
 mod secrets;
+mod shards;
 mod stage;
 mod sync;
 mod tampering;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         replicas::trials(),
         rollback::trials(),
         chaos::trials(),
+        shards::trials(),
         tampering::trials(),
         traces::trials(),
         observe::trials(),

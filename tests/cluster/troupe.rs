@@ -38,11 +38,13 @@ static TROUPE: OnceCell<Mutex<Troupe>> = OnceCell::const_new();
 pub struct Troupe {
     pub stage: Stage,
     url: String,
+    arguments: &'static [&'static str],
 }
 
 /// All of them, running, one of them leading.
 pub async fn troupe() -> Result<MutexGuard<'static, Troupe>> {
-    let troupe = TROUPE.get_or_try_init(async || Troupe::gather().await.map(Mutex::new)).await?.lock().await;
+    let gather = async || Troupe::gather("cluster-replicas", ALL.len(), &[]).await.map(Mutex::new);
+    let troupe = TROUPE.get_or_try_init(gather).await?.lock().await;
     for number in ALL {
         troupe.start(number).await?;
     }
@@ -53,19 +55,25 @@ pub async fn troupe() -> Result<MutexGuard<'static, Troupe>> {
 // === impl Troupe ===
 
 impl Troupe {
-    async fn gather() -> Result<Self> {
+    /// In a world of their own, behind an address for so many; the first two run.
+    pub async fn gather(name: &str, most: usize, arguments: &'static [&'static str]) -> Result<Self> {
         let options = Options { audit: true, without_holdfast: true, ..Options::for_tests() };
-        let world = World::start(&folder("cluster-replicas"), options).await?;
-        let url = format!("https://{}", balancer::start(&world, ALL.len()).await?);
+        let world = World::start(&folder(name), options).await?;
+        let url = format!("https://{}", balancer::start(&world, most).await?);
         for number in ALL {
-            start(&world, number, &url).await?;
+            start(&world, number, &url, arguments).await?;
         }
-        Ok(Self { stage: Stage::of(world).await?, url })
+        Ok(Self { stage: Stage::of(world).await?, url, arguments })
     }
 
     /// Starts one, unless it runs, and waits until it is ready.
     pub async fn start(&self, number: usize) -> Result<()> {
-        start(&self.stage.world, number, &self.url).await
+        self.start_with(number, self.arguments).await
+    }
+
+    /// Likewise, with other arguments than usual.
+    pub async fn start_with(&self, number: usize, arguments: &[&str]) -> Result<()> {
+        start(&self.stage.world, number, &self.url, arguments).await
     }
 
     /// The one that says it leads, as soon as exactly one of those who answer does.
@@ -221,10 +229,10 @@ impl Load {
     }
 }
 
-async fn start(world: &World, number: usize, url: &str) -> Result<()> {
+async fn start(world: &World, number: usize, url: &str, arguments: &[&str]) -> Result<()> {
     let lease = format!("{}s", LEASE.as_secs());
     let fail = ["--webhook-failure-policy=Fail", "--webhook-timeout=2s", "--lease-duration", &lease];
-    world.start_replica(number, url, &fail).await
+    world.start_replica(number, url, &[&fail, arguments].concat()).await
 }
 
 /// Alice scales to a number she never had before, and again.

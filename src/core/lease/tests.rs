@@ -83,7 +83,8 @@ fn candidate(name: &str, number: u32) -> Candidate {
 }
 
 fn held(holder: &str, version: u32) -> Record {
-    Record { holder: holder.to_owned(), duration: TERM, transitions: 0, version: version.to_string() }
+    let (holder, version) = (holder.to_owned(), version.to_string());
+    Record { holder, duration: TERM, transitions: 0, spread: Spread::default(), version }
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -99,8 +100,8 @@ impl Server {
             return Answer::Conflict;
         }
         self.versions += 1;
-        let Claim { holder, duration, transitions, .. } = claim;
-        let record = Record { holder, duration, transitions, version: self.versions.to_string() };
+        let Claim { holder, duration, transitions, spread, .. } = claim;
+        let record = Record { holder, duration, transitions, spread, version: self.versions.to_string() };
         self.record = Some(record.clone());
         self.history.push(self.record.clone());
         Answer::Wrote(record)

@@ -42,6 +42,8 @@ fn names_are_stable() {
     holdfast_webhook_restores counter
     holdfast_webhooks_registered gauge
     holdfast_leader gauge
+    holdfast_shards gauge
+    holdfast_shards_held gauge
     holdfast_connections gauge
     holdfast_connections_refused counter
     holdfast_connections_evicted counter

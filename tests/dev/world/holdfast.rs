@@ -19,7 +19,7 @@ use super::server::{self, Start};
 pub const HOLDFAST: &str = "holdfast";
 
 /// Others beside it, or instead of it: replicas of one Holdfast.
-pub const REPLICAS: [&str; 2] = ["replica-0", "replica-1"];
+pub const REPLICAS: [&str; 3] = ["replica-0", "replica-1", "replica-2"];
 
 /// The Holdfast of one world, or one replica of it.
 #[derive(Clone, Debug)]

@@ -13,7 +13,8 @@ use super::report::Steps;
 use super::{HOLDFAST, REPLICAS};
 
 /// Those started last end first: nobody should complain of the loss of a server that was meant to go.
-const ENDING_ORDER: [&str; 7] = [HOLDFAST, REPLICAS[0], REPLICAS[1], CONTROLLER_MANAGER, GIT_SERVER, API_SERVER, ETCD];
+const ENDING_ORDER: [&str; 8] =
+    [HOLDFAST, REPLICAS[0], REPLICAS[1], REPLICAS[2], CONTROLLER_MANAGER, GIT_SERVER, API_SERVER, ETCD];
 
 /// One `up` or `down` at a time in a folder. The kernel lets go of the lock with the process, however that ends.
 pub fn lock(folder: &Path) -> Result<File> {
