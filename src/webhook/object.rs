@@ -97,7 +97,7 @@ impl<'a> Metadata<'a> {
                     let raw = reader.raw(twin.and_then(|twin| twin.managed_fields))?;
                     metadata.managed_fields = Some(raw).filter(|raw| *raw != "null");
                 }
-                "annotations" if reader.peek() == Some(b'n') => _ = reader.read::<()>()?,
+                "annotations" if reader.peek() == Some(b'n') => reader.read::<()>()?,
                 "annotations" => {
                     let annotations = metadata.annotations(reader, twin)?;
                     metadata.fields.insert(name.into_owned(), annotations);
