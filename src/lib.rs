@@ -47,7 +47,8 @@
 //!   `agree::in_sync_means_nothing_to_write`.
 //! - A heal touches nothing excluded, and excluding more never adds drift: `agree::a_heal_touches_nothing_excluded`,
 //!   `agree::excluding_more_never_adds_drift`; on a real API server `cluster::ignored_replicas_we_alone_own_stay`.
-//! - What the webhook does not parse does not change its verdict: `agree::parsing_less_gives_the_same_judgement`.
+//! - What the webhook does not parse does not change its verdict, and is checked all the same:
+//!   `agree::parsing_less_gives_the_same_judgement`, `text::it_reads_what_serde_reads`.
 //! - Layers point inward, and the core names no clock, file, network or runtime: `tidy::layers_point_inward`,
 //!   `tidy::the_core_is_pure`.
 //! - What is not a decision is an error status, so that `failurePolicy` decides, never an allow in silence:

@@ -28,6 +28,7 @@ use common::desired::{heal, identities, limits, manifest, seen};
 use common::kinds::{Merge, merge_of};
 use holdfast::core::compare::{Deviation, Kind, Scope, compare};
 use holdfast::core::declaration::Declaration;
+use holdfast::core::difference;
 use holdfast::core::exclude::Rule;
 use holdfast::core::fields::Fields;
 use holdfast::core::heal::{before_apply, to_apply};
@@ -36,6 +37,7 @@ use holdfast::core::names::FIELD_MANAGER;
 use holdfast::core::path::{Path, Step};
 use holdfast::core::snapshot::{Managed, Snapshot, Undeclared};
 use holdfast::core::state::State;
+use holdfast::core::text::Outline;
 use holdfast::core::value::is_nothing;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -137,14 +139,13 @@ proptest! {
         );
     }
 
-    /// A review of which only the differing sections were parsed is judged like the whole objects.
+    /// A review of which only what differs was parsed is judged like the whole objects.
     #[test]
     fn parsing_less_gives_the_same_judgement(scene in scene()) {
         let managed = scene.managed();
         let differing = differing(&scene.old, &scene.new);
-        let parsed = |object: &Value| only(object, &differing);
         let owners = |object: &Value| object["metadata"]["managedFields"].to_string();
-        let (old, new) = (parsed(&scene.old), parsed(&scene.new));
+        let [old, new] = less(&managed.declaration, &differing, [&scene.old, &scene.new]);
         let (old_owners, new_owners) = (owners(&scene.old), owners(&scene.new));
         let sections: Vec<_> = differing.iter().map(String::as_str).collect();
         let part = Action::Update(
@@ -315,6 +316,20 @@ fn differing(old: &Value, new: &Value) -> Vec<String> {
         [old, new].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys).collect();
     let differs = |name: &&&String| **name != "metadata" && old.get(name.as_str()) != new.get(name.as_str());
     sections.iter().filter(differs).map(|name| (*name).clone()).chain(["metadata".to_owned()]).collect()
+}
+
+/// Both objects with these sections alone, each as far as it differs, and without their ownership.
+fn less(declaration: &Declaration, sections: &[String], objects: [&Value; 2]) -> [Value; 2] {
+    let [mut old, mut new] = objects.map(|object| only(object, sections));
+    for name in sections.iter().filter(|name| **name != "metadata") {
+        if let (Some(old), Some(new)) = (old.get_mut(name), new.get_mut(name)) {
+            let texts = [old.to_string(), new.to_string()];
+            let [before, after] = texts.each_ref().map(|text| Outline::of(text, None));
+            let parsed = difference::parse(declaration.section(name), &before, &after);
+            [*old, *new] = parsed.expect("what was written can be read");
+        }
+    }
+    [old, new]
 }
 
 /// The object with these sections alone, and without its ownership.

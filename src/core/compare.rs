@@ -58,9 +58,28 @@ pub enum Scope<'a> {
 /// Every declared place at which `state` deviates, in the declaration's order; empty ⇔ all that Git declares is so.
 /// Kinds `Changed` and `Removed` only.
 pub fn compare(declaration: &Declaration, state: &State<'_>, scope: Scope<'_>) -> Vec<Deviation> {
+    walk(declaration, state, None, scope)
+}
+
+/// The same, but for places that are neither in `state` nor in `before`: nobody has taken away what was not there. Of an edit,
+/// what is equal on both sides need not have been parsed.
+pub(super) fn compare_after(
+    declaration: &Declaration,
+    before: &Value,
+    state: &State<'_>,
+    scope: Scope<'_>,
+) -> Vec<Deviation> {
+    walk(declaration, state, Some(before), scope)
+}
+
+fn walk(declaration: &Declaration, state: &State<'_>, before: Option<&Value>, scope: Scope<'_>) -> Vec<Deviation> {
     let mut walk = Walk { state, found: Vec::new() };
     for (name, node) in declaration.sections.iter().filter(|(name, _)| scope.contains(name)) {
-        walk.node(node, state.object.get(&**name), &Trail { up: None, step: Borrowed::Field(name) });
+        let place = Place { live: Some(state.object), before }.down(name);
+        let trail = Trail { up: None, step: Borrowed::Field(name) };
+        if !place.never_was() {
+            walk.node(node, place, &trail);
+        }
     }
     walk.found
 }
@@ -92,6 +111,14 @@ impl Scope<'_> {
     }
 }
 
+/// What is at a place.
+#[derive(Clone, Copy)]
+struct Place<'v> {
+    live: Option<&'v Value>,
+    /// What was there before an edit, `null` for nothing; `None` if nobody asks, or within lists.
+    before: Option<&'v Value>,
+}
+
 struct Walk<'a> {
     state: &'a State<'a>,
     found: Vec<Deviation>,
@@ -110,10 +137,29 @@ enum Borrowed<'a> {
     Member(&'a Value),
 }
 
+// === impl Place ===
+
+impl<'v> Place<'v> {
+    fn within_list(live: &'v Value) -> Self {
+        Self { live: Some(live), before: None }
+    }
+
+    fn down(self, field: &str) -> Self {
+        static NOTHING: Value = Value::Null;
+        let before = self.before.map(|before| before.get(field).unwrap_or(&NOTHING));
+        Self { live: self.live.and_then(|live| live.get(field)), before }
+    }
+
+    fn never_was(self) -> bool {
+        self.live.is_none() && self.before.is_some_and(Value::is_null)
+    }
+}
+
 // === impl Walk ===
 
 impl Walk<'_> {
-    fn node(&mut self, node: &Node, live: Option<&Value>, trail: &Trail<'_>) {
+    fn node(&mut self, node: &Node, place: Place<'_>, trail: &Trail<'_>) {
+        let live = place.live;
         match (&node.shape, live) {
             (Shape::Nothing, live) if is_nothing(live) => {}
             (Shape::Nothing, live) if !node.empties && self.is_open(live, trail) => {}
@@ -122,7 +168,7 @@ impl Walk<'_> {
             (Shape::Open(_), _) if self.is_ours(trail) => {}
             (Shape::Leaf(declared), live) => self.leaf(node, declared, live, trail),
             (Shape::Open(empty), live) => self.leaf(node, &Frozen::from(&empty.value()), live, trail),
-            (Shape::Fields(fields), live) => self.fields(fields, live, trail),
+            (Shape::Fields(fields), _) => self.fields(fields, place, trail),
             (Shape::Elements(elements), live) => self.elements(elements, list(live), trail),
             (Shape::Members(members), live) => self.members(node, members, list(live), trail),
         }
@@ -138,10 +184,12 @@ impl Walk<'_> {
 
     /// A struct stands where Git declared nothing of it: each missing field is reported on its own, so that a rule can
     /// exclude one and not the others.
-    fn fields(&mut self, fields: &[(Arc<str>, Node)], live: Option<&Value>, trail: &Trail<'_>) {
+    fn fields(&mut self, fields: &[(Arc<str>, Node)], place: Place<'_>, trail: &Trail<'_>) {
         for (name, node) in fields {
-            let trail = Trail { up: Some(trail), step: Borrowed::Field(name) };
-            self.node(node, live.and_then(|live| live.get(&**name)), &trail);
+            let (place, trail) = (place.down(name), Trail { up: Some(trail), step: Borrowed::Field(name) });
+            if !place.never_was() {
+                self.node(node, place, &trail);
+            }
         }
     }
 
@@ -154,7 +202,7 @@ impl Walk<'_> {
             let trail = Trail { up: Some(trail), step: Borrowed::Key(key) };
             let found = if in_step { Found::Once(&live[position]) } else { lookup.find_all(key) };
             match found {
-                Found::Once(live) => self.node(node, Some(live), &trail),
+                Found::Once(live) => self.node(node, Place::within_list(live), &trail),
                 Found::Nowhere => self.deviates(node, Some(node.element(key)), None, &trail),
                 Found::Often(all) => {
                     let all = all.into_iter().cloned().collect();

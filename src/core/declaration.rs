@@ -138,6 +138,11 @@ impl Declaration {
         self.sections.iter().map(|(_, node)| node.leaves()).sum()
     }
 
+    /// What is declared of a section.
+    pub fn section(&self, name: &str) -> Option<&Node> {
+        self.sections.iter().find(|(section, _)| **section == *name).map(|(_, node)| node)
+    }
+
     /// The declared node at `path`, if exactly that place or something below it is declared.
     pub fn find(&self, path: &Path) -> Option<&Node> {
         let (first, rest) = path.steps().split_first()?;
@@ -222,10 +227,15 @@ impl Node {
         key.fields().all(|(name, _)| declared(name) == element.get(name).is_some())
     }
 
+    /// The declared field of that name.
+    pub fn field(&self, name: &str) -> Option<&Self> {
+        if let Shape::Fields(fields) = &self.shape { field(fields, name) } else { None }
+    }
+
     /// The declared child one step down.
     pub fn child(&self, step: &Step) -> Option<&Self> {
         match (&self.shape, step) {
-            (Shape::Fields(fields), Step::Field(name)) => field(fields, name),
+            (Shape::Fields(_), Step::Field(name)) => self.field(name),
             (Shape::Elements(elements), Step::Key(key)) => {
                 elements.iter().find(|(k, _)| k == key).map(|(_, node)| node)
             }

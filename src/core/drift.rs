@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::compare::{Deviation, Scope, compare};
+use super::compare::{Deviation, Scope, compare, compare_after};
 use super::exclude::{Exclusions, RuleError};
 use super::path::Path;
 use super::snapshot::{Managed, Undeclared};
@@ -68,7 +68,7 @@ fn deviations_beside(
 pub fn introduced(managed: &Managed, change: &Change<'_, '_>) -> Vec<Deviation> {
     let Change { old, new, scope, is_person } = *change;
     let declaration = &managed.declaration;
-    let mut found = compare(declaration, new, scope);
+    let mut found = compare_after(declaration, old.object, new, scope);
     found.retain(|deviation| differs_at(&deviation.path, old.object, new.object));
     if managed.sync.undeclared != Undeclared::Allow && differs_undeclared(declaration, old.object, new.object, scope) {
         let exclusions = &*managed.excluded(new);

@@ -370,5 +370,5 @@ impl Case<'_> {
 }
 
 fn is_terminating(old: &State<'_>) -> bool {
-    old.object.pointer("/metadata/deletionTimestamp").is_some()
+    old.metadata("deletionTimestamp").is_some()
 }

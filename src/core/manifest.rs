@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::object::ObjectKey;
+use super::options;
 
 /// One object as written in Git, namespaced and ready to be applied.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Kept {
     pub origin: Origin,
     /// Its `apiVersion`, which is asked for at every sight of the object.
     pub api_version: Box<str>,
+    /// Does it leave alone what another field manager has taken? Asked again and again while it is healed.
+    pub yields: bool,
     text: Box<str>,
 }
 
@@ -84,8 +87,9 @@ impl Manifest {
 impl From<Manifest> for Kept {
     fn from(manifest: Manifest) -> Self {
         let (api_version, text) = (manifest.api_version().into(), manifest.text().into());
+        let yields = options::yields(&manifest.value);
         let Manifest { key, origin: Origin { file, lines }, .. } = manifest;
-        Self { key, origin: Origin { file, lines: Lines::leaf(lines.line) }, api_version, text }
+        Self { key, origin: Origin { file, lines: Lines::leaf(lines.line) }, api_version, yields, text }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use memchr::memmem;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -58,6 +59,7 @@ impl<'a> State<'a> {
                 let api_version = ours.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
                 Some(OurEntry { api_version: api_version.into(), fields: ours.get("fieldsV1")?.to_string().into() })
             }
+            Some(raw) if !names_us(raw) => None,
             Some(raw) => {
                 let labels = serde_json::from_str::<Vec<Label>>(raw).ok()?;
                 let Label { api_version, fields_v1, .. } = labels.into_iter().find(Label::is_ours)?;
@@ -72,14 +74,19 @@ impl<'a> State<'a> {
         self.owners().any(|entry| entry.is_ours() && (entry.version.is_empty() || entry.version == version))
     }
 
+    /// `metadata.name`, for any name of a field.
+    pub fn metadata(&self, name: &str) -> Option<&'a Value> {
+        self.object.get("metadata")?.get(name)
+    }
+
     /// `metadata.annotations[name]`.
     pub fn annotation(&self, name: &str) -> Option<&'a str> {
-        self.object.get("metadata")?.get("annotations")?.get(name)?.as_str()
+        self.metadata("annotations")?.get(name)?.as_str()
     }
 
     /// `metadata.labels[name]`.
     pub fn label(&self, name: &str) -> Option<&'a str> {
-        self.object.get("metadata")?.get("labels")?.get(name)?.as_str()
+        self.metadata("labels")?.get(name)?.as_str()
     }
 }
 
@@ -106,6 +113,11 @@ struct Label<'a> {
     api_version: Cow<'a, str>,
     #[serde(borrow, default)]
     fields_v1: Option<&'a RawValue>,
+}
+
+/// May one of these entries, as text, be ours? An escape may spell anything.
+fn names_us(managed_fields: &str) -> bool {
+    [FIELD_MANAGER, "\\u"].iter().any(|text| memmem::find(managed_fields.as_bytes(), text.as_bytes()).is_some())
 }
 
 // === impl Label ===

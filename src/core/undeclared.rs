@@ -70,10 +70,9 @@ fn is_our_update(entry: &Entry<'_>) -> bool {
 /// Does anything that Git does not declare differ between the two, outside object metadata? Looks at values only.
 pub fn differs_undeclared(declaration: &Declaration, old: &Value, new: &Value, scope: Scope<'_>) -> bool {
     let sections = new.as_object().into_iter().flatten();
-    sections.filter(|(name, _)| scope.contains(name) && is_content(name) && *name != "metadata").any(|(name, new)| {
-        let declared = declaration.sections.iter().find(|(section, _)| **section == **name).map(|(_, node)| node);
-        differs_beside(declared, old.get(name), new)
-    })
+    sections
+        .filter(|(name, _)| scope.contains(name) && is_content(name) && *name != "metadata")
+        .any(|(name, new)| differs_beside(declaration.section(name), old.get(name), new))
 }
 
 /// Does anything beside the declared differ at or below this place?
@@ -83,10 +82,9 @@ fn differs_beside(declared: Option<&Node>, old: Option<&Value>, new: &Value) -> 
     }
     let Some(node) = declared else { return true };
     match (&node.shape, new) {
-        (Shape::Fields(_), Value::Object(fields)) => fields.iter().any(|(name, new)| {
-            let declared = node.child(&Step::Field(name.as_str().into()));
-            differs_beside(declared, old.and_then(|old| old.get(name)), new)
-        }),
+        (Shape::Fields(_), Value::Object(fields)) => {
+            fields.iter().any(|(name, new)| differs_beside(node.field(name), old.and_then(|old| old.get(name)), new))
+        }
         (Shape::Elements(declared), Value::Array(elements)) => differs_beside_elements(declared, old, elements),
         (Shape::Members(declared), Value::Array(values)) => {
             let old = Lookup::of(old);
@@ -162,7 +160,7 @@ impl Search<'_> {
         for (step, below) in object.owned.children() {
             let Step::Field(name) = &step else { continue };
             if self.look.scope.contains(name) && is_content(name) && (self.metadata || **name != *"metadata") {
-                let declared = declaration.sections.iter().find(|(section, _)| section == name).map(|(_, node)| node);
+                let declared = declaration.section(name);
                 self.down(step, declared, below, object);
             }
         }

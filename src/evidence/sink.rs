@@ -3,12 +3,16 @@
 //! The queue is bounded, because an unbounded one turns a stuck log collector into an out-of-memory kill of the webhook. What
 //! does not fit, and what cannot be written, goes to the spill file; the thread brings it back when it has caught up. A thread
 //! and not a task: writing to a pipe blocks, and a blocked worker of the runtime would be a blocked webhook.
+//!
+//! To wake a thread costs more than to write a record. So when it has caught up it rests a moment before it waits to be woken: one
+//! record is written at once, and of many that come together only the first wakes anybody.
 
 use std::{
     io::{self, Write},
     path::Path,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -25,6 +29,9 @@ use crate::core::object::ObjectKey;
 
 /// Records that may wait in memory: a few megabytes at worst, minutes of denials at any rate seen in practice.
 const QUEUE: usize = 4096;
+
+/// How long the thread rests. A record that comes meanwhile waits for so long in memory, which a kill of the process would take along.
+const REST: Duration = Duration::from_millis(10);
 
 /// Takes records. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -135,6 +142,7 @@ impl<W: Write> Writer<W> {
             }
             if self.queue.is_empty() {
                 self.replay();
+                thread::sleep(REST);
             }
         }
     }

@@ -126,7 +126,7 @@ impl Writing<'_> {
         if let Some(version) = live.and_then(|object| object.pointer("/metadata/resourceVersion")) {
             body["metadata"]["resourceVersion"] = version.clone();
         }
-        let write = if options::yields(&managed.manifest.value()) { Write::Yielding } else { Write::Real };
+        let write = if managed.manifest.yields { Write::Yielding } else { Write::Real };
         cluster.apply(kind, &managed.manifest.key, &body, write).await
     }
 
@@ -138,7 +138,7 @@ impl Writing<'_> {
             _ => outdated(&state).collect(),
         };
         let mut drift = self.drift(live);
-        if options::yields(&self.managed.manifest.value()) {
+        if self.managed.manifest.yields {
             drift.retain(is_addition);
         }
         before_apply(self.managed, &state, &drift, &|entry| self.is_person(entry), &outdated)

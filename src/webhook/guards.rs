@@ -161,8 +161,8 @@ fn whole(review: &Review<'_>, object: &Object<'_>) -> Result<Value, Unreadable> 
     let (group, version) = (&*review.resource.group, &*review.resource.version);
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let mut whole = json!({"apiVersion": api_version, "kind": &*review.kind.kind, "metadata": metadata});
-    for (name, raw) in &object.sections {
-        whole[&**name] = parse(name, raw)?;
+    for (name, outline) in &object.sections {
+        whole[&**name] = parse(name, outline.text)?;
     }
     Ok(whole)
 }

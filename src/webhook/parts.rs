@@ -1,17 +1,20 @@
 //! What of the two objects gets parsed: as little as the verdict can depend on.
 //!
 //! A section that is the same text before and after cannot introduce anything, so it is left out on both sides and the judge
-//! is told so by its scope. Metadata is always in scope: marks, stamps and owner references live there.
+//! is told so by its scope; and of those that are not, whatever [does not differ](crate::core::difference). Metadata is always
+//! whole and in scope: marks, stamps and owner references live there.
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::object::{Metadata, Object};
 use super::review::{Operation, Unreadable};
+use crate::core::declaration::Declaration;
+use crate::core::difference;
 use crate::core::names::LAST_APPLIED;
 use crate::core::state::State;
+use crate::core::text::Outline;
 
 /// What an edit does to an object, with the object on the sides it has.
 #[derive(Debug)]
@@ -36,16 +39,16 @@ pub(super) struct Parts<'a> {
 #[derive(Debug)]
 pub(super) struct Side<'a> {
     value: Value,
-    managed_fields: Option<&'a RawValue>,
+    managed_fields: Option<&'a str>,
 }
 
 /// How far to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Look<'d> {
     /// Metadata says it all.
     Metadata,
-    /// Metadata, and every section that is not the same text on both sides.
-    Differences,
+    /// Metadata, and whatever is not the same text on both sides, given what Git declares.
+    Differences(&'d Declaration),
     /// Everything, because an exclusion rule looks at everything; what differs is in scope as before.
     Everything,
 }
@@ -92,12 +95,21 @@ impl<T> Sides<T> {
 
 impl<'a> Parts<'a> {
     /// Parses what matters of both objects.
-    pub(super) fn read(objects: Sides<Object<'a>>, look: Look) -> Result<Self, Unreadable> {
+    pub(super) fn read(objects: Sides<Object<'a>>, look: Look<'_>) -> Result<Self, Unreadable> {
         let (old, new) = (objects.before(), objects.after());
-        let sections = if look == Look::Metadata { Vec::new() } else { differing(old, new) };
-        let skip_last_applied = look == Look::Metadata || last_applied(old) == last_applied(new);
-        let wanted = (look != Look::Everything).then_some(sections.as_slice());
-        let sides = objects.try_map(|object| Side::read(object, wanted, skip_last_applied))?;
+        let only_metadata = matches!(look, Look::Metadata);
+        let sections = if only_metadata { Vec::new() } else { differing(old, new) };
+        let skip_last_applied = only_metadata || last_applied(old) == last_applied(new);
+        let sides = match (look, objects) {
+            (Look::Differences(declaration), Sides::Update(old, new)) => {
+                let [before, after] = differences(declaration, &sections, [&old, &new])?;
+                Sides::Update(Side::new(old, before, skip_last_applied)?, Side::new(new, after, skip_last_applied)?)
+            }
+            (look, objects) => {
+                let wanted = (!matches!(look, Look::Everything)).then_some(sections.as_slice());
+                objects.try_map(|object| Side::whole(object, wanted, skip_last_applied))?
+            }
+        };
         Ok(Self { sides, sections })
     }
 
@@ -120,20 +132,23 @@ impl<'a> Parts<'a> {
 // === impl Side ===
 
 impl<'a> Side<'a> {
-    fn read(object: Object<'a>, wanted: Option<&[Cow<'a, str>]>, skip_last_applied: bool) -> Result<Self, Unreadable> {
-        let Object { metadata: Metadata { fields: mut metadata, managed_fields, last_applied }, sections } = object;
+    fn whole(object: Object<'a>, wanted: Option<&[Cow<'a, str>]>, skip_last_applied: bool) -> Result<Self, Unreadable> {
+        let mut content = Map::new();
+        for (name, outline) in object.sections.iter().filter(|(name, _)| wanted.is_none_or(|all| all.contains(name))) {
+            content.insert(name.to_string(), parse(name, outline.text)?);
+        }
+        Self::new(object, content, skip_last_applied)
+    }
+
+    fn new(object: Object<'a>, mut content: Map<String, Value>, skip_last_applied: bool) -> Result<Self, Unreadable> {
+        let Metadata { fields: mut metadata, managed_fields, last_applied } = object.metadata;
         if let Some(raw) = last_applied.filter(|_| !skip_last_applied)
             && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
         {
             annotations.insert(LAST_APPLIED.to_owned(), parse("metadata", raw)?);
         }
-        let mut fields = Map::new();
-        for (name, raw) in sections.into_iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted.contains(name))) {
-            let value = parse(&name, raw)?;
-            fields.insert(name.into_owned(), value);
-        }
-        fields.insert("metadata".to_owned(), Value::Object(metadata));
-        Ok(Self { value: Value::Object(fields), managed_fields })
+        content.insert("metadata".to_owned(), Value::Object(metadata));
+        Ok(Self { value: Value::Object(content), managed_fields })
     }
 
     fn move_replicas_to(&mut self, path: &[String]) {
@@ -148,18 +163,47 @@ impl<'a> Side<'a> {
     /// This side as the core reads it.
     pub(super) fn state(&self) -> State<'_> {
         match self.managed_fields {
-            Some(raw) => State::with_raw_owners(&self.value, raw.get()),
+            Some(raw) => State::with_raw_owners(&self.value, raw),
             None => State::whole(&self.value),
         }
     }
 }
 
-pub(super) fn parse(section: &str, raw: &RawValue) -> Result<Value, Unreadable> {
-    serde_json::from_str(raw.get()).map_err(|source| Unreadable::Section { section: section.to_owned(), source })
+pub(super) fn parse(section: &str, text: &str) -> Result<Value, Unreadable> {
+    serde_json::from_str(text).map_err(|source| unreadable(section, source))
+}
+
+/// The sections that are not the same text on both sides, as far as they differ.
+fn differences(
+    declaration: &Declaration,
+    sections: &[Cow<'_, str>],
+    objects: [&Object<'_>; 2],
+) -> Result<[Map<String, Value>; 2], Unreadable> {
+    let mut sides = [Map::new(), Map::new()];
+    for name in sections {
+        let values = match objects.map(|object| object.outline(name)) {
+            [Some(old), Some(new)] => {
+                let parsed = difference::parse(declaration.section(name), old, new);
+                parsed.map_err(|source| unreadable(name, source))?.map(Some)
+            }
+            [old, new] => {
+                let whole = |one: Option<&Outline<'_>>| one.map(|one| parse(name, one.text)).transpose();
+                [whole(old)?, whole(new)?]
+            }
+        };
+        for (side, value) in sides.iter_mut().zip(values) {
+            side.extend(value.map(|value| (name.to_string(), value)));
+        }
+    }
+    Ok(sides)
+}
+
+fn unreadable(section: &str, source: serde_json::Error) -> Unreadable {
+    Unreadable::Section { section: section.to_owned(), source }
 }
 
 fn last_applied<'a>(object: Option<&Object<'a>>) -> Option<&'a str> {
-    object?.metadata.last_applied.map(RawValue::get)
+    object?.metadata.last_applied
 }
 
 /// The sections that are not the same text on both sides.

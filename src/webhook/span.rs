@@ -22,7 +22,8 @@ pub(super) fn parent(headers: &HeaderMap) -> Option<Context> {
     headers.contains_key(PARENT).then(|| TraceContextPropagator::new().extract(&Headers(headers)))
 }
 
-/// One span per review, so that whatever is logged on the way says for which. Its verdict is told later.
+/// One span per review, so that whatever is logged on the way says for which; for a collector, and for those who want to see every
+/// step in the log. Nobody else pays for it. Its verdict is told later.
 pub(super) fn span(
     hook: &'static str,
     uid: &str,
@@ -33,7 +34,7 @@ pub(super) fn span(
     let (kind, name) = (&*review.kind.kind, review.object_name());
     let (namespace, user) = (&*review.namespace, &*review.user_info.user.name);
     let (operation, verdict) = (review.operation, Empty);
-    let span = tracing::info_span!("review", hook, uid, ?operation, kind, namespace, name, user, team, verdict);
+    let span = tracing::debug_span!("review", hook, uid, ?operation, kind, namespace, name, user, team, verdict);
     if let Some(parent) = parent {
         // An error means that nobody collects traces.
         let _ = span.set_parent(parent);

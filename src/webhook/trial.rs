@@ -297,10 +297,10 @@ fn has_break_glass(objects: &Sides<Object<'_>>) -> bool {
     [objects.before(), objects.after()].into_iter().flatten().any(|object| object.has_annotation(BREAK_GLASS))
 }
 
-fn look(managed: Option<&Managed>) -> Look {
+fn look(managed: Option<&Managed>) -> Look<'_> {
     match managed {
         Some(managed) if managed.exclusions.need_whole_object() => Look::Everything,
-        Some(_) => Look::Differences,
+        Some(managed) => Look::Differences(&managed.declaration),
         None => Look::Metadata,
     }
 }

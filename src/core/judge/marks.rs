@@ -37,8 +37,7 @@ pub(super) fn claims_to_be_managed(key: &ObjectKey, old: Option<&State<'_>>, new
 
 /// Would something else own the object, and take it along when it goes?
 pub(super) fn moves_owners(old: &State<'_>, new: &State<'_>) -> bool {
-    let owners = |state: &State<'_>| state.object.pointer("/metadata/ownerReferences").cloned();
-    owners(old) != owners(new)
+    old.metadata("ownerReferences") != new.metadata("ownerReferences")
 }
 
 /// Is this where finalizers stand? On an object that is going already, taking one away is the only way out, also of those
@@ -63,7 +62,7 @@ pub(super) fn moves_finalizers(git: &Kept, old: &State<'_>, new: &State<'_>) -> 
 }
 
 fn finalizers(object: &Value) -> Vec<&Value> {
-    object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten().collect()
+    State::whole(object).metadata("finalizers").and_then(Value::as_array).into_iter().flatten().collect()
 }
 
 /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use axum_server::accept::Accept;
 use futures::task::AtomicWaker;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -51,7 +52,7 @@ struct Guest {
 }
 
 /// A connection that has a place for as long as it is open.
-type Admitted = Watched<TcpStream, Place>;
+type Admitted = BufReader<Watched<TcpStream, Place>>;
 
 /// A place that is taken.
 #[derive(Debug)]
@@ -60,6 +61,9 @@ pub(super) struct Place {
     guest: Arc<Guest>,
     door: Door,
 }
+
+/// What is read at once. TLS by itself asks for four kilobytes at a time, and most of what a review costs in the kernel is asking.
+const READ: usize = 20 * 1024;
 
 // === impl Door ===
 
@@ -78,7 +82,7 @@ impl Door {
         };
         stream.set_nodelay(true)?;
         self.metrics.connections.inc();
-        Ok(Watched::new(stream, self.place(permit)))
+        Ok(BufReader::with_capacity(READ, Watched::new(stream, self.place(permit))))
     }
 
     fn place(&self, permit: OwnedSemaphorePermit) -> Place {
