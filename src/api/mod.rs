@@ -24,6 +24,7 @@ use kube::CustomResourceExt;
 
 pub use gitsync::{
     Admission, DeletionPolicy, Destination, GitSync, GitSyncSpec, Mode, SecretReference, Source, Suspend, Undeclared,
+    Verify, VerifyMode,
 };
 pub use guard::GuardSpec;
 pub use ignore::IgnoreRule;

@@ -3,6 +3,8 @@
 //! What is wrong with single files is not here: that is a [`super::Problem`], and the rest is read nevertheless. URLs in
 //! messages never carry credentials, because [`super::RepoUrl`] takes them out before anything else sees the URL.
 
+use super::verify::Distrust;
+
 /// Whatever lies below an error: the file that talks to Git decides, the others need not know.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -10,6 +12,8 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 const UNREACHABLE: &str = "GitUnreachable";
 /// Reason of a failure to be sure of the Git server.
 const SERVER_UNTRUSTED: &str = "ServerUntrusted";
+/// Reason of a failure to believe a commit.
+const UNVERIFIED: &str = "Unverified";
 /// Reason of a failure to have credentials.
 const SECRET_UNUSABLE: &str = "SecretUnusable";
 
@@ -57,6 +61,20 @@ pub enum Error {
         url: String,
         /// What is not right, and what to do about it; never a value.
         reason: String,
+    },
+    /// The commit, or the tag it is known by, is not signed by anybody who may.
+    #[error("refused {what} of {url}, by {author}: {distrust}")]
+    Unverified {
+        /// The commit or tag, such as `commit 1a2b3c4`.
+        what: String,
+        /// The commit's full id.
+        sha: String,
+        /// The URL.
+        url: String,
+        /// Whose it is, as it says itself.
+        author: String,
+        /// Why it is not believed.
+        distrust: Distrust,
     },
     /// The server was reached but the objects did not arrive.
     #[error("failed to fetch {revision} from {url}")]
@@ -142,13 +160,19 @@ impl Error {
         match self {
             Self::Secret { .. } => SECRET_UNUSABLE,
             Self::Untrusted { .. } => SERVER_UNTRUSTED,
+            Self::Unverified { .. } => UNVERIFIED,
             _ => UNREACHABLE,
         }
     }
 
     /// Was a condition with this reason about reaching Git? Then it ends when Git is reached again.
     pub fn is_condition(reason: &str) -> bool {
-        [SECRET_UNUSABLE, SERVER_UNTRUSTED, UNREACHABLE].contains(&reason)
+        [SECRET_UNUSABLE, SERVER_UNTRUSTED, UNREACHABLE, UNVERIFIED].contains(&reason)
+    }
+
+    /// The commit that is not believed, if that is what is wrong.
+    pub fn unverified(&self) -> Option<&str> {
+        if let Self::Unverified { sha, .. } = self { Some(sha) } else { None }
     }
 
     /// The error with its causes, on one line.

@@ -17,6 +17,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+pub mod verify;
 mod yaml;
 
 pub use error::{Cause, Error};
@@ -25,6 +26,7 @@ pub use render::RenderOptions;
 pub use repository::{
     Access, Commit, Entry, EntryKind, Keys, RepoUrl, Repository, Snapshot, Unusable, WEBHOOK_SECRET, place_of,
 };
+pub use verify::Signers;
 
 use std::path::Path;
 

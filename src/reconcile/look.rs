@@ -6,10 +6,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Context;
-use super::credentials::{repository, secret_of};
+use super::credentials::{Found, repository, secret_of, signers_of};
 use super::share::Question;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::Kinds;
+use crate::cluster::secrets::Secret;
 use crate::git::{self, Reading, RenderOptions, Repository};
 
 /// The right to have a commit in memory: given back when what it says is real.
@@ -51,9 +52,10 @@ impl Look {
     pub async fn look(self, context: Arc<Context>) -> Looked {
         let kinds = context.cluster.kinds().await;
         let source = &self.plan.source;
-        let found = context.secret(&self.sync, source).await;
-        let here = self.repository(&context).map_err(Arc::new)?;
-        let newest = match repository(&context.cache, &self.sync, source, found) {
+        let found = context.secret(secret_of(&self.sync, source)).await;
+        let signers = context.secret(signers_of(&self.sync, source)).await;
+        let here = self.repository(&context, signers.as_ref()).map_err(Arc::new)?;
+        let newest = match repository(&context.cache, &self.sync, source, found.as_ref(), signers.as_ref()) {
             Ok(repository) => self.ask(&context, repository.clone()).await.map(|sha| (repository, sha)),
             Err(error) => Err(Arc::new(error)),
         };
@@ -70,16 +72,18 @@ impl Look {
         read.await.expect("reading Git neither panics nor is cancelled")
     }
 
-    /// Without credentials, for what is here already.
-    fn repository(&self, context: &Context) -> Result<Repository, git::Error> {
-        repository::<Arc<_>>(&context.cache, &self.sync, &self.plan.source, None)
+    /// Without credentials, for what is here already. Whose commits are believed is no matter of credentials.
+    fn repository(&self, context: &Context, signers: Option<&Found<Arc<Secret>>>) -> Result<Repository, git::Error> {
+        repository(&context.cache, &self.sync, &self.plan.source, None, signers)
     }
 
     async fn ask(&self, context: &Context, repository: Repository) -> Result<String, Arc<git::Error>> {
         let source = &self.plan.source;
         let secret = secret_of(&self.sync, source).map(|(namespace, name)| format!("{namespace}/{name}"));
         let (url, revision) = (source.url.clone(), source.revision.clone());
-        let question = Question { url, secret: secret.unwrap_or_default(), revision: revision.clone() };
+        let signers = signers_of(&self.sync, source).map(|(namespace, name)| format!("{namespace}/{name}"));
+        let signers = signers.zip(source.verify.as_ref().map(|verify| verify.mode));
+        let question = Question { url, secret: secret.unwrap_or_default(), revision: revision.clone(), signers };
         let answer = context.share.ask(&question, self.beat, move || repository.fetch(&revision)).await;
         answer.map(|commit| commit.sha)
     }

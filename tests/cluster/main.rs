@@ -47,6 +47,7 @@ mod restarts;
 mod rewriter;
 mod rules;
 mod secrets;
+mod signed;
 mod stage;
 mod sync;
 mod tampering;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         windows::trials(),
         fights::trials(),
         repositories::trials(),
+        signed::trials(),
         heal::trials(),
         commits::trials(),
         waves::trials(),

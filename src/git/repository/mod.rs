@@ -28,7 +28,10 @@ pub use access::{Access, Keys, Unusable, WEBHOOK_SECRET};
 pub use snapshot::{Commit, Entry, EntryKind, Snapshot};
 pub use url::{RepoUrl, place_of};
 
+use jiff::Timestamp;
+
 use super::error::Error;
+use super::verify::Signers;
 use cache::Cache;
 use fetch::Server;
 use resolve::Resolver;
@@ -43,6 +46,8 @@ pub struct Repository {
     access: Access,
     folder: PathBuf,
     stall: Duration,
+    /// Whose commits are believed; everybody's, if nobody is named.
+    signers: Option<Signers>,
 }
 
 // === impl Repository ===
@@ -59,13 +64,19 @@ impl Repository {
         let folder = cache_dir.join(url.cache_name(secret));
         std::fs::create_dir_all(&folder)
             .map_err(|source| Error::Cache { url: url.to_string(), source: source.into() })?;
-        Ok(Self { url, access, folder, stall: STALL })
+        Ok(Self { url, access, folder, stall: STALL, signers: None })
     }
 
     /// The same repository, giving up on a silent server after `stall`.
     #[must_use]
     pub fn with_stall_timeout(self, stall: Duration) -> Self {
         Self { stall, ..self }
+    }
+
+    /// The same repository, believing the commits of these signers only. What is not believed is handed to nobody.
+    #[must_use]
+    pub fn signed_by(self, signers: Signers) -> Self {
+        Self { signers: Some(signers), ..self }
     }
 
     /// The URL.
@@ -78,14 +89,19 @@ impl Repository {
         self.at(target, |snapshot| Ok(snapshot.commit().clone()))
     }
 
-    /// Reads the commit that `target` is now: a branch, a tag, `HEAD`, or a commit id.
+    /// Reads the commit that `target` is now: a branch, a tag, `HEAD`, or a commit id. This is the only way to a commit, so here
+    /// it is decided whether it is believed.
     ///
     /// The cache is locked against other threads and processes meanwhile. When it turns out to be damaged, `read` is called a
     /// second time, on a cache made anew.
     pub fn at<T>(&self, target: &str, read: impl Fn(&Snapshot) -> Result<T, Error>) -> Result<T, Error> {
         let cache = Cache::lock(&self.folder).map_err(|source| self.cache_error(source))?;
         let server = Server { url: &self.url, access: &self.access, stall: self.stall };
-        let attempt = || Resolver { cache: &cache, server: &server }.resolve(target).and_then(|at| read(&at));
+        let attempt = || {
+            let at = Resolver { cache: &cache, server: &server }.resolve(target)?;
+            self.signers.as_ref().map_or(Ok(()), |signers| at.believed(signers, Timestamp::now()))?;
+            read(&at)
+        };
         match attempt() {
             Err(Error::Cache { .. } | Error::Fetch { .. }) => {
                 cache.clear().map_err(|source| self.cache_error(source))?;

@@ -1,7 +1,9 @@
 //! Fetching from real repositories: every kind of revision, and everything that goes wrong with servers and caches.
 
 mod http;
+mod large;
 mod private;
+mod signed;
 mod ssh;
 
 use std::fs;
