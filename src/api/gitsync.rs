@@ -114,8 +114,9 @@ pub struct Source {
     #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub interval: String,
     /// The Secret with what it takes to read the repository, in the namespace of this `GitSync`. Keys: `username` and
-    /// `password`, or `bearerToken`; `ca.crt` for an https server with a CA of its own; `identity` (a private key) and
-    /// `known_hosts` for ssh; `webhookSecret` for push webhooks. A change of it is taken up at once.
+    /// `password`, or `bearerToken`, or `githubAppID`, `githubAppInstallationID` and `githubAppPrivateKey`; `ca.crt` for an
+    /// https server with a CA of its own; `identity` (a private key) and `known_hosts` for ssh; `webhookSecret` for push
+    /// webhooks. A change of it is taken up at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
     /// Whose signature a commit must bear. What nobody named here has signed is not read: the last commit that was believed

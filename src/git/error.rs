@@ -52,6 +52,14 @@ pub enum Error {
         /// What is not right, and what to do about it.
         reason: String,
     },
+    /// GitHub gives the App no token.
+    #[error("failed to log in to {url} as a GitHub App: {reason}")]
+    Login {
+        /// The URL.
+        url: String,
+        /// What is not right, and what to do about it; never a value.
+        reason: String,
+    },
     /// The Secret with the credentials is not there, or does not hold what it takes.
     #[error("failed to use Secret {secret} for {url}: {reason}")]
     Secret {
@@ -63,19 +71,8 @@ pub enum Error {
         reason: String,
     },
     /// The commit, or the tag it is known by, is not signed by anybody who may.
-    #[error("refused {what} of {url}, by {author}: {distrust}")]
-    Unverified {
-        /// The commit or tag, such as `commit 1a2b3c4`.
-        what: String,
-        /// The commit's full id.
-        sha: String,
-        /// The URL.
-        url: String,
-        /// Whose it is, as it says itself.
-        author: String,
-        /// Why it is not believed.
-        distrust: Distrust,
-    },
+    #[error("{0}")]
+    Unverified(Box<Unverified>),
     /// The server was reached but the objects did not arrive.
     #[error("failed to fetch {revision} from {url}")]
     Fetch {
@@ -152,15 +149,31 @@ pub enum Error {
     },
 }
 
+/// What is not signed by anybody who may.
+#[derive(Debug, thiserror::Error)]
+#[error("refused {what} of {url}, by {author}: {distrust}")]
+pub struct Unverified {
+    /// The commit or tag, such as `commit 1a2b3c4`.
+    pub what: String,
+    /// The commit's full id.
+    pub sha: String,
+    /// The URL.
+    pub url: String,
+    /// Whose it is, as it says itself.
+    pub author: String,
+    /// Why it is not believed.
+    pub distrust: Distrust,
+}
+
 // === impl Error ===
 
 impl Error {
     /// One word for what went wrong, as a condition's reason.
     pub fn condition(&self) -> &'static str {
         match self {
-            Self::Secret { .. } => SECRET_UNUSABLE,
+            Self::Secret { .. } | Self::Login { .. } => SECRET_UNUSABLE,
             Self::Untrusted { .. } => SERVER_UNTRUSTED,
-            Self::Unverified { .. } => UNVERIFIED,
+            Self::Unverified(_) => UNVERIFIED,
             _ => UNREACHABLE,
         }
     }
@@ -172,7 +185,7 @@ impl Error {
 
     /// The commit that is not believed, if that is what is wrong.
     pub fn unverified(&self) -> Option<&str> {
-        if let Self::Unverified { sha, .. } = self { Some(sha) } else { None }
+        if let Self::Unverified(unverified) = self { Some(&unverified.sha) } else { None }
     }
 
     /// The error with its causes, on one line.

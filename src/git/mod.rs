@@ -20,7 +20,7 @@ pub mod tree;
 pub mod verify;
 mod yaml;
 
-pub use error::{Cause, Error};
+pub use error::{Cause, Error, Unverified};
 pub use problem::Problem;
 pub use render::RenderOptions;
 pub use repository::{

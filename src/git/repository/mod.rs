@@ -10,6 +10,7 @@
 //! `history` is complete, and only made when an *abbreviated* commit id is asked for, as no server resolves those.
 
 mod access;
+mod app;
 mod bounds;
 mod cache;
 mod fetch;

@@ -4,7 +4,7 @@ use gix::ObjectId;
 use gix::objs::tree;
 use jiff::Timestamp;
 
-use super::super::error::Error;
+use super::super::error::{Error, Unverified};
 use super::super::verify::{Distrust, Signed, Signers};
 use super::url::RepoUrl;
 
@@ -118,7 +118,8 @@ impl Snapshot {
     fn unverified(&self, what: String, distrust: Distrust) -> Error {
         // The address is no business of whoever may look at a status.
         let author = self.commit.author.split(" <").next().unwrap_or_default().to_owned();
-        Error::Unverified { what, sha: self.commit.sha.clone(), url: self.url.clone(), author, distrust }
+        let (sha, url) = (self.commit.sha.clone(), self.url.clone());
+        Error::Unverified(Box::new(Unverified { what, sha, url, author, distrust }))
     }
 
     fn data(&self, id: ObjectId) -> Result<Vec<u8>, Error> {

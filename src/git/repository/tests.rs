@@ -1,5 +1,6 @@
 //! Fetching from real repositories: every kind of revision, and everything that goes wrong with servers and caches.
 
+mod app;
 mod http;
 mod large;
 mod private;

@@ -97,7 +97,7 @@ fn state_of_sub(certificate: &SignedPublicKey, sub: &SignedPublicSubKey, moments
     }
     // Otherwise anybody could pass off somebody else's key as his own.
     let back = binding.embedded_signature().filter(|back| is_strong_signature(back));
-    if !back.is_some_and(|back| back.verify_primary_key_binding(&sub.key, primary).is_ok()) {
+    if back.is_none_or(|back| back.verify_primary_key_binding(&sub.key, primary).is_err()) {
         return Err("does not itself say whose it is".to_owned());
     }
     is_strong(&sub.key)

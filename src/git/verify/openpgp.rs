@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use pgp::armor::{BlockType, Dearmor};
 use pgp::composed::{Deserializable as _, DetachedSignature, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Signature, SignatureType, SignatureVersion, SubpacketData};
+use pgp::packet::{Signature, SignatureConfig, SignatureType, SignatureVersion, SubpacketData};
 use pgp::ser::Serialize as _;
 
 use super::certificate::{Signing, state};
@@ -77,7 +77,7 @@ fn is_strong(signature: &Signature) -> Result<(), String> {
     if let Some(weak) = signature.hash_alg().filter(|hash| !is_strong_hash(*hash)) {
         return Err(format!("its signature uses {weak}, which can be forged"));
     }
-    let unsigned = signature.config().into_iter().flat_map(|config| config.unhashed_subpackets());
+    let unsigned = signature.config().into_iter().flat_map(SignatureConfig::unhashed_subpackets);
     let is_name =
         |data: &SubpacketData| matches!(data, SubpacketData::IssuerKeyId(_) | SubpacketData::IssuerFingerprint(_));
     if unsigned.into_iter().any(|subpacket| !is_name(&subpacket.data)) {

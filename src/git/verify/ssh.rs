@@ -44,7 +44,7 @@ pub(super) fn check(
         return Err(format!("it says it was made in the future, at {}", day(made)));
     }
     let judged = known.iter().map(|allowed| may_sign(allowed, &of, [made.min(now.as_second()), now.as_second()]));
-    judged.reduce(Result::or).unwrap_or_else(|| Err(shown))
+    judged.reduce(Result::or).unwrap_or(Err(shown))
 }
 
 fn may_sign(allowed: &Allowed, of: &str, moments: [i64; 2]) -> Result<(), String> {

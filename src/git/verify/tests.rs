@@ -1,4 +1,4 @@
-//! Signatures that GnuPG and OpenSSH made, as `fixtures/make.sh` says, and everything that may be wrong with one.
+//! Signatures that `gpg` and `ssh-keygen` made, as `fixtures/make.sh` says, and everything that may be wrong with one.
 
 use std::sync::LazyLock;
 
