@@ -110,6 +110,12 @@
 //! - A repository's credentials reach its server and nobody else, no host is believed unproved, and rotating them takes no restart:
 //!   `private::credentials_do_not_follow_a_redirect_to_another_server`, `private::what_is_refused_does_not_repeat_the_credentials`,
 //!   `ssh::a_host_whose_key_has_changed_is_refused_loudly`, `cluster::a_rotated_secret_is_used_without_a_restart`.
+//! - Whatever names a commit, it is believed only if somebody signed it who may, and no byte of it can be another:
+//!   `signed::whatever_names_a_commit_it_must_be_signed`, `verify::no_byte_of_what_is_signed_can_be_another`,
+//!   `cluster::an_unsigned_commit_is_refused_and_keys_come_and_go`, `cluster::a_restart_holds_to_the_last_commit_that_is_believed`.
+//! - The proof of a GitHub App goes to GitHub and its token to the repository's host, and all who use the App share one:
+//!   `app::the_proof_of_an_app_does_not_follow_a_redirect`, `app::an_app_logs_in_and_all_who_use_it_share_one_token`,
+//!   `app::neither_key_nor_token_is_told_or_stored`.
 //! - What one may read with a Secret another cannot ask for: `repository::what_was_read_with_a_secret_is_not_read_without`.
 //! - No commit and no Git server can use us up, and none keeps others or the end waiting: `tree::a_bomb_of_folders_ends`,
 //!   `tree::files_that_are_too_much_together_are_reported_and_not_read`, `http::packs_that_are_cut_short_or_damaged_are_not_believed`,

@@ -125,10 +125,50 @@ pub struct Source {
     #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub interval: String,
     /// The Secret with what it takes to read the repository, in the namespace of this `GitSync`. Keys: `username` and
-    /// `password`, or `bearerToken`; `ca.crt` for an https server with a CA of its own; `identity` (a private key) and
-    /// `known_hosts` for ssh; `webhookSecret` for push webhooks. A change of it is taken up at once.
+    /// `password`, or `bearerToken`, or `githubAppID`, `githubAppInstallationID` and `githubAppPrivateKey`; `ca.crt` for an
+    /// https server with a CA of its own; `identity` (a private key) and `known_hosts` for ssh; `webhookSecret` for push
+    /// webhooks. A change of it is taken up at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
+    /// Whose signature a commit must bear. What nobody named here has signed is not read: the last commit that was believed
+    /// stays in force. Without this, commits need no signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+}
+
+/// Which signatures are asked for, and whose.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Verify {
+    /// What must be signed: `HEAD` is the commit that is read, whatever names it; `TagAndHEAD` is besides the annotated tag that
+    /// `targetRevision` is, or the newest one in its range.
+    #[serde(default)]
+    pub mode: VerifyMode,
+    /// The Secret with the public keys, in the namespace of this `GitSync`. Key `allowed_signers` holds SSH keys as in Git's
+    /// `gpg.ssh.allowedSignersFile`; every other key holds OpenPGP public keys, ASCII-armored. A change of it is taken up at
+    /// once.
+    pub secret_ref: SecretReference,
+}
+
+/// What must be signed.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VerifyMode {
+    /// The commit.
+    #[default]
+    #[serde(rename = "HEAD")]
+    Head,
+    /// The commit, and the annotated tag it is known by.
+    #[serde(rename = "TagAndHEAD")]
+    TagAndHead,
+}
+
+impl std::fmt::Display for VerifyMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Head => "HEAD",
+            Self::TagAndHead => "TagAndHEAD",
+        })
+    }
 }
 
 /// A Secret in the same namespace.

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use serde_json::Value;
 
 use super::{
-    Admission, DriftPolicySpec, GitSyncSpec, Mode, Rollback, Suspend, Undeclared, duration, policy::BreakGlass,
+    Admission, DriftPolicySpec, GitSyncSpec, Mode, Rollback, Suspend, Undeclared, Verify, duration, policy::BreakGlass,
 };
 
 mod windows;
@@ -57,9 +57,20 @@ pub fn of_sync(old: &GitSyncSpec, new: &GitSyncSpec) -> Vec<Loosened> {
     {
         note("spec.serviceAccountName", from.clone(), to.clone().unwrap_or_else(|| "none".to_owned()));
     }
+    found.extend(trusts_more(old.source.verify.as_ref(), new.source.verify.as_ref()));
     found.extend(added("spec.ignoreDifferences", &old.ignore_differences, &new.ignore_differences));
     found.extend(windows::of(&old.sync_windows, &new.sync_windows));
     found
+}
+
+/// Commits that were refused for want of a signature would be read. Who is named in another Secret nobody knows here.
+fn trusts_more(old: Option<&Verify>, new: Option<&Verify>) -> Option<Loosened> {
+    let said = |Verify { mode, secret_ref }: &Verify| format!("{mode} by Secret {}", secret_ref.name);
+    let old = old?;
+    let is_as_strict = |new: &Verify| new.mode >= old.mode && new.secret_ref == old.secret_ref;
+    let field = "spec.source.verify".to_owned();
+    let to = new.map_or_else(|| "nothing".to_owned(), said);
+    (!new.is_some_and(is_as_strict)).then(|| Loosened { field, from: said(old), to })
 }
 
 /// The pause an edit makes, or makes another: its end and reason. Ending one, or ending it sooner, is no pause.

@@ -25,7 +25,7 @@ use crate::core::window::Window;
 pub use namespace::NamespacePlan;
 pub use options::SyncOptions;
 pub use rollback::{RollbackPlan, TELLING, is_commit_id};
-pub use source::{SourcePlan, version_range};
+pub use source::{SourcePlan, VerifyPlan, version_range};
 
 /// What a `GitSync` asks for, checked and in the types the program works with.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,7 +25,7 @@ use kube::CustomResourceExt;
 
 pub use gitsync::{
     Admission, DeletionPolicy, Destination, GitSync, GitSyncSpec, Mode, Rollback, SecretReference, Source, Suspend,
-    Undeclared,
+    Undeclared, Verify, VerifyMode,
 };
 pub use guard::GuardSpec;
 pub use ignore::IgnoreRule;

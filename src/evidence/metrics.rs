@@ -62,6 +62,8 @@ pub struct Metrics {
     syncs: Family<Sync, Gauge>,
     fetches: Family<Result, Counter>,
     fetch_success: Gauge,
+    /// Looks at Git that found a commit nobody who may had signed.
+    pub unverified: Counter,
     pushes: Family<Pushed, Counter>,
     certificate_expiry: Gauge,
     /// Serving certificates that could not be used, or kept; the one before stayed.
@@ -245,6 +247,7 @@ impl Metrics {
             syncs: Family::default(),
             fetches: Family::default(),
             fetch_success: Gauge::default(),
+            unverified: Counter::default(),
             pushes: Family::default(),
             certificate_expiry: Gauge::default(),
             certificate_failures: Counter::default(),
@@ -284,7 +287,7 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         let Self {
             reviews, would_deny, review_errors, review_seconds, reviews_in_flight, drifts, heals, remediation_seconds, rule_errors, policy_readable, prunes, applies,
-            break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success, pushes,
+            break_glass_opened, break_glass_refused, break_glass_open, fights, fighting_objects, windows_waited_for, objects, drifted_objects, syncs, fetches, fetch_success, unverified, pushes,
             certificate_expiry, certificate_failures, snapshot_built, webhook_restores, webhooks_registered,
             leader, shards, shards_held, connections, connections_refused, connections_evicted, records, api_calls,
         } = self;
@@ -313,6 +316,7 @@ impl Metrics {
         add.metric("syncs", "GitSyncs, by readiness", syncs);
         add.metric("git_fetches", "Questions to Git servers, by outcome", fetches);
         add.metric("git_last_success_timestamp_seconds", "When a Git server last answered", fetch_success);
+        add.metric("unverified_commits", "Looks at Git that found a commit nobody who may had signed", unverified);
         add.metric("pushes", "Deliveries of push webhooks, by what became of them", pushes);
         add.metric("certificate_expiry_timestamp_seconds", "When the serving certificate runs out", certificate_expiry);
         add.metric("certificate_failures", "Serving certificates that could not be used, or kept; the one before stayed", certificate_failures);

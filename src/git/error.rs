@@ -3,6 +3,8 @@
 //! What is wrong with single files is not here: that is a [`super::Problem`], and the rest is read nevertheless. URLs in
 //! messages never carry credentials, because [`super::RepoUrl`] takes them out before anything else sees the URL.
 
+use super::verify::Distrust;
+
 /// Whatever lies below an error: the file that talks to Git decides, the others need not know.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -10,6 +12,8 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 const UNREACHABLE: &str = "GitUnreachable";
 /// Reason of a failure to be sure of the Git server.
 const SERVER_UNTRUSTED: &str = "ServerUntrusted";
+/// Reason of a failure to believe a commit.
+const UNVERIFIED: &str = "Unverified";
 /// Reason of a failure to have credentials.
 const SECRET_UNUSABLE: &str = "SecretUnusable";
 /// Reason of a failure to find what to roll back to.
@@ -50,6 +54,14 @@ pub enum Error {
         /// What is not right, and what to do about it.
         reason: String,
     },
+    /// GitHub gives the App no token.
+    #[error("failed to log in to {url} as a GitHub App: {reason}")]
+    Login {
+        /// The URL.
+        url: String,
+        /// What is not right, and what to do about it; never a value.
+        reason: String,
+    },
     /// The Secret with the credentials is not there, or does not hold what it takes.
     #[error("failed to use Secret {secret} for {url}: {reason}")]
     Secret {
@@ -60,6 +72,9 @@ pub enum Error {
         /// What is not right, and what to do about it; never a value.
         reason: String,
     },
+    /// The commit, or the tag it is known by, is not signed by anybody who may.
+    #[error("{0}")]
+    Unverified(Box<Unverified>),
     /// The server was reached but the objects did not arrive.
     #[error("failed to fetch {revision} from {url}")]
     Fetch {
@@ -155,22 +170,39 @@ pub enum Error {
     },
 }
 
+/// What is not signed by anybody who may.
+#[derive(Debug, thiserror::Error)]
+#[error("refused {what} of {url}, by {author}: {distrust}")]
+pub struct Unverified {
+    /// The commit or tag, such as `commit 1a2b3c4`.
+    pub what: String,
+    /// The commit's full id.
+    pub sha: String,
+    /// The URL.
+    pub url: String,
+    /// Whose it is, as it says itself.
+    pub author: String,
+    /// Why it is not believed.
+    pub distrust: Distrust,
+}
+
 // === impl Error ===
 
 impl Error {
     /// One word for what went wrong, as a condition's reason.
     pub fn condition(&self) -> &'static str {
         match self {
-            Self::Secret { .. } => SECRET_UNUSABLE,
+            Self::Secret { .. } | Self::Login { .. } => SECRET_UNUSABLE,
             Self::Untrusted { .. } => SERVER_UNTRUSTED,
             Self::Rollback { .. } => ROLLBACK_FAILED,
+            Self::Unverified(_) => UNVERIFIED,
             _ => UNREACHABLE,
         }
     }
 
     /// Was a condition with this reason about reaching Git? Then it ends when Git is reached again.
     pub fn is_condition(reason: &str) -> bool {
-        [SECRET_UNUSABLE, SERVER_UNTRUSTED, ROLLBACK_FAILED, UNREACHABLE].contains(&reason)
+        [SECRET_UNUSABLE, SERVER_UNTRUSTED, ROLLBACK_FAILED, UNREACHABLE, UNVERIFIED].contains(&reason)
     }
 
     /// The same error, met when looking for what to roll back to: if the server was reached, that is why it fails.
@@ -185,6 +217,11 @@ impl Error {
             | Self::NotManifests { .. } => Self::Rollback { source: Box::new(self) },
             other => other,
         }
+    }
+
+    /// The commit that is not believed, if that is what is wrong.
+    pub fn unverified(&self) -> Option<&str> {
+        if let Self::Unverified(unverified) = self { Some(&unverified.sha) } else { None }
     }
 
     /// The error with its causes, on one line.

@@ -17,14 +17,16 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+pub mod verify;
 mod yaml;
 
-pub use error::{Cause, Error};
+pub use error::{Cause, Error, Unverified};
 pub use problem::Problem;
 pub use render::RenderOptions;
 pub use repository::{
     Access, Commit, Entry, EntryKind, Keys, Lineage, RepoUrl, Repository, Snapshot, Unusable, WEBHOOK_SECRET, place_of,
 };
+pub use verify::Signers;
 
 use std::path::Path;
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use russh::keys::ssh_key::{LineEnding, private::Ed25519Keypair};
+use russh::keys::{HashAlg, PrivateKey};
 use tempfile::TempDir;
 
 use super::{Access, RepoUrl, Repository};
@@ -73,6 +75,27 @@ impl Origin {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// The same, signed by the SSH key made of `seed`.
+    pub(super) fn signed(&self, seed: u8, message: &str, files: &[(&str, &str)]) -> String {
+        self.commit(message, files);
+        let commit = format!("{}\n", self.git(&["cat-file", "commit", "HEAD"]));
+        let (headers, rest) = commit.split_once("\n\n").expect("headers end");
+        let signature = sign(seed, commit.as_bytes());
+        let signed = format!("{headers}\ngpgsig {}\n\n{rest}", signature.trim_end().replace('\n', "\n "));
+        let signed = self.object("commit", signed.as_bytes());
+        self.git(&["reset", "--quiet", "--hard", &signed]);
+        signed
+    }
+
+    /// An annotated tag of this name for `HEAD`, which says it is called `called`, signed likewise.
+    pub(super) fn signed_tag(&self, seed: u8, name: &str, called: &str) {
+        let head = self.git(&["rev-parse", "HEAD"]);
+        let tag =
+            format!("object {head}\ntype commit\ntag {called}\ntagger Ann <ann@example.com> 1772366400 +0000\n\none\n");
+        let tag = self.object("tag", format!("{tag}{}", sign(seed, tag.as_bytes())).as_bytes());
+        self.git(&["update-ref", &format!("refs/tags/{name}"), &tag]);
+    }
+
     /// Stores an object byte by byte, whatever it holds, and returns its id.
     pub(super) fn object(&self, kind: &str, bytes: &[u8]) -> String {
         let file = self.folder.path().join("object");
@@ -92,6 +115,22 @@ impl Origin {
     pub(super) fn git(&self, arguments: &[&str]) -> String {
         git(&self.path(), arguments)
     }
+}
+
+/// An SSH key, always the same.
+fn key(seed: u8) -> PrivateKey {
+    Ed25519Keypair::from_seed(&[seed; 32]).into()
+}
+
+/// What Git makes with `gpg.format=ssh`.
+fn sign(seed: u8, payload: &[u8]) -> String {
+    let signature = key(seed).sign("git", HashAlg::Sha512, payload).expect("it can sign");
+    signature.to_pem(LineEnding::LF).expect("text")
+}
+
+/// The line of `allowed_signers` for the key made of `seed`.
+pub(super) fn signer(seed: u8) -> String {
+    format!("signer-{seed} {}\n", key(seed).public_key().to_openssh().expect("text"))
 }
 
 pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {

@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, Kinds};
 use crate::core::manifest::Manifest;
 use crate::core::snapshot::Sync;
 use crate::git::{self, Problem, RenderOptions};
-use crate::reconcile::credentials::{Found, repository, secret_of};
+use crate::reconcile::credentials::{Found, repository, secret_of, signers_of};
 use crate::reconcile::pass::facts;
 
 /// Which state of Git is in question.
@@ -44,14 +44,14 @@ pub(super) async fn read(
 ) -> Result<Said, Error> {
     let kinds = cluster.kinds().await;
     // With the rights of whoever asks: a private repository is read by those who may read its Secret.
-    let secret = match (target, secret_of(name, &plan.source)) {
-        (Target::Folder(_), _) | (_, None) => None,
-        (_, Some((namespace, secret))) => {
-            Some(cluster.secret(namespace, secret).await.map(|found| found.map(Arc::new)))
-        }
+    let is_folder = matches!(target, Target::Folder(_));
+    let secret = async |named: Option<(&str, &str)>| {
+        let (namespace, secret) = named.filter(|_| !is_folder)?;
+        Some(cluster.secret(namespace, secret).await.map(|found| found.map(Arc::new)))
     };
+    let secrets = [secret(secret_of(name, &plan.source)).await, secret(signers_of(name, &plan.source)).await];
     let (name, plan, target, cache) = (name.to_owned(), plan.clone(), target.clone(), cache.to_owned());
-    let reading = tokio::task::spawn_blocking(move || read_now(&name, &plan, &target, &cache, &kinds, secret));
+    let reading = tokio::task::spawn_blocking(move || read_now(&name, &plan, &target, &cache, &kinds, &secrets));
     reading.await.expect("reading Git is neither cancelled nor panics")
 }
 
@@ -61,7 +61,7 @@ fn read_now(
     target: &Target,
     cache: &Path,
     kinds: &Kinds,
-    secret: Option<Found<Arc<Secret>>>,
+    [secret, signers]: &[Option<Found<Arc<Secret>>>; 2],
 ) -> Result<Said, Error> {
     let options = RenderOptions {
         default_namespace: Some(&plan.namespace),
@@ -74,7 +74,7 @@ fn read_now(
         Target::Revision(revision) => revision,
     };
     let read = || {
-        let repository = repository(cache, name, &plan.source, secret)?;
+        let repository = repository(cache, name, &plan.source, secret.as_ref(), signers.as_ref())?;
         git::read(&repository, revision, &plan.source.path, &options)
     };
     let reading = read().map_err(|source| Error::Git { sync: name.to_owned(), source })?;

@@ -1,11 +1,12 @@
-//! From the Secret a `GitSync` names to what its repository takes. The one place where the two meet.
+//! From the Secrets a `GitSync` names to what its repository takes, and to whose commits are believed. The one place where they meet:
+//! there is no other way to a repository, so none past `source.verify`.
 
 use super::Context;
 use super::keeper::Keeper;
-use crate::api::meaning::{SourcePlan, SyncPlan};
+use crate::api::meaning::{SourcePlan, SyncPlan, VerifyPlan};
 use crate::cluster;
 use crate::cluster::secrets::{Secret, Versions};
-use crate::git::{Access, Error, RepoUrl, Repository};
+use crate::git::{Access, Error, RepoUrl, Repository, Signers};
 
 /// Secrets that are credentials of the cluster itself. Whoever may write a `GitSync` must not be able to have one sent to a
 /// server of their choice because it happens to have a key called `token`.
@@ -20,58 +21,94 @@ pub fn secret_of<'a>(sync: &'a str, source: &'a SourcePlan) -> Option<(&'a str, 
     Some((namespace, source.secret.as_deref()?))
 }
 
-/// The repository of a sync, come to with what was found.
+/// The namespace of the Secret with the keys that may sign, and its name, if commits must be signed.
+pub fn signers_of<'a>(sync: &'a str, source: &'a SourcePlan) -> Option<(&'a str, &'a str)> {
+    let (namespace, _) = sync.split_once('/')?;
+    Some((namespace, source.verify.as_ref()?.secret.as_str()))
+}
+
+/// The repository of a sync, come to with the Secret that was found, or without one; and believing who may sign by the other.
 pub fn repository<S: AsRef<Secret>>(
     cache: &std::path::Path,
     sync: &str,
     source: &SourcePlan,
-    found: Option<Found<S>>,
+    found: Option<&Found<S>>,
+    signers: Option<&Found<S>>,
 ) -> Result<Repository, Error> {
     let url = RepoUrl::parse(&source.url)?;
-    let Some((namespace, name)) = secret_of(sync, source) else { return Repository::open(cache, url) };
-    let secret = format!("{namespace}/{name}");
-    let access = found.map_or_else(|| Ok(Access::default()), |found| access(found, &url));
-    match access {
-        Ok(access) => Repository::open_with(cache, url, &secret, access),
-        Err(reason) => Err(Error::Secret { secret, url: url.to_string(), reason }),
+    let shown = url.to_string();
+    let unusable = |secret: &str, reason| Error::Secret { secret: secret.to_owned(), url: shown.clone(), reason };
+    let repository = match secret_of(sync, source) {
+        None => Repository::open(cache, url)?,
+        Some((namespace, name)) => {
+            let secret = format!("{namespace}/{name}");
+            let access = found.map_or_else(|| Ok(Access::default()), |found| access(found, &url));
+            Repository::open_with(cache, url, &secret, access.map_err(|reason| unusable(&secret, reason))?)?
+        }
+    };
+    match signers_of(sync, source).zip(source.verify.as_ref()) {
+        None => Ok(repository),
+        Some(((namespace, name), verify)) => {
+            let secret = format!("{namespace}/{name}");
+            let signers = who_may_sign(signers, &secret, verify).map_err(|reason| unusable(&secret, reason))?;
+            Ok(repository.signed_by(signers))
+        }
     }
 }
 
-fn access<S: AsRef<Secret>>(found: Found<S>, url: &RepoUrl) -> Result<Access, String> {
-    let found = found.map_err(|error| error.to_string())?;
-    let missing = || "there is no such Secret; create it, or take source.secretRef out".to_owned();
-    let found = found.ok_or_else(missing)?;
-    let Secret { kind, data, .. } = found.as_ref();
-    if OF_THE_CLUSTER.contains(&kind.as_str()) {
+fn access<S: AsRef<Secret>>(found: &Found<S>, url: &RepoUrl) -> Result<Access, String> {
+    let Secret { data, .. } = usable(found, "source.secretRef")?;
+    Access::read(data, url).map_err(|unusable| unusable.to_string())
+}
+
+/// Without the keys nobody is believed.
+fn who_may_sign<S: AsRef<Secret>>(
+    found: Option<&Found<S>>,
+    secret: &str,
+    verify: &VerifyPlan,
+) -> Result<Signers, String> {
+    let found = found.ok_or("it was not read, and without it no commit is believed")?;
+    let Secret { data, .. } = usable(found, "source.verify")?;
+    Signers::read(secret, verify.mode, data).map_err(|unusable| unusable.to_string())
+}
+
+fn usable<'a, S: AsRef<Secret>>(found: &'a Found<S>, field: &str) -> Result<&'a Secret, String> {
+    let found = found.as_ref().map_err(ToString::to_string)?;
+    let missing = || format!("there is no such Secret; create it, or take {field} out");
+    let found = found.as_ref().ok_or_else(missing)?.as_ref();
+    if OF_THE_CLUSTER.contains(&found.kind.as_str()) {
+        let kind = &found.kind;
         return Err(format!(
             "it is of type {kind}, which is for this cluster and for no Git server; create one of type Opaque"
         ));
     }
-    Access::read(data, url).map_err(|unusable| unusable.to_string())
+    Ok(found)
 }
 
 // === impl Keeper ===
 
 impl Keeper {
-    /// Takes part in the watch of the namespace the sync's Secret is in.
-    pub(super) fn follow_secret(&mut self, plan: &SyncPlan) {
-        let namespace = secret_of(&self.name, &plan.source).map(|(namespace, _)| namespace);
-        self.secrets = namespace.map(|namespace| self.context.secrets.versions(namespace));
-        self.secret_version = self.current_secret_version(&plan.source);
+    /// Takes part in the watch of the namespace the sync's Secrets are in.
+    pub(super) fn follow_secrets(&mut self, plan: &SyncPlan) {
+        let named = secret_of(&self.name, &plan.source).or_else(|| signers_of(&self.name, &plan.source));
+        self.secrets = named.map(|(namespace, _)| self.context.secrets.versions(namespace));
+        self.secret_versions = self.current_secret_versions(&plan.source);
     }
 
-    /// Looks at Git at once when the Secret of this sync has come, changed or gone; the others are none of its business.
+    /// Looks at Git at once when a Secret of this sync has come, changed or gone; the others are none of its business.
     pub(super) fn notice_secret(&mut self) {
         let Some(plan) = &self.plan else { return };
-        let version = self.current_secret_version(&plan.source);
-        if version != self.secret_version {
-            self.secret_version = version;
+        let versions = self.current_secret_versions(&plan.source);
+        if versions != self.secret_versions {
+            self.secret_versions = versions;
             self.poll_now();
         }
     }
 
-    fn current_secret_version(&self, source: &SourcePlan) -> Option<String> {
-        self.secrets.as_ref()?.borrow().as_ref()?.get(source.secret.as_ref()?).cloned()
+    fn current_secret_versions(&self, source: &SourcePlan) -> [Option<String>; 2] {
+        let SourcePlan { secret, verify, .. } = source;
+        [secret.as_ref(), verify.as_ref().map(|verify| &verify.secret)]
+            .map(|name| self.secrets.as_ref()?.borrow().as_ref()?.get(name?).cloned())
     }
 }
 
@@ -90,9 +127,9 @@ pub(super) async fn changed(versions: &mut Option<Versions>) {
 // === impl Context ===
 
 impl Context {
-    /// What the Secret of a sync holds now, if it names one.
-    pub(super) async fn secret(&self, sync: &str, source: &SourcePlan) -> Option<Found<std::sync::Arc<Secret>>> {
-        let (namespace, name) = secret_of(sync, source)?;
+    /// What a Secret holds now, if one is named.
+    pub(super) async fn secret(&self, named: Option<(&str, &str)>) -> Option<Found<std::sync::Arc<Secret>>> {
+        let (namespace, name) = named?;
         Some(self.secrets.read(namespace, name).await)
     }
 }
@@ -111,11 +148,12 @@ mod tests {
             path: String::new(),
             interval: Duration::from_secs(30),
             secret: Some("repo".to_owned()),
+            verify: None,
         };
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let secret = Secret { version: "1".to_owned(), kind: kind.to_owned(), data };
         let cache = tempfile::tempdir().expect("a folder");
-        repository(cache.path(), "team/api", &source, Some(Ok(Some(Arc::new(secret)))))
+        repository(cache.path(), "team/api", &source, Some(&Ok(Some(Arc::new(secret)))), None)
     }
 
     #[test]

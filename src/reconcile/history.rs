@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::keeper::Keeper;
 use crate::api::{CommitOutcome, HistoryEntry};
-use crate::git::Commit;
+use crate::git::{self, Commit};
 
 /// Entries kept.
 const KEPT: usize = 10;
@@ -54,6 +55,22 @@ impl History {
         let entry = HistoryEntry { revision: revision.to_owned(), at: Time(now), outcome, author, message };
         self.entries.insert(0, entry);
         self.entries.truncate(KEPT);
+    }
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Git could not be read. A commit that nobody who may has signed is refused, as one that is invalid is.
+    pub(super) fn fail_to_look(&mut self, error: &git::Error) {
+        let message = error.full();
+        if let Some(refused) = error.unverified() {
+            self.context.metrics.unverified.inc();
+            if self.leads() {
+                self.history.add(refused, CommitOutcome::Refused, Some(&message), Timestamp::now());
+            }
+        }
+        self.fail(error.condition(), message);
     }
 }
 

@@ -114,8 +114,8 @@ pub struct Keeper {
     reading: Option<JoinHandle<Looked>>,
     /// Of the namespace's Secrets, if this sync needs one, to notice when it changes.
     pub(super) secrets: Option<Versions>,
-    /// The version of its Secret that was last taken notice of.
-    pub(super) secret_version: Option<String>,
+    /// The versions of its Secrets that were last taken notice of.
+    pub(super) secret_versions: [Option<String>; 2],
     /// Answers of the Git server from before this moment are too old.
     pub(super) beat: Instant,
     next_poll: Instant,
@@ -173,7 +173,7 @@ impl Keeper {
             status: GitSyncStatus::default(),
             reading: None,
             secrets: None,
-            secret_version: None,
+            secret_versions: [None, None],
             beat: Instant::now(),
             next_poll: Instant::now(),
             looked: None,
@@ -330,10 +330,10 @@ impl Keeper {
             Ok(News::Commit(reading, before, _turn)) => self.take_up(reading, before).await,
             Ok(News::Stale(reading, error, _turn)) => {
                 self.take_up(reading, None).await;
-                self.fail(error.condition(), error.full());
+                self.fail_to_look(&error);
             }
             Err(error) => {
-                self.fail(error.condition(), error.full());
+                self.fail_to_look(&error);
                 self.context.publisher.failed(&self.name);
             }
         }

@@ -6,10 +6,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Context;
-use super::credentials::{repository, secret_of};
+use super::credentials::{Found, repository, secret_of, signers_of};
 use super::share::Question;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::Kinds;
+use crate::cluster::secrets::Secret;
 use crate::git::{self, Lineage, Reading, RenderOptions, Repository};
 
 /// The right to have a commit in memory: given back when what it says is real.
@@ -81,8 +82,9 @@ impl Look {
     pub async fn look(self, context: Arc<Context>) -> Looked {
         let kinds = context.cluster.kinds().await;
         let source = &self.plan.source;
-        let found = context.secret(&self.sync, source).await;
-        let newest = match repository(&context.cache, &self.sync, source, found) {
+        let found = context.secret(secret_of(&self.sync, source)).await;
+        let signers = context.secret(signers_of(&self.sync, source)).await;
+        let newest = match repository(&context.cache, &self.sync, source, found.as_ref(), signers.as_ref()) {
             Ok(repository) => self.ask(&context, repository.clone()).await.map(|sha| (repository, sha)),
             Err(error) => Err(Arc::new(error)),
         };
@@ -93,7 +95,7 @@ impl Look {
         };
         let found = wanted.as_ref().ok().map(|(_, sha)| sha.clone());
         let sought = self.sought.as_ref().map(|sought| (sought.revision.clone(), sought.known().cloned()));
-        let news = self.read_wanted(&context, wanted, kinds).await;
+        let news = self.read_wanted(&context, signers.as_ref(), wanted, kinds).await;
         let is_used = |sha: &String| matches!(&news, Ok(News::Stale(reading, ..)) if reading.commit.sha == *sha);
         let sought = sought.map(|(revision, known)| (revision, found.or_else(|| known.filter(is_used))));
         Looked { news, newest: tip, sought }
@@ -117,13 +119,14 @@ impl Look {
     async fn read_wanted(
         self,
         context: &Context,
+        signers: Option<&Found<Arc<Secret>>>,
         wanted: Result<(Repository, String), Arc<git::Error>>,
         kinds: Kinds,
     ) -> Result<News, Arc<git::Error>> {
         if wanted.as_ref().is_ok_and(|(_, sha)| self.known.as_ref() == Some(sha)) {
             return Ok(News::Same);
         }
-        let here = self.repository(context).map_err(Arc::new)?;
+        let here = self.repository(context, signers).map_err(Arc::new)?;
         // Not before the server has answered: one that hangs keeps nobody else waiting. And not on a thread that waits: each
         // thread that has ever read a commit keeps memory of its own.
         let turn = context.turns.clone().acquire_owned().await.expect("nobody closes it");
@@ -134,16 +137,18 @@ impl Look {
         read.await.expect("reading Git neither panics nor is cancelled")
     }
 
-    /// Without credentials, for what is here already.
-    fn repository(&self, context: &Context) -> Result<Repository, git::Error> {
-        repository::<Arc<_>>(&context.cache, &self.sync, &self.plan.source, None)
+    /// Without credentials, for what is here already. Whose commits are believed is no matter of credentials.
+    fn repository(&self, context: &Context, signers: Option<&Found<Arc<Secret>>>) -> Result<Repository, git::Error> {
+        repository(&context.cache, &self.sync, &self.plan.source, None, signers)
     }
 
     async fn ask(&self, context: &Context, repository: Repository) -> Result<String, Arc<git::Error>> {
         let source = &self.plan.source;
         let secret = secret_of(&self.sync, source).map(|(namespace, name)| format!("{namespace}/{name}"));
         let (url, revision) = (source.url.clone(), source.revision.clone());
-        let question = Question { url, secret: secret.unwrap_or_default(), revision: revision.clone() };
+        let signers = signers_of(&self.sync, source).map(|(namespace, name)| format!("{namespace}/{name}"));
+        let signers = signers.zip(source.verify.as_ref().map(|verify| verify.mode));
+        let question = Question { url, secret: secret.unwrap_or_default(), revision: revision.clone(), signers };
         let answer = context.share.ask(&question, self.beat, move || repository.fetch(&revision)).await;
         answer.map(|commit| commit.sha)
     }

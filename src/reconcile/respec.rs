@@ -29,7 +29,7 @@ impl Keeper {
         if !same {
             match SyncPlan::try_from(&*sync) {
                 Ok(plan) => {
-                    self.follow_secret(&plan);
+                    self.follow_secrets(&plan);
                     self.subscribe(&plan);
                     self.cluster = self.as_whom(&plan);
                     self.plan = Some(plan);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Mutex as Gate;
 use tokio::time::Instant;
 
+use crate::api::VerifyMode;
 use crate::git::{Commit, Error};
 
 /// A beat that answers those who were there at the start, however long they took to be told.
@@ -28,6 +29,8 @@ pub struct Question {
     pub secret: String,
     /// Branch, tag, or range of versions.
     pub revision: String,
+    /// The Secret of whoever must have signed what is found, and what that is: nobody hears of a commit he would not believe.
+    pub signers: Option<(String, VerifyMode)>,
 }
 
 /// Which commit it is; or why nobody knows.
@@ -120,7 +123,7 @@ mod tests {
     const EVERY: Duration = Duration::from_secs(30);
 
     fn question(revision: &str) -> Question {
-        Question { url: "https://h/r".to_owned(), secret: String::new(), revision: revision.to_owned() }
+        Question { url: "https://h/r".to_owned(), secret: String::new(), revision: revision.to_owned(), signers: None }
     }
 
     fn commit(sha: &str) -> Commit {

@@ -49,6 +49,7 @@ mod rollback;
 mod rules;
 mod secrets;
 mod shards;
+mod signed;
 mod stage;
 mod sync;
 mod tampering;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         windows::trials(),
         fights::trials(),
         repositories::trials(),
+        signed::trials(),
         heal::trials(),
         commits::trials(),
         waves::trials(),

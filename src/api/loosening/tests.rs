@@ -45,6 +45,25 @@ fn a_sync_is_loosened_one_way_and_tightened_the_other() {
 }
 
 #[test]
+fn trusting_more_signers_loosens() {
+    let verify = |verify: Value| sync(&json!({"source": {"verify": verify}}));
+    let head = |secret: &str| verify(json!({"secretRef": {"name": secret}}));
+    let tag = verify(json!({"mode": "TagAndHEAD", "secretRef": {"name": "signers"}}));
+    let none = sync(&json!({}));
+    let loosened = [
+        (&head("signers"), &none, "spec.source.verify: HEAD by Secret signers → nothing"),
+        (&head("signers"), &head("others"), "spec.source.verify: HEAD by Secret signers → HEAD by Secret others"),
+        (&tag, &head("signers"), "spec.source.verify: TagAndHEAD by Secret signers → HEAD by Secret signers"),
+    ];
+    for (old, new, said) in loosened {
+        assert_eq!(fields(&of_sync(old, new)), [said]);
+    }
+    for (old, new) in [(&none, &head("signers")), (&head("signers"), &tag), (&tag, &tag)] {
+        assert_eq!(fields(&of_sync(old, new)), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_policy_is_loosened_one_way_and_tightened_the_other() {
     let cases = [
         (json!({}), json!({"controllers": ["ci-*"]}), "spec.controllers: nothing → ci-*"),

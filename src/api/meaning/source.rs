@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use semver::VersionReq;
 
-use super::{super::Source, Faults, duration_at};
+use super::{
+    super::{Source, VerifyMode},
+    Faults, duration_at,
+};
 
 const REPO_URL: &str = "spec.source.repoURL";
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -22,6 +25,17 @@ pub struct SourcePlan {
     pub interval: Duration,
     /// The name of the Secret with the credentials.
     pub secret: Option<String>,
+    /// Whose signature commits must bear, if any.
+    pub verify: Option<VerifyPlan>,
+}
+
+/// What must be signed, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VerifyPlan {
+    /// What must be signed.
+    pub mode: VerifyMode,
+    /// The name of the Secret with the public keys.
+    pub secret: String,
 }
 
 /// The range of versions a revision stands for, if that is what it is: it says so (`semver:1.x`), or begins as no name of a
@@ -41,21 +55,25 @@ pub fn version_range(revision: &str) -> Option<Result<VersionReq, semver::Error>
 // === readers ===
 
 pub(super) fn read(typed: &Source, faults: &mut Faults) -> SourcePlan {
-    let Source { repo_url, target_revision, path, interval, secret_ref } = typed;
+    let Source { repo_url, target_revision, path, interval, secret_ref, verify } = typed;
     SourcePlan {
         url: url(repo_url, faults),
         revision: revision(target_revision, faults),
         path: folder(path, faults),
         interval: every(interval, faults),
-        secret: secret_ref.as_ref().map(|secret| secret_name(&secret.name, faults)),
+        secret: secret_ref.as_ref().map(|secret| secret_name("spec.source.secretRef.name", &secret.name, faults)),
+        verify: verify.as_ref().map(|verify| VerifyPlan {
+            mode: verify.mode,
+            secret: secret_name("spec.source.verify.secretRef.name", &verify.secret_ref.name, faults),
+        }),
     }
 }
 
-fn secret_name(typed: &str, faults: &mut Faults) -> String {
+fn secret_name(field: &str, typed: &str, faults: &mut Faults) -> String {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     if typed.is_empty() || typed.len() > 253 || !typed.bytes().all(fits) {
         let remedy = "name a Secret in the namespace of this GitSync";
-        faults.add("spec.source.secretRef.name", format!("{typed:?} cannot be the name of a Secret"), remedy);
+        faults.add(field, format!("{typed:?} cannot be the name of a Secret"), remedy);
     }
     typed.to_owned()
 }

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::app::{App, Failure, client};
 use super::ssh::{Identity, KnownHosts};
 use super::url::{RepoUrl, Way};
 
@@ -18,6 +20,8 @@ pub type Keys = BTreeMap<String, Vec<u8>>;
 pub const WEBHOOK_SECRET: &str = "webhookSecret";
 
 const PRIVATE_KEYS: [&str; 3] = ["identity", "sshPrivateKey", "ssh-privatekey"];
+const APP: [&str; 3] = ["githubAppID", "githubAppInstallationID", "githubAppPrivateKey"];
+const APP_BASES: [&str; 2] = ["githubAppBaseURL", "githubAppEnterpriseBaseUrl"];
 const TOKENS: [&str; 2] = ["bearerToken", "token"];
 const KNOWN_HOSTS: &str = "known_hosts";
 const AUTHORITY: &str = "ca.crt";
@@ -32,10 +36,11 @@ pub struct Access {
 }
 
 /// How to log in over HTTP.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) enum Login {
     Basic { username: String, password: String },
     Bearer(String),
+    App(Arc<App>),
 }
 
 /// A key of a Secret that cannot be used, and what to write instead.
@@ -58,8 +63,10 @@ impl Access {
         match url.way() {
             Way::Ssh => Ok(Self { ssh: Some(Arc::new(keys.identity()?)), ..Self::default() }),
             Way::File => keys.nothing_for_a_folder(),
-            Way::Https => Ok(Self { login: keys.login()?, authorities: keys.authorities()?, ssh: None }.at_all(&keys)?),
-            Way::Http { loopback } => keys.in_clear(loopback),
+            Way::Https => {
+                Ok(Self { login: keys.login(url)?, authorities: keys.authorities()?, ssh: None }.at_all(&keys)?)
+            }
+            Way::Http { loopback } => keys.in_clear(url, loopback),
         }
     }
 
@@ -67,20 +74,27 @@ impl Access {
     fn at_all(self, keys: &Reader<'_>) -> Result<Self, Unusable> {
         let says_nothing = self.login.is_none() && self.authorities.is_none() && !keys.has(WEBHOOK_SECRET);
         if says_nothing {
-            let remedy = "add username and password, or bearerToken, or ca.crt for a server with a CA of its own";
+            let remedy = "add username and password, or bearerToken, or githubAppID and its kin, or ca.crt for a server with \
+                          a CA of its own";
             return Err(unusable("it has none of the keys an https:// repository takes", remedy));
         }
         Ok(self)
     }
 
-    /// The `Authorization` header, if there is to be one.
-    pub(super) fn authorization(&self) -> Option<String> {
-        self.login.as_ref().map(|login| match login {
-            Login::Basic { username, password } => {
-                format!("Basic {}", crate::git::yaml::base64::encode(format!("{username}:{password}").as_bytes()))
-            }
-            Login::Bearer(token) => format!("Bearer {token}"),
-        })
+    /// The `Authorization` header, if there is to be one. For an App this may take a question to GitHub, of `stall` at most.
+    pub(super) fn authorization(&self, stall: Duration) -> Result<Option<String>, Failure> {
+        let header = match &self.login {
+            None => return Ok(None),
+            Some(Login::Basic { username, password }) => basic(username, password),
+            Some(Login::Bearer(token)) => format!("Bearer {token}"),
+            Some(Login::App(app)) => basic("x-access-token", &app.token(&|| client(self.authorities.as_ref(), stall))?),
+        };
+        Ok(Some(header))
+    }
+
+    /// The App to log in as, if that is how.
+    pub(super) fn app(&self) -> Option<&App> {
+        if let Some(Login::App(app)) = &self.login { Some(app) } else { None }
     }
 }
 
@@ -94,8 +108,11 @@ impl fmt::Debug for Access {
 // === impl Reader ===
 
 impl Reader<'_> {
-    fn login(&self) -> Result<Option<Login>, Unusable> {
+    fn login(&self, url: &RepoUrl) -> Result<Option<Login>, Unusable> {
         let token = self.first(&TOKENS)?;
+        if APP.iter().chain(&APP_BASES).any(|key| self.has(key)) {
+            return self.app(url).map(Some);
+        }
         match (self.text("username")?, self.text("password")?, token) {
             (None, None, None) => Ok(None),
             (Some(username), Some(password), None) => Ok(Some(Login::Basic { username, password })),
@@ -114,6 +131,27 @@ impl Reader<'_> {
         }
     }
 
+    /// The App, if all of it is there and nothing else, and its tokens are for where the repository is.
+    fn app(&self, url: &RepoUrl) -> Result<Login, Unusable> {
+        let missing = APP.iter().find(|key| !self.has(key));
+        if let Some(missing) = missing {
+            let remedy = "a GitHub App takes githubAppID, githubAppInstallationID and githubAppPrivateKey; add it";
+            return Err(unusable(format!("key {missing} is missing"), remedy));
+        }
+        if ["username", "password"].iter().chain(&TOKENS).any(|key| self.has(key)) {
+            let remedy = "keep the keys that begin with githubApp, or the others";
+            return Err(unusable("it has both a GitHub App and a token or password", remedy));
+        }
+        let [id, installation, key] = APP.map(|key| self.text(key).map(Option::unwrap_or_default));
+        let app = App::read(id?, &installation?, &key?, self.first(&APP_BASES)?);
+        let app = app.map_err(|(reason, remedy)| unusable(reason, remedy))?;
+        if !app.is_for(url.host()) {
+            let reason = format!("its GitHub App gets tokens from {}, and the repository is elsewhere", app.host());
+            return Err(unusable(reason, "for a GitHub of your own, add githubAppBaseURL, as https://HOST/api/v3"));
+        }
+        Ok(Login::App(Arc::new(app)))
+    }
+
     fn authorities(&self) -> Result<Option<Vec<reqwest::Certificate>>, Unusable> {
         let Some(pem) = self.0.get(AUTHORITY) else { return Ok(None) };
         let found = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
@@ -122,12 +160,12 @@ impl Reader<'_> {
     }
 
     /// Over plain HTTP anybody on the way can read along.
-    fn in_clear(&self, loopback: bool) -> Result<Access, Unusable> {
+    fn in_clear(&self, url: &RepoUrl, loopback: bool) -> Result<Access, Unusable> {
         if self.has(AUTHORITY) {
             let remedy = "write the repository as https://, or take the key out";
             return Err(unusable("key ca.crt means nothing over http://", remedy));
         }
-        let access = Access { login: self.login()?, ..Access::default() }.at_all(self)?;
+        let access = Access { login: self.login(url)?, ..Access::default() }.at_all(self)?;
         if access.login.is_some() && !loopback {
             let remedy = "write the repository as https://";
             return Err(unusable("it has credentials, and http:// would send them in clear text", remedy));
@@ -178,12 +216,16 @@ impl Reader<'_> {
         if text.trim().is_empty() {
             return Err(of_key("is empty"));
         }
-        let is_one_line = key != KNOWN_HOSTS && !PRIVATE_KEYS.contains(&key);
+        let is_one_line = key != KNOWN_HOSTS && key != APP[2] && !PRIVATE_KEYS.contains(&key);
         if is_one_line && text.contains(char::is_control) {
             return Err(of_key("holds a line break or another control character"));
         }
         Ok(Some(text.to_owned()))
     }
+}
+
+fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", crate::git::yaml::base64::encode(format!("{username}:{password}").as_bytes()))
 }
 
 fn unusable(reason: impl Into<String>, remedy: &'static str) -> Unusable {

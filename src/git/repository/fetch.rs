@@ -17,6 +17,7 @@ use gix::remote::{Connection, Direction, fetch::Shallow, fetch::Tags};
 
 use super::super::error::Error;
 use super::access::Access;
+use super::app::{self, App};
 use super::bounds::Limits;
 use super::http;
 use super::ssh::{Failure, Said};
@@ -96,7 +97,7 @@ impl Server<'_> {
     fn connect<'r, 'repo>(&self, remote: &'r gix::Remote<'repo>, limits: Limits) -> Result<Exchange<'r, 'repo>, Error> {
         let (transport, said): (Box<dyn Transport + Send>, Said) = match self.url.way() {
             Way::Http { .. } | Way::Https => {
-                (Box::new(http::transport(self.url, self.access, limits)), Said::default())
+                (Box::new(http::transport(self.url, self.authorization()?, limits)), Said::default())
             }
             Way::Ssh => self.ssh(limits)?,
             Way::File => {
@@ -108,6 +109,22 @@ impl Server<'_> {
         let mut connection = remote.to_connection_with_transport(transport).with_credentials(|_| Ok(None));
         connection.set_transport_options(Box::new(http::options(self.access, self.stall)));
         Ok(Exchange { connection, said })
+    }
+
+    fn authorization(&self) -> Result<Option<String>, Error> {
+        let url = self.url.to_string();
+        self.access.authorization(self.stall).map_err(|failure| {
+            let host = self.access.app().map_or("GitHub", App::host);
+            match failure {
+                app::Failure::Refused(reason) => {
+                    Error::Login { url, reason: format!("{host} gives it no token: {reason}") }
+                }
+                app::Failure::Unreachable(reason) => {
+                    let source = format!("a GitHub App needs a token from {host}, which cannot be had: {reason}");
+                    Error::Unreachable { url, source: source.into() }
+                }
+            }
+        })
     }
 
     fn ssh(&self, limits: Limits) -> Result<(Box<dyn Transport + Send>, Said), Error> {
@@ -135,6 +152,8 @@ impl Server<'_> {
             return Error::Refused { url, source: format!("the server says: {text}").into() };
         }
         if self.url.is_local() || http::denied(&source) {
+            // Taken back, or for fewer repositories than before: the next try is with another.
+            self.access.app().into_iter().for_each(App::forget);
             return Error::Refused { url, source: source.into() };
         }
         Error::Unreachable { url, source: source.into() }
@@ -146,7 +165,9 @@ impl Server<'_> {
         let url = self.url.to_string();
         let cause = source.downcast_any_ref::<io::Error>();
         let left_over_lock = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::AlreadyExists);
-        if (source.is_retryable() || http::broke_off(&source)) && !left_over_lock {
+        // On this machine nothing lies between: whoever hangs up there says no.
+        let broke_off = !self.url.is_local() && (source.is_retryable() || http::broke_off(&source));
+        if broke_off && !left_over_lock {
             return Error::Unreachable { url, source: source.into() };
         }
         Error::Fetch { url, revision: revision.to_owned(), source: source.into() }

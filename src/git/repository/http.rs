@@ -29,9 +29,8 @@ pub(super) struct Trusting {
 }
 
 /// A transport to `url`.
-pub(super) fn transport(url: &RepoUrl, access: &Access, limits: Limits) -> Transport {
+pub(super) fn transport(url: &RepoUrl, authorization: Option<String>, limits: Limits) -> Transport {
     let origin = origin(&url.to_string());
-    let authorization = access.authorization();
     let http = Trusting { remote: Remote::default(), origin, authorization, limits };
     http::Transport::new_http(http, url.parsed().clone(), Protocol::V2, false)
 }

@@ -10,6 +10,7 @@
 //! `history` is complete, and only made when an *abbreviated* commit id is asked for, as no server resolves those.
 
 mod access;
+mod app;
 mod bounds;
 mod cache;
 mod fetch;
@@ -30,7 +31,10 @@ pub use lineage::Lineage;
 pub use snapshot::{Commit, Entry, EntryKind, Snapshot};
 pub use url::{RepoUrl, place_of};
 
+use jiff::Timestamp;
+
 use super::error::Error;
+use super::verify::Signers;
 use cache::Cache;
 use fetch::Server;
 use resolve::Resolver;
@@ -45,6 +49,8 @@ pub struct Repository {
     access: Access,
     folder: PathBuf,
     stall: Duration,
+    /// Whose commits are believed; everybody's, if nobody is named.
+    signers: Option<Signers>,
 }
 
 // === impl Repository ===
@@ -61,13 +67,19 @@ impl Repository {
         let folder = cache_dir.join(url.cache_name(secret));
         std::fs::create_dir_all(&folder)
             .map_err(|source| Error::Cache { url: url.to_string(), source: source.into() })?;
-        Ok(Self { url, access, folder, stall: STALL })
+        Ok(Self { url, access, folder, stall: STALL, signers: None })
     }
 
     /// The same repository, giving up on a silent server after `stall`.
     #[must_use]
     pub fn with_stall_timeout(self, stall: Duration) -> Self {
         Self { stall, ..self }
+    }
+
+    /// The same repository, believing the commits of these signers only. What is not believed is handed to nobody.
+    #[must_use]
+    pub fn signed_by(self, signers: Signers) -> Self {
+        Self { signers: Some(signers), ..self }
     }
 
     /// The URL.
@@ -85,12 +97,17 @@ impl Repository {
         self.asked(|resolver| resolver.within(revision, lineage))
     }
 
-    /// Reads the commit that `target` is now: a branch, a tag, `HEAD`, or a commit id.
+    /// Reads the commit that `target` is now: a branch, a tag, `HEAD`, or a commit id. This is the only way to a commit, so here
+    /// it is decided whether it is believed.
     ///
     /// The cache is locked against other threads and processes meanwhile. When it turns out to be damaged, `read` is called a
     /// second time, on a cache made anew.
     pub fn at<T>(&self, target: &str, read: impl Fn(&Snapshot) -> Result<T, Error>) -> Result<T, Error> {
-        self.asked(|resolver| resolver.resolve(target).and_then(|at| read(&at)))
+        self.asked(|resolver| {
+            let at = resolver.resolve(target)?;
+            self.signers.as_ref().map_or(Ok(()), |signers| at.believed(signers, Timestamp::now()))?;
+            read(&at)
+        })
     }
 
     fn asked<T>(&self, ask: impl Fn(&Resolver<'_>) -> Result<T, Error>) -> Result<T, Error> {

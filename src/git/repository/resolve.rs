@@ -94,7 +94,7 @@ impl Resolver<'_> {
             // Somebody may have pushed since: what was brought counts, not what was announced before.
             fetched(&tips, name).unwrap_or(id)
         };
-        self.snapshot(tips, id, target)
+        Ok(self.snapshot(tips, id, target)?.found_by(&name.to_string()))
     }
 
     fn abbreviated(&self, target: &str) -> Result<Option<Snapshot>, Error> {

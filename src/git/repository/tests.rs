@@ -1,8 +1,11 @@
 //! Fetching from real repositories: every kind of revision, and everything that goes wrong with servers and caches.
 
+mod app;
 mod http;
+mod large;
 mod lineage;
 mod private;
+mod signed;
 mod ssh;
 
 use std::fs;

@@ -72,6 +72,11 @@ impl RepoUrl {
         Ok(Self { shown: parsed.to_bstring().to_string(), parsed })
     }
 
+    /// The host, without the port.
+    pub(super) fn host(&self) -> &str {
+        self.parsed.host().unwrap_or_default()
+    }
+
     pub(super) fn parsed(&self) -> &gix::Url {
         &self.parsed
     }
@@ -134,7 +139,7 @@ pub fn place_of(url: &str) -> Option<String> {
 }
 
 /// Names can be made to lead anywhere, but for the one that is this machine by definition.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']);
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

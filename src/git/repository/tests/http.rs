@@ -13,7 +13,7 @@ use super::super::{Error, Repository};
 type Handler = dyn Fn(&Request, &mut TcpStream) -> std::io::Result<()> + Send + Sync;
 
 pub(super) struct Request {
-    method: String,
+    pub(super) method: String,
     pub(super) path: String,
     pub(super) query: String,
     headers: Vec<(String, String)>,

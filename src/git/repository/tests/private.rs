@@ -195,7 +195,7 @@ fn a_secret_that_cannot_be_used_says_which_key_and_what_to_write() {
     };
     let https = "https://h/r";
     insta::assert_snapshot!(said(https, &[]),
-        @"it has none of the keys an https:// repository takes; add username and password, or bearerToken, or ca.crt for a server with a CA of its own");
+        @"it has none of the keys an https:// repository takes; add username and password, or bearerToken, or githubAppID and its kin, or ca.crt for a server with a CA of its own");
     insta::assert_snapshot!(said(https, &[("username", "ann")]),
         @"key username is there without password; add password; for a token, it is the token");
     insta::assert_snapshot!(said(https, &[("password", "x"), ("username", "ann"), ("token", "x")]),
