@@ -35,6 +35,7 @@ fn names_are_stable() {
     holdfast_syncs gauge
     holdfast_git_fetches counter
     holdfast_git_last_success_timestamp_seconds gauge
+    holdfast_unverified_commits counter
     holdfast_pushes counter
     holdfast_certificate_expiry_timestamp_seconds gauge
     holdfast_certificate_failures counter
