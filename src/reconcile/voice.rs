@@ -11,7 +11,7 @@ use super::status::{Facts, status};
 use super::tally::Count;
 use crate::api::GitSyncStatus;
 use crate::api::meaning::Suspension;
-use crate::cluster::Error;
+use crate::cluster::{Error, Kind};
 use crate::core::window::Action;
 
 // === impl Keeper ===
@@ -58,6 +58,22 @@ impl Keeper {
                 Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
             }
         }
+    }
+
+    /// Says of which kinds there are going to be objects, before the first of them is written: whoever starts after this process was
+    /// killed looks by these for what left Git meanwhile.
+    pub(super) async fn announce<'k>(&mut self, kinds: impl Iterator<Item = &'k Kind>) -> Result<(), Error> {
+        let mut all: BTreeSet<_> = self.status.kinds.iter().cloned().collect();
+        all.extend(kinds.map(Kind::name));
+        if all.len() == self.status.kinds.len() || self.sync.is_none() || !self.leads() {
+            return Ok(());
+        }
+        let status = GitSyncStatus { kinds: all.into_iter().collect(), ..self.status.clone() };
+        match self.write_status(&status).await {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => self.status = status,
+        }
+        Ok(())
     }
 
     fn unpruned(&self) -> Option<String> {

@@ -95,6 +95,9 @@ impl Keeper {
             self.refuse(revision, understood);
             return Ok(());
         }
+        if !self.keeps_out(revision) && !self.is_paused() {
+            self.announce(understood.entries.values().map(|entry| &entry.kind)).await?;
+        }
         if !understood.premature.is_empty() && !self.keeps_out(revision) && self.lay_foundation(&mut understood).await?
         {
             (self.observed, self.founded) = (None, true);
