@@ -111,6 +111,8 @@ async fn a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id(
         killed.intend(Record { reason: Some("stuck".to_owned()), ..Record::new(Kind::Healed, Timestamp::UNIX_EPOCH) });
     let id = intent.id;
     std::mem::forget(intent);
+    // Its thread must not be there to tell it itself.
+    killed.close().await;
     std::fs::write(folder.path().join("evidence.intents/half"), "{\"kind\":").expect("written");
 
     for told in [1, 0] {
