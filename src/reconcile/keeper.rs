@@ -26,7 +26,7 @@ use super::status::Failure;
 use super::windows::Windows;
 use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
-use crate::cluster::events::{Note, reference};
+use crate::cluster::events::Note;
 use crate::cluster::fence::Role;
 use crate::cluster::secrets::Versions;
 use crate::cluster::{Cluster, Kind};
@@ -99,6 +99,8 @@ pub struct Keeper {
     pub(super) failure: Option<Failure>,
     /// After a start, what each manifest was before: what is still the same is not new to the cluster.
     pub(super) before: HashMap<ObjectKey, u64>,
+    /// Is an older commit read because the newest was refused? Both may be half real, so nothing is deleted on its word.
+    pub(super) falls_back: bool,
     /// Were the namespaces and definitions of the commit that is being read written already?
     pub(super) founded: bool,
     /// When this keeper began, and what it heard until its first pass.
@@ -162,6 +164,7 @@ impl Keeper {
             lost: HashSet::new(),
             failure: None,
             before: HashMap::new(),
+            falls_back: false,
             founded: false,
             created: Instant::now(),
             heard: Some(Heard::default()),
@@ -369,14 +372,6 @@ impl Keeper {
             self.note(Note { reason: reason.to_owned(), text: message.clone(), warning: true });
         }
         self.failure = Some(Failure { reason, message, count });
-    }
-
-    /// Publishes an Event about the `GitSync`.
-    pub(super) fn note(&self, note: Note) {
-        if let Some(sync) = &self.sync {
-            let about = reference(&self.key(), "holdfast.dev/v1alpha1", sync.metadata.uid.as_deref());
-            self.context.events.publish(about, note);
-        }
     }
 
     /// The `GitSync` itself.

@@ -11,6 +11,7 @@ use super::status::{Facts, status};
 use super::tally::Count;
 use crate::api::GitSyncStatus;
 use crate::api::meaning::Suspension;
+use crate::cluster::events::{Note, reference};
 use crate::cluster::{Error, Kind};
 use crate::core::window::Action;
 
@@ -74,6 +75,14 @@ impl Keeper {
             _ => self.status = status,
         }
         Ok(())
+    }
+
+    /// Publishes an Event about the `GitSync`.
+    pub(super) fn note(&self, note: Note) {
+        if let Some(sync) = &self.sync {
+            let about = reference(&self.key(), "holdfast.dev/v1alpha1", sync.metadata.uid.as_deref());
+            self.context.events.publish(about, note);
+        }
     }
 
     fn unpruned(&self) -> Option<String> {
