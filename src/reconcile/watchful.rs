@@ -76,10 +76,11 @@ impl Keeper {
         }
     }
 
-    /// After a watch started over: what is not in its list was deleted meanwhile.
+    /// After a watch started over: what is not in its list was deleted meanwhile, strays that others wait for among it.
     pub(super) async fn compare_list(&mut self, kind: &Kind, keys: &HashSet<ObjectKey>) {
         let of_kind = self.entries.iter().filter(|(key, entry)| entry.kind == *kind && !keys.contains(*key));
-        let missing: Vec<_> = of_kind.map(|(key, _)| key.clone()).collect();
+        let strays = self.strays.iter().filter(|(key, stray)| stray.kind == *kind && !keys.contains(*key));
+        let missing: Vec<_> = of_kind.map(|(key, _)| key).chain(strays.map(|(key, _)| key)).cloned().collect();
         for key in missing {
             self.miss(key).await;
         }
