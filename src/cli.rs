@@ -11,6 +11,7 @@ mod history;
 mod pause;
 mod prune;
 mod render;
+mod rollback;
 mod run;
 mod sync;
 mod target;
@@ -64,7 +65,9 @@ enum Command {
     Sync(Box<sync::Arguments>),
     /// Pause a GitSync for a while
     Pause(Box<pause::Pause>),
-    /// End a pause
+    /// Go back to an older commit for a while
+    Rollback(Box<rollback::Arguments>),
+    /// End a pause or a rollback
     Resume(Box<pause::Resume>),
     /// List what became of the last commits
     History(Box<history::Arguments>),
@@ -96,6 +99,7 @@ impl Cli {
             Command::BreakGlass(arguments) => return Ok(arguments.execute()),
             Command::Sync(arguments) => return Ok(arguments.execute()),
             Command::Pause(arguments) => return Ok(arguments.execute()),
+            Command::Rollback(arguments) => return Ok(arguments.execute()),
             Command::Resume(arguments) => return Ok(arguments.execute()),
             Command::History(arguments) => return Ok(arguments.execute()),
             Command::Prune(arguments) => return Ok(arguments.execute()),

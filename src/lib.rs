@@ -77,6 +77,13 @@
 //! - What a window closes happens once when it opens, and until then the synced commit holds, all of it, also after a restart:
 //!   `cluster::what_a_window_closes_happens_when_it_ends`, `cluster::a_restart_in_a_closed_window_holds_to_the_commit_before`.
 //!   When that is, every minute agrees on, also on the days clocks jump: `window::every_minute_is_as_the_walk_says`.
+//! - A commit that somebody rolled back to is kept as any commit is, newer ones wait, and Git wins again at the end, also after a
+//!   restart and on every replica: `cluster::an_older_commit_is_pinned_and_kept_while_newer_ones_arrive`,
+//!   `cluster::the_end_brings_the_newest_commit`, `cluster::a_restart_holds_to_the_commit_that_is_pinned`,
+//!   `cluster::all_replicas_judge_by_the_commit_that_is_pinned`.
+//! - Nobody rolls back to what was never part of what is followed, though a server hands it out:
+//!   `lineage::what_was_never_part_of_what_is_followed_is_refused`, `cluster::what_nobody_reviewed_is_not_deployed`.
+//! - A pause takes no commit, and none undoes it: `cluster::a_pause_of_what_git_declares_takes_no_commit_and_is_undone_by_none`.
 //! - A fight costs ever less, is told once, and no heal is dropped in it: `fight::who_acts_all_the_time_is_given_way_to`,
 //!   `cluster::a_fight_is_told_once_and_ends_with_the_rule_it_tells`.
 //! - A wave is written when all that its commit wrote before is ready, each object once, and nothing else waits meanwhile:

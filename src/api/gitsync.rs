@@ -43,6 +43,13 @@ use super::{IgnoreRule, SyncPolicy, SyncWindow, status::GitSyncStatus};
     json_path = r".metadata.annotations.holdfast\.dev/suspended-by",
     priority = 1
 ))]
+#[kube(printcolumn(name = "Rolled back until", type_ = "string", json_path = ".spec.rollback.until", priority = 1))]
+#[kube(printcolumn(
+    name = "Rolled back by",
+    type_ = "string",
+    json_path = r".metadata.annotations.holdfast\.dev/rolled-back-by",
+    priority = 1
+))]
 #[kube(printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"))]
 #[kube(printcolumn(
     name = "Message",
@@ -83,6 +90,10 @@ pub struct GitSyncSpec {
     /// `suspend`; who paused it is stamped in the annotation `holdfast.dev/suspended-by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<Suspend>,
+    /// Pins an older commit for a while: the cluster is made equal to it and kept so, and newer commits wait. Needs a reason, an
+    /// end, and the verb `suspend`; who rolled back is stamped in the annotation `holdfast.dev/rolled-back-by`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
 }
 
 /// A folder in a Git repository, at a revision.
@@ -197,6 +208,22 @@ pub struct Suspend {
     #[schemars(length(min = 1, max = 1024))]
     pub reason: String,
     /// When the sync takes over again by itself, as an RFC 3339 time such as `2026-12-01T10:00:00Z`.
+    #[schemars(extend("format" = "date-time"))]
+    pub until: String,
+}
+
+/// A pause with content: an older commit, with a reason and an end.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollback {
+    /// The commit: its id, the first 7 digits of it or more, or a tag. It must be in the history of what `targetRevision` is
+    /// now, or stand in `status.history` as synced.
+    #[schemars(length(min = 1, max = 256))]
+    pub revision: String,
+    /// Why, for whoever finds it later: a ticket and a few words.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// When the newest commit takes over again by itself, as an RFC 3339 time such as `2026-12-01T10:00:00Z`.
     #[schemars(extend("format" = "date-time"))]
     pub until: String,
 }

@@ -9,7 +9,9 @@ use std::fmt::Debug;
 
 use serde_json::Value;
 
-use super::{Admission, DriftPolicySpec, GitSyncSpec, Mode, Suspend, Undeclared, duration, policy::BreakGlass};
+use super::{
+    Admission, DriftPolicySpec, GitSyncSpec, Mode, Rollback, Suspend, Undeclared, duration, policy::BreakGlass,
+};
 
 mod windows;
 
@@ -24,7 +26,8 @@ pub struct Loosened {
     pub to: String,
 }
 
-/// What an edit of a `GitSync` loosens. A pause is a matter of its own: see [`pauses`].
+/// What an edit of a `GitSync` loosens. Pauses and rollbacks are a matter of their own: see
+/// [`pauses`] and [`rolls_back`].
 pub fn of_sync(old: &GitSyncSpec, new: &GitSyncSpec) -> Vec<Loosened> {
     let mut found = Vec::new();
     let mut note = |field: &str, from: String, to: String| found.push(Loosened { field: field.to_owned(), from, to });
@@ -63,10 +66,25 @@ pub fn of_sync(old: &GitSyncSpec, new: &GitSyncSpec) -> Vec<Loosened> {
 pub fn pauses(old: Option<&Suspend>, new: Option<&Suspend>) -> Option<Loosened> {
     let said = |suspend: &Suspend| format!("{} until {}", suspend.reason, suspend.until);
     let new = new?;
-    let until = |suspend: &Suspend| suspend.until.parse::<jiff::Timestamp>().ok();
-    let is_shorter = old.is_some_and(|old| old.reason == new.reason && until(new) <= until(old));
+    let is_shorter = old.is_some_and(|old| old.reason == new.reason && !is_later(&old.until, &new.until));
     let from = old.map_or_else(|| "nothing".to_owned(), said);
     (!is_shorter).then(|| Loosened { field: "spec.suspend".to_owned(), from, to: said(new) })
+}
+
+/// The same for a rollback: a pause with content, which keeps commits out as a pause does.
+pub fn rolls_back(old: Option<&Rollback>, new: Option<&Rollback>) -> Option<Loosened> {
+    let said = |rollback: &Rollback| format!("{} until {} ({})", rollback.revision, rollback.until, rollback.reason);
+    let new = new?;
+    let same = |old: &Rollback| (&old.revision, &old.reason) == (&new.revision, &new.reason);
+    let is_shorter = old.is_some_and(|old| same(old) && !is_later(&old.until, &new.until));
+    let from = old.map_or_else(|| "nothing".to_owned(), said);
+    (!is_shorter).then(|| Loosened { field: "spec.rollback".to_owned(), from, to: said(new) })
+}
+
+/// Is the end another than it was, and not an earlier one?
+fn is_later(old: &str, new: &str) -> bool {
+    let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    time(new) > time(old)
 }
 
 /// What an edit of the `DriftPolicy` loosens; without one, its defaults hold.

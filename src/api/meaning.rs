@@ -6,6 +6,7 @@
 
 mod namespace;
 mod options;
+mod rollback;
 mod source;
 
 use std::sync::Arc;
@@ -15,14 +16,15 @@ use jiff::Timestamp;
 
 pub use super::fault::FieldError;
 use super::{
-    Admission, Backoff, GitSync, PrunePropagation, Retry, Suspend, SyncPolicy, duration, fault::Faults, ignore, window,
+    Admission, Backoff, GitSync, PrunePropagation, Retry, SyncPolicy, duration, fault::Faults, ignore, window,
 };
 use crate::core::breakglass::REMINDER;
 use crate::core::exclude::Rule;
-use crate::core::names::SUSPENDED_BY;
+use crate::core::names::{ROLLED_BACK_BY, SUSPENDED_BY};
 use crate::core::window::Window;
 pub use namespace::NamespacePlan;
 pub use options::SyncOptions;
+pub use rollback::{RollbackPlan, TELLING, is_commit_id};
 pub use source::{SourcePlan, version_range};
 
 /// What a `GitSync` asks for, checked and in the types the program works with.
@@ -56,6 +58,8 @@ pub struct SyncPlan {
     pub windows: Vec<Window>,
     /// The pause, which may already be over: ask [`Suspension::holds`].
     pub suspend: Option<Suspension>,
+    /// The rollback, likewise.
+    pub rollback: Option<RollbackPlan>,
 }
 
 /// Exponential waiting.
@@ -106,7 +110,14 @@ impl TryFrom<&GitSync> for SyncPlan {
             retry: retry_plan(retry, &mut faults),
             ignore: ignore::read(&spec.ignore_differences, "spec.ignoreDifferences", &called(sync), &mut faults).into(),
             windows: window::read(&spec.sync_windows, "spec.syncWindows", &mut faults),
-            suspend: spec.suspend.as_ref().map(|typed| suspension(typed, sync, &mut faults)),
+            suspend: spec.suspend.as_ref().map(|typed| {
+                let by = stamp(sync, SUSPENDED_BY);
+                suspension("spec.suspend", (&typed.reason, &typed.until), by, &mut faults)
+            }),
+            rollback: spec
+                .rollback
+                .as_ref()
+                .map(|typed| rollback::read(typed, stamp(sync, ROLLED_BACK_BY), &mut faults)),
         };
         faults.or(plan)
     }
@@ -171,17 +182,21 @@ fn called(sync: &GitSync) -> String {
     }
 }
 
-fn suspension(typed: &Suspend, sync: &GitSync, faults: &mut Faults) -> Suspension {
-    let reason = typed.reason.trim();
+/// What a pause and a rollback say besides what they do: why and until when.
+fn suspension(at: &str, typed: (&str, &str), by: Option<String>, faults: &mut Faults) -> Suspension {
+    let (reason, until) = typed;
     let remedy = "say why, for whoever finds it later: a ticket and a few words";
-    faults.require(!reason.is_empty(), "spec.suspend.reason", "is empty", remedy);
-    let until = typed.until.parse().unwrap_or_else(|_| {
+    faults.require(!reason.trim().is_empty(), &format!("{at}.reason"), "is empty", remedy);
+    let until = until.parse().unwrap_or_else(|_| {
         let remedy = "write an end as an RFC 3339 time such as 2026-12-01T10:00:00Z; nothing is paused for ever";
-        faults.add("spec.suspend.until", format!("{:?} is not a time", typed.until), remedy);
+        faults.add(&format!("{at}.until"), format!("{until:?} is not a time"), remedy);
         Timestamp::UNIX_EPOCH
     });
-    let by = sync.metadata.annotations.as_ref().and_then(|annotations| annotations.get(SUSPENDED_BY)).cloned();
-    Suspension { reason: reason.to_owned(), until, by }
+    Suspension { reason: reason.trim().to_owned(), until, by }
+}
+
+fn stamp(sync: &GitSync, name: &str) -> Option<String> {
+    sync.metadata.annotations.as_ref()?.get(name).cloned()
 }
 
 /// A duration longer than nothing.

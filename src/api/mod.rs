@@ -23,13 +23,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use gitsync::{
-    Admission, DeletionPolicy, Destination, GitSync, GitSyncSpec, Mode, SecretReference, Source, Suspend, Undeclared,
+    Admission, DeletionPolicy, Destination, GitSync, GitSyncSpec, Mode, Rollback, SecretReference, Source, Suspend,
+    Undeclared,
 };
 pub use guard::GuardSpec;
 pub use ignore::IgnoreRule;
 pub use meaning::{FieldError, SyncPlan};
 pub use policy::{DriftPolicy, DriftPolicySpec, Policy};
-pub use status::{CommitOutcome, DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef};
+pub use status::{CommitOutcome, DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef, PinnedRevision};
 pub use sync_policy::{Automated, Backoff, ManagedNamespace, PrunePropagation, Retry, SyncPolicy};
 pub use window::{PolicyWindow, ScopedWindow, SyncWindow};
 

@@ -25,10 +25,13 @@ pub struct GitSyncStatus {
     /// Commit the cluster was last made, or found, equal to, as a full SHA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_revision: Option<String>,
-    /// Commit that is enforced, as a full SHA: what edits are judged by and drift is healed to. The newest, unless it was refused
-    /// or waits for a window.
+    /// Commit that is enforced, as a full SHA: what edits are judged by and drift is healed to. The newest, unless it was refused,
+    /// waits for a window, or somebody rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforced_revision: Option<String>,
+    /// The commit a rollback pins, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<PinnedRevision>,
     /// How many objects Git declares.
     #[serde(default)]
     pub objects: u32,
@@ -48,11 +51,24 @@ pub struct GitSyncStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,
-    /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `BreakGlass`, `WindowClosed`, `Fighting`, `Conflict` and `RuleError`
-    /// while they hold.
+    /// `Ready`, `Synced` and `Stalled` always; `Suspended`, `RolledBack`, `BreakGlass`, `WindowClosed`, `Fighting`, `Conflict` and
+    /// `RuleError` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The commit a rollback pins.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedRevision {
+    /// As it was asked for.
+    pub requested: String,
+    /// Which commit that is, as a full SHA: a tag that is moved meanwhile moves nothing.
+    pub revision: String,
+    /// Commit that was enforced before, as a full SHA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// What became of a commit.
@@ -68,7 +84,7 @@ pub struct HistoryEntry {
     /// The name of its author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// Why it was refused, shortened.
+    /// Why it was refused, or rolled back to; shortened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -80,6 +96,8 @@ pub enum CommitOutcome {
     Synced,
     /// It was refused before anything of it was written.
     Refused,
+    /// The cluster was made, or found, equal to it because somebody rolled back to it.
+    RolledBack,
 }
 
 /// An object that differs from Git.

@@ -101,6 +101,22 @@ const SINCE: &str = "2026-01-01T00:00:00Z";
 // === impl ScopedWindow ===
 
 impl ScopedWindow {
+    /// What stands in for windows that nobody knows: no commit is made real and nothing is pruned, but by hand. (What heals is
+    /// known to depend on exclusions, which are not known then, either.)
+    pub fn unknown(of: &str) -> Self {
+        let typed = SyncWindow {
+            kind: WindowKind::Deny,
+            schedule: "0 0 1 1 *".to_owned(), // all year, and cheap to look ahead of
+            duration: "8784h".to_owned(),
+            time_zone: utc(),
+            applies: vec![Applies::Sync, Applies::Prune],
+            manual_sync: true,
+        };
+        let called = format!("of {of}, which cannot be read");
+        let window = one(&typed, &called, "", &mut Faults::default()).expect("it is one that can be read");
+        Self { window, namespaces: Vec::new(), names: Vec::new(), labels: None }
+    }
+
     /// Is it for this `GitSync`?
     pub fn selects(&self, namespace: &str, name: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
         let Self { window: _, namespaces, names, labels: wanted } = self;

@@ -39,7 +39,8 @@ pub(super) struct Followed {
 ///
 /// If there was none since the start, nobody knows what is excluded, and every object has a rule that fails: edits are judged
 /// without the rules, and nothing that differs is healed until the policy is repaired. Healing by no rules at all would undo
-/// what they protect, and not guarding at all would let everything through because of a slip in one rule.
+/// what they protect, and not guarding at all would let everything through because of a slip in one rule. Nor does anybody know
+/// its windows, and there may be a freeze: until then commits wait, and so do prunes.
 pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metrics, shutdown: &Shutdown) -> Followed {
     let (sender, receiver) = watch::channel(Arc::new(rules(&Policy::default(), ourselves.clone())));
     let (exempt_sender, exempt) = watch::channel(None);
@@ -71,6 +72,10 @@ pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metri
                         faults,
                         "the DriftPolicy makes no sense; the last good one holds, if there was one"
                     );
+                    if exempt_sender.borrow().as_ref().is_none_or(|exempt| exempt.unreadable.is_some()) {
+                        windows_sender
+                            .send_if_modified(|known| replace(known, vec![ScopedWindow::unknown("the DriftPolicy")]));
+                    }
                     exempt_sender.send_if_modified(|exempt| hold(exempt, &faults));
                 }
             }

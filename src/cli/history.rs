@@ -10,8 +10,8 @@ use super::target::Target;
 use crate::inspect::history_table;
 
 const NOTES: &str = "\
-The last ten commits that were made real, or refused before anything of them was written; the
-newest first. Records keep more, and more of each.
+The last ten commits that were made real, rolled back to, or refused before anything of them was
+written; the newest first. Records keep more, and more of each.
 
 Examples:
   holdfast history shop

@@ -1,4 +1,5 @@
-//! `holdfast pause` and `holdfast resume`: a pause of a GitSync with a reason and an end, written as whoever calls.
+//! `holdfast pause` and `holdfast resume`: a pause of a GitSync with a reason and an end, written as whoever calls. A rollback is a
+//! pause with content, so resuming ends it, too.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,7 +30,7 @@ Examples:
 const RESUME: &str = "\
 What was edited meanwhile is undone, and what came into Git meanwhile is written.
 
-Exit code: 0 it is not paused (any more), 2 that could not be brought about.
+Exit code: 0 it is neither paused nor rolled back (any more), 2 that could not be brought about.
 
 Examples:
   holdfast resume shop";
@@ -98,6 +99,16 @@ impl Pause {
 // === impl Why ===
 
 impl Why {
+    /// Why.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// When it ends.
+    pub(super) fn until(&self, now: Timestamp) -> anyhow::Result<Timestamp> {
+        self.end.after(now)
+    }
+
     /// The pause as it is written.
     pub(super) fn suspend(&self, now: Timestamp) -> anyhow::Result<Suspend> {
         let until = self.end.after(now)?;
@@ -132,17 +143,23 @@ impl Resume {
 
     async fn resume(&self) -> anyhow::Result<()> {
         let found = self.target.find().await?;
-        let (Found { name, .. }, access) = (&found, self.target.access());
-        let Some(Suspend { reason, until, .. }) = &found.sync.spec.suspend else {
-            return access.print(&format!("{name} is not paused\n"));
+        let (Found { name, sync, .. }, access) = (&found, self.target.access());
+        let (pause, rollback) = (&sync.spec.suspend, &sync.spec.rollback);
+        if pause.is_none() && rollback.is_none() {
+            return access.print(&format!("{name} is neither paused nor rolled back\n"));
+        }
+        found.merge(&json!({"spec": {"suspend": Value::Null, "rollback": Value::Null}})).await?;
+        let ended = |was: &str, until: &str, reason: &str| {
+            let is_over = until.parse::<Timestamp>().is_ok_and(|until| until <= Timestamp::now());
+            if is_over {
+                format!("{name} was not {was} any more, since {until}; what was left of that in its spec is gone\n")
+            } else {
+                format!("{name} goes on, and was to be {was} until {until}: {reason}\n")
+            }
         };
-        found.merge(&json!({"spec": {"suspend": Value::Null}})).await?;
-        let is_over = until.parse::<Timestamp>().is_ok_and(|until| until <= Timestamp::now());
-        access.print(&if is_over {
-            format!("{name} was not paused any more, since {until}; what was left of that in its spec is gone\n")
-        } else {
-            format!("{name} goes on, and was to be paused until {until}: {reason}\n")
-        })
+        let pause = pause.as_ref().map(|pause| ended("paused", &pause.until, &pause.reason));
+        let rollback = rollback.as_ref().map(|rollback| ended("rolled back", &rollback.until, &rollback.reason));
+        access.print(&pause.into_iter().chain(rollback).collect::<String>())
     }
 }
 

@@ -29,7 +29,7 @@ also in a window that is closed, if all that close it permit that (manualSync); 
 which commit is the newest. It takes the verb patch on the GitSync.
 
 Exit code: 0 the cluster equals the newest commit; 1 it failed, or waits for a window, a wave, an
-emergency edit or the end of a pause; 2 nobody answered, or it could not be asked for.
+emergency edit or the end of a pause or rollback; 2 nobody answered, or it could not be asked for.
 
 Examples:
   Now, not at the next interval:

@@ -1,4 +1,9 @@
 //! Watching managed objects: one watch per kind, by label, for every sync together. What is ours alone is followed by name.
+//!
+//! A watch begins with what there is, streamed object by object where the server offers that (Kubernetes 1.32 and newer, by
+//! default): neither side then holds a page of five hundred at once. A server that does not refuses such a watch at its start, with
+//! a status that says so, because it takes `resourceVersionMatch` for a mistake there; so does an aggregated API of an older
+//! make. Those are listed page by page, each kind on its own.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,6 +11,7 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{Api, DynamicObject};
+use kube::core::Status;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -31,9 +37,7 @@ impl Cluster {
     /// Watches managed objects of `kind` until the receiver is dropped. Never gives up: a watch that breaks (API server
     /// restart, 410 Gone, a CRD that went away) is started again with back-off, and reports everything anew.
     pub async fn watch(self: Arc<Self>, kind: Kind, sights: mpsc::Sender<Sight>) {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource);
-        let config = watcher::Config::default().labels(&format!("{MANAGED_LABEL}=true"));
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut events = self.events(&kind, labelled().streaming_lists());
         let mut listed = HashSet::new();
         loop {
             let sight = match events.try_next().await {
@@ -41,6 +45,9 @@ impl Cluster {
                 Ok(None) => return,
                 Err(error) => {
                     tracing::debug!(kind = kind.resource.kind, %error, "watch broke; starting it again");
+                    if refuses_to_stream(&error) {
+                        events = self.events(&kind, labelled());
+                    }
                     None
                 }
             };
@@ -51,6 +58,25 @@ impl Cluster {
             }
         }
     }
+
+    fn events(
+        &self,
+        kind: &Kind,
+        config: watcher::Config,
+    ) -> BoxStream<'static, Result<watcher::Event<DynamicObject>, watcher::Error>> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource);
+        watcher(api, config).default_backoff().boxed()
+    }
+}
+
+fn labelled() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{MANAGED_LABEL}=true"))
+}
+
+/// Does the server take what asks for a streamed list for a mistake? (A watch that was begun differently is never one.)
+fn refuses_to_stream(error: &watcher::Error) -> bool {
+    let refused = |status: &Status| [400, 422].contains(&status.code);
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if refused(status))
 }
 
 /// One object of a kind, as it is from now on; `None` while there is none. Never ends, and speaks again after a break.

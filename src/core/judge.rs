@@ -26,7 +26,7 @@ use super::state::State;
 use super::undeclared::{Look, undeclared};
 use super::who::{Class, Identities, User};
 pub use marks::is_mark;
-use marks::{claims_to_be_managed, exempts_itself, forges_mark, moves_finalizers, moves_owners};
+use marks::{claims_to_be_managed, exempts_itself, forges_mark, is_finalizer, moves_finalizers, moves_owners};
 pub use verdict::{Judgement, Verdict, Why};
 
 /// An edit of one object, as an admission review shows it.
@@ -234,7 +234,10 @@ impl Case<'_> {
     }
 
     fn update(&self, old: &State<'_>, new: &State<'_>, scope: Scope<'_>) -> Judgement {
-        let introduced = self.introduced(old, new, scope);
+        let mut introduced = self.introduced(old, new, scope);
+        if is_terminating(old) {
+            introduced.retain(|deviation| !is_finalizer(&deviation.path));
+        }
         let guarded = self.class != Class::Controller;
         let tampering = guarded.then(|| self.tampering(old, new, scope, &introduced)).flatten();
         match self.emergency(Some(old), new).and_then(|emergency| tampering.map_or(Ok(emergency), Err)) {

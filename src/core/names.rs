@@ -25,6 +25,8 @@ pub const BREAK_GLASS_BY: &str = "holdfast.dev/break-glass-by";
 pub const BREAK_GLASS_UNTIL: &str = "holdfast.dev/break-glass-until";
 /// Stamp on a `GitSync`: who paused it. Written by `/mutate/own` only.
 pub const SUSPENDED_BY: &str = "holdfast.dev/suspended-by";
+/// Stamp on a `GitSync`: who rolled it back. Written by `/mutate/own` only.
+pub const ROLLED_BACK_BY: &str = "holdfast.dev/rolled-back-by";
 /// On a `GitSync`: the commit (seven characters at least) a person wants synced now, although a window is closed that permits it.
 pub const SYNC_NOW: &str = "holdfast.dev/sync-now";
 /// On a `GitSync`: when a person asked for a look at Git, any text that is another than before. Answered in `status.handledRequest`.

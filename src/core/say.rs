@@ -14,7 +14,7 @@ use super::judge::{Judgement, Verdict, Why};
 use super::mask::{Shown, show};
 use super::names::{BREAK_GLASS, MANAGED_LABEL, TRACKING_ID};
 use super::object::ObjectKey;
-use super::snapshot::{Managed, Sync};
+use super::snapshot::{Managed, Rollback, Sync};
 
 pub use link::link;
 
@@ -103,14 +103,16 @@ fn headline(key: &ObjectKey, managed: Option<&Managed>, verdict: Verdict, why: &
 }
 
 fn fields(text: &mut String, managed: &Managed, shown: &[Shown]) {
-    for field in shown.iter().take(FIELDS) {
+    // A rollback takes lines of its own.
+    let most = if managed.sync.rollback.is_some() { FIELDS - 1 } else { FIELDS };
+    for field in shown.iter().take(most) {
         let _ = write!(text, "\n  {}", cut(&field.path, WIDTH - 2));
         git_says(text, managed, field);
         let theirs = field.live.as_deref().unwrap_or("nothing");
         let _ = write!(text, "\n      this: {}", cut(theirs, WIDTH - INDENT));
     }
-    if shown.len() > FIELDS {
-        let _ = write!(text, "\n  … and {} more", shown.len() - FIELDS);
+    if shown.len() > most {
+        let _ = write!(text, "\n  … and {} more", shown.len() - most);
     }
 }
 
@@ -131,8 +133,9 @@ fn whereabouts(text: &mut String, managed: &Managed, shown: &[Shown], verdict: V
     let Sync { repository, target, revision, name, .. } = &**sync;
     let (file, line) = (&manifest.origin.file, shown.iter().find_map(|field| field.line));
     let line = line.unwrap_or(manifest.origin.lines.line);
-    let lead = match verdict {
-        Verdict::Deny => format!("To change it, commit to {target} (GitSync {name} applies it):"),
+    let lead = match (&sync.rollback, verdict) {
+        (Some(rollback), _) => rolled_back(sync, rollback),
+        (None, Verdict::Deny) => format!("To change it, commit to {target} (GitSync {name} applies it):"),
         _ => format!("Git says it here ({target}, GitSync {name}):"),
     };
     paragraph(text, &lead);
@@ -140,6 +143,18 @@ fn whereabouts(text: &mut String, managed: &Managed, shown: &[Shown], verdict: V
     let place =
         link(repository, revision, file, line).unwrap_or_else(|| format!("{file}:{line} in {repository} at {short}"));
     let _ = write!(text, "\n  {place}");
+}
+
+/// Whoever is told to commit must know that it has no effect yet.
+fn rolled_back(sync: &Sync, rollback: &Rollback) -> String {
+    let (Sync { name, revision, target, .. }, Rollback { by, reason, until }) = (sync, rollback);
+    let short = revision.get(..7).unwrap_or(revision);
+    let by = by.as_ref().map(|by| format!(" by {}", cut(by, WIDTH / 2))).unwrap_or_default();
+    let reason = cut(reason, WIDTH / 2);
+    format!(
+        "GitSync {name} is rolled back to {short}{by} until {until} ({reason}); commits to {target} have effect after that. \
+         This one says it here:"
+    )
 }
 
 fn emergency(text: &mut String, key: &ObjectKey) {

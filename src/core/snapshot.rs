@@ -58,6 +58,8 @@ pub struct Sync {
     pub self_heal: bool,
     /// Paused, by whom, why and until when.
     pub suspension: Option<Suspension>,
+    /// Why an older commit than the newest is in force, if somebody rolled back to it.
+    pub rollback: Option<Rollback>,
     /// The tool that keeps these objects instead of us, if this is no `GitSync` but a guard; then there is no repository.
     pub tool: Option<Arc<Tool>>,
 }
@@ -68,6 +70,17 @@ pub struct Suspension {
     /// Why.
     pub reason: String,
     /// When it ends by itself.
+    pub until: Timestamp,
+}
+
+/// Somebody went back to an older commit: never without a reason and an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollback {
+    /// Who, as stamped.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// When the newest commit takes over again.
     pub until: Timestamp,
 }
 

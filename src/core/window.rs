@@ -237,7 +237,7 @@ impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.until {
             Some(until) => write!(f, "window {} keeps it closed until {until:.0}", self.by),
-            None => write!(f, "window {} keeps it closed, and never opens", self.by),
+            None => write!(f, "window {} keeps it closed for as long as it is there", self.by),
         }
     }
 }

@@ -57,7 +57,8 @@ const BREAK_GLASS: &str = "\
 
 const LOOSEN: &str = "\
     Editing a GitSync or the DriftPolicy takes the usual verbs. Editing it so that less is guarded (a weaker mode, another
-    exclusion, another repository, a deletion…) takes `loosen` besides, and a pause takes `suspend`. Both are recorded.";
+    exclusion, another repository, a deletion…) takes `loosen` besides, and a pause or a rollback takes `suspend`. Both are
+    recorded.";
 
 const IMPERSONATE: &str = "\
     Acting as the service accounts GitSyncs name. The role above holds it already; where that is narrowed, bind this one to

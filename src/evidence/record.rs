@@ -61,6 +61,12 @@ pub enum Kind {
     PauseEnding,
     /// A pause ended.
     Resumed,
+    /// A sync was rolled back to an older commit.
+    RolledBack,
+    /// A rollback ends in a few minutes; said once.
+    RollbackEnding,
+    /// A rollback ended: the newest commit counts again.
+    RollbackEnded,
     /// A window closed something; `reason` says what, and until when.
     WindowClosed,
     /// What a window had closed is open again.

@@ -12,6 +12,8 @@ const UNREACHABLE: &str = "GitUnreachable";
 const SERVER_UNTRUSTED: &str = "ServerUntrusted";
 /// Reason of a failure to have credentials.
 const SECRET_UNUSABLE: &str = "SecretUnusable";
+/// Reason of a failure to find what to roll back to.
+const ROLLBACK_FAILED: &str = "RollbackFailed";
 
 /// Reading Git failed.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +96,25 @@ pub enum Error {
         /// What was asked for.
         revision: String,
     },
+    /// The commit exists, and was never part of what is followed.
+    #[error(
+        "refused to go back to {revision} in {url}: it is not in the history of {target}, and was not synced before; \
+         `holdfast history` lists what was"
+    )]
+    Elsewhere {
+        /// The URL, without credentials.
+        url: String,
+        /// What was asked for.
+        revision: String,
+        /// What is followed.
+        target: String,
+    },
+    /// What somebody wants to go back to cannot be gone back to.
+    #[error("failed to roll back; what was in force stays so")]
+    Rollback {
+        /// Why.
+        source: Box<Self>,
+    },
     /// The local copy is unusable, even though it was made anew.
     #[error("failed to use the local copy of {url}")]
     Cache {
@@ -142,13 +163,28 @@ impl Error {
         match self {
             Self::Secret { .. } => SECRET_UNUSABLE,
             Self::Untrusted { .. } => SERVER_UNTRUSTED,
+            Self::Rollback { .. } => ROLLBACK_FAILED,
             _ => UNREACHABLE,
         }
     }
 
     /// Was a condition with this reason about reaching Git? Then it ends when Git is reached again.
     pub fn is_condition(reason: &str) -> bool {
-        [SECRET_UNUSABLE, SERVER_UNTRUSTED, UNREACHABLE].contains(&reason)
+        [SECRET_UNUSABLE, SERVER_UNTRUSTED, ROLLBACK_FAILED, UNREACHABLE].contains(&reason)
+    }
+
+    /// The same error, met when looking for what to roll back to: if the server was reached, that is why it fails.
+    #[must_use]
+    pub fn of_rollback(self) -> Self {
+        match self {
+            Self::NoSuchRevision { .. }
+            | Self::Ambiguous { .. }
+            | Self::NotACommit { .. }
+            | Self::Elsewhere { .. }
+            | Self::NoSuchPath { .. }
+            | Self::NotManifests { .. } => Self::Rollback { source: Box::new(self) },
+            other => other,
+        }
     }
 
     /// The error with its causes, on one line.

@@ -23,7 +23,7 @@ pub use error::{Cause, Error};
 pub use problem::Problem;
 pub use render::RenderOptions;
 pub use repository::{
-    Access, Commit, Entry, EntryKind, Keys, RepoUrl, Repository, Snapshot, Unusable, WEBHOOK_SECRET, place_of,
+    Access, Commit, Entry, EntryKind, Keys, Lineage, RepoUrl, Repository, Snapshot, Unusable, WEBHOOK_SECRET, place_of,
 };
 
 use std::path::Path;

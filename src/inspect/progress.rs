@@ -84,6 +84,7 @@ mod tests {
         let failed = |text: &str| Answer::Failed(text.to_owned());
         assert_eq!(of(&[("Ready", "False", "Waiting", "wave 1")]), Answer::Waiting("wave 1".to_owned()));
         assert_eq!(of(&[("Ready", "False", "WindowClosed", "night")]), failed("WindowClosed: night"));
+        assert_eq!(of(&[("Ready", "False", "RolledBack", "to 1234567")]), failed("RolledBack: to 1234567"));
         let paused = [("Ready", "True", "InSync", "equal"), ("Suspended", "True", "Suspended", "INC-1")];
         assert_eq!(of(&paused), failed("it is paused: INC-1"));
     }

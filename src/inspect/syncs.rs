@@ -1,5 +1,6 @@
 //! Which GitSyncs a question is about, and who counts as a person in this cluster.
 
+use jiff::Timestamp;
 use kube::Api;
 use kube::api::ListParams;
 
@@ -93,10 +94,19 @@ impl Chosen {
             |faults: Vec<crate::api::FieldError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Self {
             name: full_name(sync),
-            plan: SyncPlan::try_from(sync).map_err(faults),
+            plan: SyncPlan::try_from(sync).map(|plan| pinned(plan, sync, Timestamp::now())).map_err(faults),
             kinds: sync.status.as_ref().map(|status| status.kinds.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// What it asks for now: while it is rolled back, the commit that is pinned.
+fn pinned(mut plan: SyncPlan, sync: &GitSync, now: Timestamp) -> SyncPlan {
+    let Some(rollback) = plan.rollback.as_ref().filter(|rollback| rollback.holds(now)) else { return plan };
+    let known = sync.status.as_ref().and_then(|status| status.rollback.as_ref());
+    let known = known.filter(|known| known.requested == rollback.revision).map(|known| known.revision.clone());
+    plan.source.revision = known.unwrap_or_else(|| rollback.revision.clone());
+    plan
 }
 
 /// `namespace/name`.

@@ -136,6 +136,7 @@ pub(super) fn sync() -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        rollback: None,
         tool: None,
     }
 }

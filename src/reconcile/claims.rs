@@ -5,6 +5,7 @@
 //! what the sync named by a tracking-id declares (it was not read since the start), it is taken to declare the object still.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -46,13 +47,52 @@ pub struct Contested {
 /// Who declares what.
 #[derive(Debug, Default)]
 pub struct Claims {
-    claimants: HashMap<ObjectKey, BTreeMap<String, String>>,
-    /// Always one of the claimants.
-    owners: HashMap<ObjectKey, String>,
-    known: BTreeSet<String>,
-    read: BTreeSet<String>,
+    objects: HashMap<ObjectKey, Claimed>,
+    known: BTreeSet<Arc<str>>,
+    read: BTreeSet<Arc<str>>,
     /// Are all syncs of the cluster known?
     complete: bool,
+}
+
+/// Who declares one object: nearly always one sync, and there is one of these for every object there is.
+#[derive(Debug, Default)]
+struct Claimed {
+    claimants: Box<[(Arc<str>, Box<str>)]>,
+    /// Always one of the claimants.
+    owner: Option<Arc<str>>,
+}
+
+// === impl Claimed ===
+
+impl Claimed {
+    fn is_claimed_by(&self, sync: &str) -> bool {
+        self.claimants.iter().any(|(claimant, _)| **claimant == *sync)
+    }
+
+    fn claim(&mut self, sync: &Arc<str>, place: Box<str>) {
+        let mut claimants = std::mem::take(&mut self.claimants).into_vec();
+        claimants.retain(|(claimant, _)| claimant != sync);
+        claimants.push((sync.clone(), place));
+        self.claimants = claimants.into();
+    }
+
+    fn release(&mut self, sync: &str) {
+        if self.is_claimed_by(sync) {
+            let claimants = std::mem::take(&mut self.claimants).into_vec();
+            self.claimants = claimants.into_iter().filter(|(claimant, _)| **claimant != *sync).collect();
+            self.owner.take_if(|owner| **owner == *sync);
+        }
+    }
+
+    /// What keepers want to be told of it; `None` while one sync declares it and keeps it.
+    fn shared(&self) -> Option<Shared> {
+        let text = |text: &str| text.to_owned();
+        let is_shared = self.claimants.len() > 1 || self.owner.is_none();
+        is_shared.then(|| Shared {
+            owner: self.owner.as_deref().map(text),
+            claimants: self.claimants.iter().map(|(sync, place)| (text(sync), text(place))).collect(),
+        })
+    }
 }
 
 // === impl Claims ===
@@ -60,7 +100,19 @@ pub struct Claims {
 impl Claims {
     /// There is such a sync.
     pub fn know(&mut self, sync: &str) {
-        self.known.insert(sync.to_owned());
+        self.name(sync);
+    }
+
+    /// The name of a sync, once for all that it declares.
+    fn name(&mut self, sync: &str) -> Arc<str> {
+        match self.known.get(sync) {
+            Some(known) => known.clone(),
+            None => {
+                let name: Arc<str> = sync.into();
+                self.known.insert(name.clone());
+                name
+            }
+        }
     }
 
     /// There are no others.
@@ -70,13 +122,16 @@ impl Claims {
 
     /// `sync` declares this, besides what it declared before. Answers with the objects that are not its to write.
     pub fn claim(&mut self, sync: &str, claims: Vec<Claim>) -> HashSet<ObjectKey> {
-        self.know(sync);
+        let name = self.name(sync);
         let mut lost = HashSet::new();
         for Claim { key, place, tracked } in claims {
-            self.claimants.entry(key.clone()).or_default().insert(sync.to_owned(), place);
-            match self.owner(sync, &key, tracked.as_deref()) {
-                Some(owner) if owner != sync => drop(lost.insert(key)),
-                _ => drop(self.owners.insert(key, sync.to_owned())),
+            let is_lost = self.is_lost(sync, &key, tracked.as_deref());
+            let claimed = self.objects.entry(key.clone()).or_default();
+            claimed.claim(&name, place.into());
+            if is_lost {
+                lost.insert(key);
+            } else {
+                claimed.owner = Some(name.clone());
             }
         }
         lost
@@ -84,7 +139,7 @@ impl Claims {
 
     /// `sync` declares these and nothing else.
     pub fn release_all_but(&mut self, sync: &str, keys: &HashSet<ObjectKey>) {
-        self.read.insert(sync.to_owned());
+        self.read.insert(self.known.get(sync).cloned().unwrap_or_else(|| sync.into()));
         self.release(sync, |key| !keys.contains(key));
     }
 
@@ -97,38 +152,38 @@ impl Claims {
 
     /// Does another sync declare this object?
     pub fn is_claimed_by_other(&self, sync: &str, key: &ObjectKey) -> bool {
-        self.claimants.get(key).is_some_and(|claimants| claimants.keys().any(|other| other != sync))
+        let claimed = self.objects.get(key);
+        claimed.is_some_and(|claimed| claimed.claimants.iter().any(|(other, _)| **other != *sync))
     }
 
     /// What keepers want to be told of.
     pub fn contested(&self) -> Contested {
-        let contested = |(key, claimants): (&ObjectKey, &BTreeMap<String, String>)| {
-            let owner = self.owners.get(key).cloned();
-            let shared = claimants.len() > 1 || owner.is_none();
-            shared.then(|| (key.clone(), Shared { owner, claimants: claimants.clone() }))
-        };
-        let unread = self.known.difference(&self.read).cloned().collect();
-        Contested { objects: self.claimants.iter().filter_map(contested).collect(), unread }
+        let shared = |(key, claimed): (&ObjectKey, &Claimed)| Some((key.clone(), claimed.shared()?));
+        let unread = self.known.difference(&self.read).map(|sync| sync.to_string()).collect();
+        Contested { objects: self.objects.iter().filter_map(shared).collect(), unread }
     }
 
-    fn owner(&self, sync: &str, key: &ObjectKey, tracked: Option<&str>) -> Option<String> {
-        let tracker = || tracked.filter(|other| *other != sync && self.may_claim(other, key)).map(str::to_owned);
-        self.owners.get(key).cloned().or_else(tracker)
+    /// Is the object another sync's to write: the one that keeps it, or else the one it is tracked by?
+    fn is_lost(&self, sync: &str, key: &ObjectKey, tracked: Option<&str>) -> bool {
+        match self.objects.get(key).and_then(|claimed| claimed.owner.as_deref()) {
+            Some(owner) => owner != sync,
+            None => tracked.is_some_and(|other| other != sync && self.may_claim(other, key)),
+        }
     }
 
     fn may_claim(&self, sync: &str, key: &ObjectKey) -> bool {
-        let claims = self.claimants.get(key).is_some_and(|claimants| claimants.contains_key(sync));
+        let claims = self.objects.get(key).is_some_and(|claimed| claimed.is_claimed_by(sync));
         let unread = self.known.contains(sync) && !self.read.contains(sync);
         claims || unread || !self.complete
     }
 
     fn release(&mut self, sync: &str, is_released: impl Fn(&ObjectKey) -> bool) {
-        for (key, claimants) in self.claimants.iter_mut().filter(|(key, _)| is_released(key)) {
-            if claimants.remove(sync).is_some() && self.owners.get(key).is_some_and(|owner| owner == sync) {
-                self.owners.remove(key);
+        self.objects.retain(|key, claimed| {
+            if is_released(key) {
+                claimed.release(sync);
             }
-        }
-        self.claimants.retain(|_, claimants| !claimants.is_empty());
+            !claimed.claimants.is_empty()
+        });
     }
 }
 

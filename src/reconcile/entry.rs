@@ -93,6 +93,11 @@ impl Entry {
         self.pending && self.glass.is_some() && self.drifted.is_some()
     }
 
+    /// Is it on its way out, to be made anew as a commit says? Written but for that, it would have drifted or not be pending.
+    pub fn is_going(&self) -> bool {
+        self.pending && self.drifted.is_none()
+    }
+
     /// When this object wants to be looked at without being seen: a retry, or the end of a break-glass.
     pub fn due(&self, now: Instant, wall: Timestamp) -> Option<Instant> {
         let retry = self.drifted.as_ref().and_then(|drifted| drifted.retry);

@@ -43,6 +43,7 @@ impl Keeper {
         self.status = sync.status.clone().unwrap_or_default();
         self.synced.clone_from(&self.status.synced_revision);
         self.history.follow(&self.status.history);
+        self.pin.follow(&self.status);
         self.requests.follow(self.status.handled_request.as_ref());
         if self.synced.is_none() || self.synced != self.observed {
             return;
@@ -81,7 +82,7 @@ impl Keeper {
     async fn take_over(&mut self) {
         tracing::info!(sync = self.name, objects = self.entries.len(), "taking over");
         self.was_paused = self.is_told_paused();
-        self.notice_pause();
+        self.notice_ends();
         if self.mind_the_end().await {
             return;
         }

@@ -22,6 +22,7 @@ use super::history::History;
 use super::look::{Look, Looked, News};
 use super::prune::Stray;
 use super::requests::Requests;
+use super::rollback::Pin;
 use super::status::Failure;
 use super::windows::Windows;
 use crate::api::meaning::{SourcePlan, SyncPlan};
@@ -33,7 +34,6 @@ use crate::cluster::{Cluster, Kind};
 use crate::core::exclude::Surroundings;
 use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
-use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::core::ready::Readiness;
 use crate::core::waves::Rollout;
@@ -129,6 +129,8 @@ pub struct Keeper {
     pub(super) was_paused: bool,
     /// When people are to be reminded that the pause ends.
     pub(super) pause_reminder: Option<Timestamp>,
+    /// What is known of the commit a rollback pins.
+    pub(super) pin: Pin,
 }
 
 // === impl Keeper ===
@@ -182,6 +184,7 @@ impl Keeper {
             retry: None,
             was_paused: false,
             pause_reminder: None,
+            pin: Pin::default(),
         }
     }
 
@@ -209,7 +212,7 @@ impl Keeper {
                         self.go_on().await;
                     }
                 }
-                news = join(&mut self.reading) => self.learn(news).await,
+                looked = join(&mut self.reading) => self.learn(looked).await,
                 () = sleep_until(wake) => self.tick().await,
             }
             self.advance().await;
@@ -250,13 +253,13 @@ impl Keeper {
         if self.leads() {
             self.look_again_at_what_is_due().await;
         }
-        self.remind_of_the_pause();
+        self.remind_of_ends();
         self.check_patience();
         if self.is_at_its_end().await {
             self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
             return;
         }
-        let resumed = self.notice_pause();
+        let resumed = self.notice_ends();
         if resumed || self.retry.is_some_and(|retry| retry <= Instant::now()) {
             self.retry = None;
             self.look_again();
@@ -268,6 +271,7 @@ impl Keeper {
 
     /// Starts a look at Git beside the loop.
     fn poll(&mut self) {
+        let sought = self.seek();
         let Some(plan) = &self.plan else {
             self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
             return;
@@ -280,6 +284,7 @@ impl Keeper {
             known: self.known(),
             before: self.read_besides(),
             fallback: self.fallback(),
+            sought,
         };
         self.requests.begin();
         self.looked = Some(now);
@@ -312,11 +317,13 @@ impl Keeper {
         self.status.kinds.iter().map(String::as_str)
     }
 
-    async fn learn(&mut self, news: Looked) {
+    async fn learn(&mut self, looked: Looked) {
         self.reading = None;
+        let answered = looked.newest.is_some();
+        let Some(news) = self.heed(looked) else { return };
         let nothing_new = matches!(news, Ok(News::Same));
         let outcome = |ok| if ok { Outcome::Success } else { Outcome::Failure };
-        self.context.metrics.fetched(outcome(!matches!(news, Err(_) | Ok(News::Stale(..)))), Timestamp::now());
+        self.context.metrics.fetched(outcome(answered), Timestamp::now());
         match news {
             Ok(News::Same) => {
                 if self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason)) {
@@ -372,17 +379,6 @@ impl Keeper {
             self.note(Note { reason: reason.to_owned(), text: message.clone(), warning: true });
         }
         self.failure = Some(Failure { reason, message, count });
-    }
-
-    /// The `GitSync` itself.
-    pub(super) fn key(&self) -> ObjectKey {
-        let (namespace, name) = self.name.split_once('/').unwrap_or_default();
-        ObjectKey {
-            group: GROUP.to_owned(),
-            kind: "GitSync".to_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: name.to_owned(),
-        }
     }
 }
 

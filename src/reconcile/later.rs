@@ -22,9 +22,12 @@ impl Keeper {
         let leads = self.leads();
         let due = self.entries.values().filter(|_| leads).filter_map(|entry| entry.due(now, wall));
         let resume = self.pause(wall).map(|pause| pause.until);
+        let roll_on = self.rollback(wall).map(|rollback| rollback.pause.until);
         let moments = resume
             .into_iter()
+            .chain(roll_on)
             .chain(self.pause_reminder)
+            .chain(self.pin.reminder())
             .chain(self.windows.turn())
             .chain(self.calm())
             .chain(self.patience_ends());

@@ -10,7 +10,7 @@ use super::credentials::{repository, secret_of};
 use super::share::Question;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::Kinds;
-use crate::git::{self, Reading, RenderOptions, Repository};
+use crate::git::{self, Lineage, Reading, RenderOptions, Repository};
 
 /// The right to have a commit in memory: given back when what it says is real.
 pub type Turn = OwnedSemaphorePermit;
@@ -21,12 +21,29 @@ pub enum News {
     Same,
     /// A commit to be made real, and the one the cluster was equal to before the start, if it can still be read.
     Commit(Reading, Option<Reading>, Turn),
-    /// The server does not answer; this is the last commit known, and why it is used.
+    /// The server does not answer, or has not what somebody rolled back to; this is the last commit known, and why it is used.
     Stale(Reading, Arc<git::Error>, Turn),
 }
 
-/// What a look at Git may bring.
-pub type Looked = Result<News, Arc<git::Error>>;
+/// What a look at Git brought, and what it saw besides.
+pub struct Looked {
+    /// What is to be made real.
+    pub news: Result<News, Arc<git::Error>>,
+    /// The newest commit, if the server answered.
+    pub newest: Option<String>,
+    /// The older commit that was sought in its place, as it was asked for, and which one that is, if it was found.
+    pub sought: Option<(String, Option<String>)>,
+}
+
+/// A commit somebody rolled back to.
+pub struct Sought {
+    /// A commit id, the beginning of one, or a tag.
+    pub revision: String,
+    /// Which commit that is, if it was found before.
+    pub found: Option<String>,
+    /// Commits that were synced before: these need no proof.
+    pub synced: Vec<String>,
+}
 
 /// A look at Git: everything it needs, so that it can happen elsewhere.
 pub struct Look {
@@ -42,6 +59,19 @@ pub struct Look {
     pub fallback: Option<String>,
     /// After a start, the commit the cluster was made equal to before.
     pub before: Option<String>,
+    /// The older commit that is to be made real in the place of the newest.
+    pub sought: Option<Sought>,
+}
+
+// === impl Sought ===
+
+impl Sought {
+    /// Which commit it is, as far as that is known without Git.
+    fn known(&self) -> Option<&String> {
+        let mut meant = self.synced.iter().filter(|synced| synced.starts_with(&self.revision));
+        let only = meant.next().filter(|first| meant.all(|other| other == *first));
+        self.found.as_ref().or(only)
+    }
 }
 
 // === impl Look ===
@@ -52,19 +82,53 @@ impl Look {
         let kinds = context.cluster.kinds().await;
         let source = &self.plan.source;
         let found = context.secret(&self.sync, source).await;
-        let here = self.repository(&context).map_err(Arc::new)?;
         let newest = match repository(&context.cache, &self.sync, source, found) {
             Ok(repository) => self.ask(&context, repository.clone()).await.map(|sha| (repository, sha)),
             Err(error) => Err(Arc::new(error)),
         };
-        if newest.as_ref().is_ok_and(|(_, sha)| self.known.as_ref() == Some(sha)) {
+        let tip = newest.as_ref().ok().map(|(_, sha)| sha.clone());
+        let wanted = match newest {
+            Ok((repository, newest)) => self.wanted(repository, newest).await,
+            Err(error) => Err(error),
+        };
+        let found = wanted.as_ref().ok().map(|(_, sha)| sha.clone());
+        let sought = self.sought.as_ref().map(|sought| (sought.revision.clone(), sought.known().cloned()));
+        let news = self.read_wanted(&context, wanted, kinds).await;
+        let is_used = |sha: &String| matches!(&news, Ok(News::Stale(reading, ..)) if reading.commit.sha == *sha);
+        let sought = sought.map(|(revision, known)| (revision, found.or_else(|| known.filter(is_used))));
+        Looked { news, newest: tip, sought }
+    }
+
+    /// Which commit is to be made real: the newest, or the one somebody rolled back to.
+    async fn wanted(&self, repository: Repository, newest: String) -> Result<(Repository, String), Arc<git::Error>> {
+        let Some(Sought { revision, found, synced }) = &self.sought else { return Ok((repository, newest)) };
+        if let Some(found) = found {
+            return Ok((repository, found.clone()));
+        }
+        let (revision, known, target) = (revision.clone(), synced.clone(), self.plan.source.revision.clone());
+        let find = move || {
+            let lineage = Lineage { target: &target, tip: &newest, known: &known };
+            repository.within(&revision, &lineage).map(|found| (repository, found)).map_err(git::Error::of_rollback)
+        };
+        let found = tokio::task::spawn_blocking(find).await;
+        found.expect("asking Git neither panics nor is cancelled").map_err(Arc::new)
+    }
+
+    async fn read_wanted(
+        self,
+        context: &Context,
+        wanted: Result<(Repository, String), Arc<git::Error>>,
+        kinds: Kinds,
+    ) -> Result<News, Arc<git::Error>> {
+        if wanted.as_ref().is_ok_and(|(_, sha)| self.known.as_ref() == Some(sha)) {
             return Ok(News::Same);
         }
+        let here = self.repository(context).map_err(Arc::new)?;
         // Not before the server has answered: one that hangs keeps nobody else waiting. And not on a thread that waits: each
         // thread that has ever read a commit keeps memory of its own.
         let turn = context.turns.clone().acquire_owned().await.expect("nobody closes it");
-        let read = tokio::task::spawn_blocking(move || match newest {
-            Ok((repository, sha)) => self.news(&repository, &sha, &kinds, turn).map_err(Arc::new),
+        let read = tokio::task::spawn_blocking(move || match wanted {
+            Ok((repository, sha)) => self.news(&repository, &sha, &here, &kinds, turn),
             Err(error) => self.fall_back(&here, &kinds, error, turn),
         });
         read.await.expect("reading Git neither panics nor is cancelled")
@@ -84,21 +148,43 @@ impl Look {
         answer.map(|commit| commit.sha)
     }
 
-    fn news(&self, repository: &Repository, sha: &str, kinds: &Kinds, turn: Turn) -> Result<News, git::Error> {
-        let reading = self.read(repository, sha, kinds)?;
+    fn news(
+        &self,
+        repository: &Repository,
+        sha: &str,
+        here: &Repository,
+        kinds: &Kinds,
+        turn: Turn,
+    ) -> Result<News, Arc<git::Error>> {
+        let reading = match self.read(repository, sha, kinds) {
+            Ok(reading) => reading,
+            Err(error) if self.sought.is_some() => {
+                return self.fall_back(here, kinds, Arc::new(error.of_rollback()), turn);
+            }
+            Err(error) => return Err(Arc::new(error)),
+        };
         let before = self.before.as_ref().filter(|before| *before != sha);
         let before = before.and_then(|before| self.read(repository, before, kinds).ok());
         Ok(News::Commit(reading, before, turn))
     }
 
-    /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down.
-    fn fall_back(&self, repository: &Repository, kinds: &Kinds, error: Arc<git::Error>, turn: Turn) -> Looked {
-        match (&self.known, &self.fallback) {
-            (None, Some(sha)) => match self.read(repository, sha, kinds) {
-                Ok(reading) => Ok(News::Stale(reading, error, turn)),
-                Err(_) => Err(error),
-            },
-            _ => Err(error),
+    /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down. And one
+    /// that was synced before can be rolled back to meanwhile, if it is here.
+    fn fall_back(
+        &self,
+        here: &Repository,
+        kinds: &Kinds,
+        error: Arc<git::Error>,
+        turn: Turn,
+    ) -> Result<News, Arc<git::Error>> {
+        if self.known.is_some() {
+            return Err(error);
+        }
+        let sought = self.sought.as_ref().and_then(Sought::known);
+        let mut found = sought.into_iter().chain(&self.fallback).map(|sha| self.read(here, sha, kinds));
+        match found.find_map(Result::ok) {
+            Some(reading) => Ok(News::Stale(reading, error, turn)),
+            None => Err(error),
         }
     }
 
@@ -109,5 +195,24 @@ impl Look {
             cluster_scoped: &|group, kind| kinds.namespaced(group, kind).map(|namespaced| !namespaced),
         };
         git::read(repository, target, &self.plan.source.path, &options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_synced_is_known_by_digits_that_mean_one_commit() {
+        let synced = ["12345aa", "12345bb", "abcdef0", "12345aa"].map(str::to_owned).to_vec();
+        let known = |revision: &str, found: Option<&str>| {
+            let (revision, found, synced) = (revision.to_owned(), found.map(str::to_owned), synced.clone());
+            Sought { revision, found, synced }.known().cloned()
+        };
+        assert_eq!(known("abc", None).as_deref(), Some("abcdef0"));
+        assert_eq!(known("12345a", None).as_deref(), Some("12345aa"), "it is there twice, and is one");
+        assert_eq!(known("12345", None), None);
+        assert_eq!(known("v1.2", None), None);
+        assert_eq!(known("v1.2", Some("fffffff")).as_deref(), Some("fffffff"));
     }
 }

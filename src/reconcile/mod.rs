@@ -35,6 +35,7 @@ pub mod publish;
 mod report;
 mod requests;
 mod respec;
+mod rollback;
 mod rollout;
 mod router;
 mod share;

@@ -20,8 +20,21 @@ impl Keeper {
         self.pause(Timestamp::now()).is_some()
     }
 
+    /// Notices that a pause or a rollback began or ended; `true` when one ended.
+    pub(super) fn notice_ends(&mut self) -> bool {
+        // Each has to be noticed, whatever the other says.
+        let (resumed, rolled_on) = (self.notice_pause(), self.notice_rollback());
+        resumed || rolled_on
+    }
+
+    /// Says, once, that a pause or a rollback ends soon.
+    pub(super) fn remind_of_ends(&mut self) {
+        self.remind_of_the_pause();
+        self.remind_of_the_rollback();
+    }
+
     /// Records that a pause began or ended; `true` when it ended.
-    pub(super) fn notice_pause(&mut self) -> bool {
+    fn notice_pause(&mut self) -> bool {
         let now = Timestamp::now();
         self.pause_reminder = self.pause(now).and_then(|pause| pause.reminder(now));
         let paused = self.is_paused();
@@ -48,7 +61,7 @@ impl Keeper {
     }
 
     /// Says, once, that the pause ends soon: what differs is undone then.
-    pub(super) fn remind_of_the_pause(&mut self) {
+    fn remind_of_the_pause(&mut self) {
         let is_due = self.pause_reminder.is_some_and(|reminder| reminder <= Timestamp::now());
         let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|_| is_due);
         let Some(pause) = pause.cloned() else { return };

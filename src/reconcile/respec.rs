@@ -23,6 +23,9 @@ impl Keeper {
         if first {
             self.was_paused = self.is_told_paused();
         }
+        if self.sync.as_ref().is_some_and(|before| follows(before) != follows(&sync)) {
+            self.pin.forget();
+        }
         if !same {
             match SyncPlan::try_from(&*sync) {
                 Ok(plan) => {
@@ -53,7 +56,7 @@ impl Keeper {
             self.look_again();
         }
         // Each has to be noticed, whatever the other says: an end that is noticed here is noticed nowhere else.
-        let (resumed, opened) = (self.notice_pause(), self.renew_windows());
+        let (resumed, opened) = (self.notice_ends(), self.renew_windows());
         if resumed || opened {
             self.look_again();
         }
@@ -69,4 +72,10 @@ impl Keeper {
             None => self.context.cluster.clone(),
         }
     }
+}
+
+/// What is followed, and where.
+fn follows(sync: &GitSync) -> (&str, &str) {
+    let source = &sync.spec.source;
+    (&source.repo_url, &source.target_revision)
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::heal::End;
 use super::keeper::Keeper;
 use super::plan::{Stage, stage};
+use super::report::summary;
 use super::watchful::Job;
 use crate::cluster::Error;
 use crate::core::object::ObjectKey;
@@ -125,9 +126,19 @@ impl Keeper {
         self.plan.as_ref().map(|plan| SignedDuration::try_from(plan.wave_timeout).unwrap_or(SignedDuration::MAX))
     }
 
-    /// What a commit waits for, in words.
+    /// What a commit waits for, in words: a wave, or the end of what is to be made anew.
     pub(super) fn waits_for(&self) -> Option<String> {
-        self.rollout.as_ref().and_then(Rollout::told)
+        match &self.rollout {
+            Some(rollout) => rollout.told(),
+            None => self.goings(),
+        }
+    }
+
+    fn goings(&self) -> Option<String> {
+        let going = self.entries.values().filter(|entry| entry.is_going() && self.complete);
+        let mut going: Vec<_> = going.map(|entry| entry.managed.manifest.key.to_string()).collect();
+        going.sort();
+        (!going.is_empty()).then(|| format!("to be made anew, and not yet gone: {}", summary(&going)))
     }
 
     /// Is it to be written, and not yet?

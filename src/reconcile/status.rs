@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::entry::{Drifted, Entry};
 use super::prune::Stray;
-use crate::api::{DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef};
+use crate::api::{DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef, PinnedRevision};
 use crate::core::object::ObjectKey;
 use crate::git::Problem;
 
@@ -42,6 +42,12 @@ pub struct Facts<'a> {
     pub waiting: Option<String>,
     /// The pause in force: its reason and end.
     pub paused: Option<String>,
+    /// The rollback in force: why, until when, by whom, from where to where.
+    pub rolled_back: Option<String>,
+    /// The commit it pins.
+    pub pinned: Option<PinnedRevision>,
+    /// Why the newest commit is not made real, if a rollback keeps it out.
+    pub kept_out: Option<String>,
     /// What windows keep closed, and what waits for them.
     pub window: Option<String>,
     /// Why the newest commit is not in force.
@@ -74,7 +80,8 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     let Facts {
         generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds, ..
     } = facts;
-    let Facts { window, waits, unpruned, fighting, enforced, waiting, history, handled, .. } = facts;
+    let Facts { window, waits, kept_out, unpruned, fighting, enforced, waiting, history, handled, .. } = facts;
+    let Facts { rolled_back, pinned, .. } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     let (mut undecided, mut held) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -90,17 +97,14 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
     let drifted = drift.len();
     drift.truncate(LISTED);
     held.sort();
-    let (waits, waiting) = (waits.as_deref(), waiting.as_deref());
-    let whole = Whole { problems, failure, synced, shared, held: &held, waits, waiting };
+    let (waits, kept_out, waiting) = (waits.as_deref(), kept_out.as_deref(), waiting.as_deref());
+    let whole = Whole { problems, failure, synced, shared, held: &held, waits, kept_out, waiting };
     let mut conditions = vec![whole.synced(), whole.ready(drifted), stalled_condition(failure, limit)];
     if !shared.is_empty() {
         let said: Vec<_> = shared.iter().map(|(_, said)| said.clone()).collect();
         conditions.push(Said { kind: "Conflict", holds: true, reason: "Shared", message: some(&said) });
     }
-    conditions.extend(paused.map(|why| Said { kind: "Suspended", holds: true, reason: "Suspended", message: why }));
-    let closed = |message| Said { kind: "WindowClosed", holds: true, reason: "Closed", message };
-    let fights = |message| Said { kind: "Fighting", holds: true, reason: "BackedOff", message };
-    conditions.extend(window.map(closed).into_iter().chain(fighting.map(fights)));
+    conditions.extend(while_they_hold(paused, rolled_back, window, fighting));
     if let Some(first) = undecided.iter().min() {
         let message = format!("{} object(s) are left as they are: {first}", undecided.len());
         conditions.push(Said { kind: "RuleError", holds: true, reason: "RuleFailed", message });
@@ -115,6 +119,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         observed_revision: observed.map(str::to_owned),
         synced_revision: synced.map(str::to_owned),
         enforced_revision: enforced,
+        rollback: pinned,
         objects,
         drifted: u32::try_from(drifted).unwrap_or(u32::MAX),
         drift,
@@ -123,6 +128,20 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         handled_request: handled,
         conditions: conditions.into_iter().map(|said| said.since(before, generation, now)).collect(),
     }
+}
+
+/// Conditions that are there only while they hold, each with its message.
+fn while_they_hold(
+    paused: Option<String>,
+    rolled_back: Option<String>,
+    window: Option<String>,
+    fighting: Option<String>,
+) -> impl Iterator<Item = Said> {
+    let paused = paused.map(|message| Said { kind: "Suspended", holds: true, reason: "Suspended", message });
+    let pinned = rolled_back.map(|message| Said { kind: "RolledBack", holds: true, reason: "Pinned", message });
+    let window = window.map(|message| Said { kind: "WindowClosed", holds: true, reason: "Closed", message });
+    let fighting = fighting.map(|message| Said { kind: "Fighting", holds: true, reason: "BackedOff", message });
+    [paused, pinned, window, fighting].into_iter().flatten()
 }
 
 /// A condition before it is known since when it holds.
@@ -141,8 +160,10 @@ struct Whole<'a> {
     shared: &'a [(bool, String)],
     /// Objects that a break-glass keeps a commit from.
     held: &'a [String],
-    /// Why the newest commit is not in force.
+    /// Why the newest commit is not in force, if it waits for a window.
     waits: Option<&'a str>,
+    /// Likewise, if a rollback keeps it out.
+    kept_out: Option<&'a str>,
     /// What a commit that is being written waits for.
     waiting: Option<&'a str>,
 }
@@ -151,7 +172,7 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     fn synced(&self) -> Said {
-        let Self { problems, failure, synced, shared, held, waits, waiting } = *self;
+        let Self { problems, failure, synced, shared, held, waits, kept_out, waiting } = *self;
         let said = |holds, reason, message| Said { kind: "Synced", holds, reason, message };
         let lost: Vec<_> = shared.iter().filter(|(lost, _)| *lost).map(|(_, said)| said.clone()).collect();
         let broken: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -169,6 +190,8 @@ impl Whole<'_> {
             said(false, "BreakGlass", message)
         } else if let Some(waits) = waits {
             said(false, "WindowClosed", waits.to_owned())
+        } else if let Some(kept_out) = kept_out {
+            said(false, "RolledBack", kept_out.to_owned())
         } else if let Some(sha) = synced {
             said(true, "Synced", format!("the cluster was made equal to {sha}"))
         } else {

@@ -13,6 +13,8 @@ use crate::api::GitSyncStatus;
 use crate::api::meaning::Suspension;
 use crate::cluster::events::{Note, reference};
 use crate::cluster::{Error, Kind};
+use crate::core::names::GROUP;
+use crate::core::object::ObjectKey;
 use crate::core::window::Action;
 
 // === impl Keeper ===
@@ -28,8 +30,8 @@ impl Keeper {
         let facts = Facts {
             generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
             observed: self
-                .windows
-                .held()
+                .newest()
+                .or(self.windows.held())
                 .or(self.observed.as_ref())
                 .map(String::as_str)
                 .or(self.status.observed_revision.as_deref()),
@@ -43,6 +45,9 @@ impl Keeper {
             limit: self.plan.as_ref().map_or(1, |plan| plan.retry.limit),
             waiting: self.waits_for(),
             paused: self.pause(now).map(Suspension::words),
+            rolled_back: self.rollback_words(),
+            pinned: self.pinned_revision(),
+            kept_out: self.kept_out(),
             window: self.window_words(),
             waits: self.held_words(),
             unpruned: self.unpruned(),
@@ -85,6 +90,17 @@ impl Keeper {
         }
     }
 
+    /// The `GitSync` itself.
+    pub(super) fn key(&self) -> ObjectKey {
+        let (namespace, name) = self.name.split_once('/').unwrap_or_default();
+        ObjectKey {
+            group: GROUP.to_owned(),
+            kind: "GitSync".to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
     fn unpruned(&self) -> Option<String> {
         let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
         let closed = self.closed(Action::Prune, self.observed.as_deref()).filter(|_| prunes)?;
@@ -102,7 +118,7 @@ impl Keeper {
                 waiting: !self.waiting().is_empty(),
                 fighting: i64::try_from(self.fighting()).unwrap_or(i64::MAX),
                 ready: self.synced.is_some()
-                    && self.rollout.is_none()
+                    && self.waits_for().is_none()
                     && self.failure.is_none()
                     && self.problems.is_empty()
                     && self.lost.is_empty(),
@@ -114,9 +130,16 @@ impl Keeper {
     async fn write_status(&self, status: &GitSyncStatus) -> Result<(), Error> {
         let Some(kind) = self.context.cluster.kind("holdfast.dev/v1alpha1", "GitSync").await? else { return Ok(()) };
         let mut value = serde_json::to_value(status).expect("a status is plain data");
-        for field in
-            ["drift", "kinds", "observedRevision", "syncedRevision", "enforcedRevision", "history", "handledRequest"]
-        {
+        for field in [
+            "drift",
+            "kinds",
+            "observedRevision",
+            "syncedRevision",
+            "enforcedRevision",
+            "rollback",
+            "history",
+            "handledRequest",
+        ] {
             value.as_object_mut().map(|fields| fields.entry(field).or_insert(Value::Null));
         }
         self.context.cluster.patch_status(&kind, &self.key(), &json!({ "status": value })).await?;

@@ -132,6 +132,9 @@ impl Keeper {
 
     /// The commit to make do with while Git does not answer.
     pub(super) fn fallback(&self) -> Option<String> {
+        if self.rollback(Timestamp::now()).is_some() {
+            return self.in_force();
+        }
         let newest = self.observed.clone().or_else(|| self.status.observed_revision.clone());
         newest.filter(|newest| !self.keeps_out(newest)).or_else(|| self.in_force())
     }

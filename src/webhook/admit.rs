@@ -216,7 +216,7 @@ impl Webhook {
 
     /// Is it what can be run, is it what Git says if Git says anything, and may it be loosened?
     async fn validate_own(&self, review: Review<'_>) -> Result<Decision, NoDecision> {
-        if let Some(refusal) = own::refusal(&review).or_else(|| own::stamp::refusal(&review)) {
+        if let Some(refusal) = own::refusal(&review, (self.clock)()).or_else(|| own::stamp::refusal(&review)) {
             return Ok(Decision::refused(refusal));
         }
         let (loosening, is_dry_run) = (own::loosen::Loosening::of(&review), review.is_dry_run());

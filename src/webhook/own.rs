@@ -10,16 +10,18 @@ pub(super) mod stamp;
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::answer::{Reason, Refusal};
 use super::review::{Operation, Review};
 use crate::api::{DriftPolicy, DriftPolicySpec, FieldError, GitSync, GitSyncSpec, Policy, SyncPlan};
 use crate::core::names::GROUP;
+use specs::{Spec, Specs};
 
 /// Why what is written cannot run, if it cannot. A spec that stays as it was is not looked at again: an object that was
 /// stored while nobody looked can still be labelled and deleted.
-pub(super) fn refusal(review: &Review<'_>) -> Option<Refusal> {
+pub(super) fn refusal(review: &Review<'_>, now: Timestamp) -> Option<Refusal> {
     let writes = matches!(review.operation, Operation::Create | Operation::Update);
     if review.kind.group != GROUP || !writes || !review.sub_resource.is_empty() {
         return None;
@@ -29,7 +31,8 @@ pub(super) fn refusal(review: &Review<'_>) -> Option<Refusal> {
     if before.is_some() && before == spec {
         return None;
     }
-    let faults = faults(&review.kind.kind, review.object_name(), spec.unwrap_or("{}"));
+    let mut faults = faults(&review.kind.kind, review.object_name(), spec.unwrap_or("{}"));
+    faults.extend(over(review, now));
     (!faults.is_empty()).then(|| Refusal { reason: Reason::Invalid, message: message(review, &faults) })
 }
 
@@ -44,6 +47,22 @@ fn faults(kind: &str, name: &str, spec: &str) -> Vec<FieldError> {
         _ => Ok(()),
     };
     read.err().unwrap_or_default()
+}
+
+/// A rollback that is over when it is written does nothing, and whoever writes it should know. One that stays as it was may be.
+fn over(review: &Review<'_>, now: Timestamp) -> Option<FieldError> {
+    let rollback = |spec: Option<Spec>| match spec {
+        Some(Spec::Sync(spec)) => spec.rollback,
+        _ => None,
+    };
+    let Specs { old, new } = Specs::read(review);
+    let new = rollback(new)?;
+    let is_over = new.until.parse::<Timestamp>().is_ok_and(|until| until <= now);
+    (is_over && rollback(old).as_ref() != Some(&new)).then(|| FieldError {
+        field: "spec.rollback.until".to_owned(),
+        reason: format!("{} is over already", new.until),
+        remedy: "write an end that is to come".to_owned(),
+    })
 }
 
 fn parse<T: DeserializeOwned>(spec: &str) -> Result<T, Vec<FieldError>> {

@@ -17,7 +17,7 @@ use super::upstream::{Place, Requester, Right, Unanswered, Upstream};
 use crate::core::breakglass::{self, Glass, Refused};
 use crate::core::compare::Scope;
 use crate::core::declaration::Declaration;
-use crate::core::judge::{Action, Court, Edit, Judgement, Rules, Verdict, judge};
+use crate::core::judge::{Action, Court, Edit, Judgement, Rules, Verdict, Why, judge};
 use crate::core::names::BREAK_GLASS;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Mode, Snapshot, Undeclared};
@@ -143,19 +143,22 @@ impl<'a> Trial<'a> {
         stamp::stamps(old.as_ref(), &new.state(), &self.rules.limits, &self.requester.user.name, self.now)
     }
 
-    /// Can the verdict be one that leaves a mark? Asked before judging, because in most clusters it never is.
+    /// Can the verdict be one that leaves a mark? Asked before judging. Whom no pause can reach, in no mode that marks, is not.
     pub(super) fn may_be_marked(&self) -> bool {
+        let marks = |mode| matches!(mode, Mode::Annotate | Mode::Deny);
         let suspended = |managed: &Managed| managed.sync.suspended_at(self.now).is_some();
-        self.managed.as_ref().is_some_and(|managed| managed.sync.mode == Mode::Annotate || suspended(managed))
+        let may = |managed: &Managed| managed.sync.tool.is_none() && (marks(managed.sync.mode) || suspended(managed));
+        self.managed.as_deref().is_some_and(may)
     }
 
     /// The mark this judgement leaves on the object. What is being deleted takes no mark, and a `Scale` has no place for one.
+    ///
+    /// What would be refused is marked as well: `/validate`, asked a moment later or by another replica, may know already that the
+    /// sync is paused, and what it then lets pass must not be without its mark. If it does refuse, nothing of this is stored.
     pub(super) fn mark(&self, judgement: &Judgement) -> Option<Write> {
-        let new = self
-            .parts
-            .sides
-            .after()
-            .filter(|_| judgement.verdict == Verdict::Mark && self.through == Through::Itself)?;
+        let Judgement { verdict, why, .. } = judgement;
+        let may_pass = *verdict == Verdict::Mark || (*verdict == Verdict::Deny && *why == Why::Drift);
+        let new = self.parts.sides.after().filter(|_| may_pass && self.through == Through::Itself)?;
         let old = self.parts.sides.before().map(|old| old.state());
         stamp::mark(old.as_ref(), &new.state(), &self.requester.user.name, &judgement.introduced, self.now)
     }

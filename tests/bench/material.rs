@@ -100,6 +100,7 @@ fn sync() -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        rollback: None,
         tool: None,
     }
 }

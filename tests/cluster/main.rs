@@ -45,6 +45,7 @@ mod replicas;
 mod repositories;
 mod restarts;
 mod rewriter;
+mod rollback;
 mod rules;
 mod secrets;
 mod stage;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
     let trials = [
         restarts::trials(),
         replicas::trials(),
+        rollback::trials(),
         chaos::trials(),
         tampering::trials(),
         traces::trials(),

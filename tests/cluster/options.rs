@@ -12,6 +12,7 @@ use crate::who::Who;
 pub fn trials() -> Vec<Trial> {
     tests![
         what_may_be_replaced_is_made_anew,
+        a_commit_waits_for_the_end_of_what_it_makes_anew,
         who_yields_reports_the_conflict_and_leaves_it,
         the_namespace_gets_its_labels_and_keeps_others,
         a_misspelled_field_keeps_even_the_foundation_out,
@@ -37,6 +38,27 @@ async fn what_may_be_replaced_is_made_anew() -> Result<()> {
     place.commits(&[("stone.yaml", &immutable("c").replace(r#""a":"#, r#""b":"#))]).await?;
     place.is("ConfigMap/stone", "/data", json!({"b": "c"})).await?;
     place.rests("ConfigMap/stone").await
+}
+
+/// A finalizer keeps what was deleted from going. Until it is gone and made anew, the cluster does not equal the commit.
+async fn a_commit_waits_for_the_end_of_what_it_makes_anew() -> Result<()> {
+    let clinging = |value: &str| {
+        let mut stone = parsed(&immutable(value));
+        stone["metadata"]["finalizers"] = json!(["example.com/cling"]);
+        stone.to_string()
+    };
+    let place = Place::new("clinging", &[("stone.yaml", &clinging("b"))]).await?;
+    let commit = place.write(&[("stone.yaml", &clinging("c"))]).await?;
+    let anew = ["to be made anew, and not yet gone: ConfigMap clinging/stone"];
+    place.condition("Synced", false, &anew).await?;
+    place.condition("Ready", false, &anew).await?;
+    let status = place.git_sync().await?["status"].clone();
+    ensure!(place.stage.is_at(&status["syncedRevision"], &commit).await.is_err(), "it says it is synced: {status}");
+    let gone = r#"patch configmap/stone --type=merge --patch={"metadata":{"finalizers":null}}"#;
+    place.accepts(Who::Alice, gone).await?;
+    place.is_synced(&commit).await?;
+    place.is("ConfigMap/stone", "/data/a", json!("c")).await?;
+    place.condition("Ready", true, &[]).await
 }
 
 async fn who_yields_reports_the_conflict_and_leaves_it() -> Result<()> {

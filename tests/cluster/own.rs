@@ -64,6 +64,30 @@ const READ: &[Row] = &[
         || json!({"reason": " ", "until": "2099-01-01T00:00:00Z"}),
         &["spec.suspend.reason", "say why"],
     ),
+    (
+        "a_rollback_without_a_reason",
+        "/rollback",
+        || json!({"revision": "0123456", "reason": " ", "until": "2099-01-01T00:00:00Z"}),
+        &["spec.rollback.reason", "say why"],
+    ),
+    (
+        "a_rollback_that_is_over",
+        "/rollback",
+        || json!({"revision": "0123456", "reason": "INC-1", "until": "2020-01-01T00:00:00Z"}),
+        &["spec.rollback.until", "over already"],
+    ),
+    (
+        "a_rollback_to_a_few_digits",
+        "/rollback",
+        || json!({"revision": "012345", "reason": "INC-1", "until": "2099-01-01T00:00:00Z"}),
+        &["spec.rollback.revision", "too short for a commit id", "7 digits"],
+    ),
+    (
+        "a_rollback_to_a_branch",
+        "/rollback",
+        || json!({"revision": "refs/heads/main", "reason": "INC-1", "until": "2099-01-01T00:00:00Z"}),
+        &["spec.rollback.revision", "neither a commit id nor a tag"],
+    ),
 ];
 
 /// What the schema refuses already.
@@ -73,6 +97,18 @@ const SCHEMA: &[Row] = &[
     ("no_namespace", "/destination/namespace", || json!(""), &["spec.destination.namespace"]),
     ("a_mode_nobody_knows", "/admission/mode", || json!("Block"), &["spec.admission.mode", "Deny"]),
     ("a_pause_without_an_end", "/suspend", || json!({"reason": "INC-1"}), &["spec.suspend.until", "Required"]),
+    (
+        "a_rollback_without_an_end",
+        "/rollback",
+        || json!({"revision": "0123456", "reason": "INC-1"}),
+        &["spec.rollback.until", "Required"],
+    ),
+    (
+        "a_rollback_to_nothing",
+        "/rollback",
+        || json!({"revision": "", "reason": "INC-1", "until": "2099-01-01T00:00:00Z"}),
+        &["spec.rollback.revision"],
+    ),
     ("a_pause_until_some_day", "/suspend", || json!({"reason": "INC-1", "until": "tomorrow"}), &["spec.suspend.until"]),
 ];
 

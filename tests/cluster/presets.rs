@@ -9,7 +9,7 @@ use k8s_openapi::ByteString;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::WEB;
+use crate::manifests::{SETTINGS, WEB};
 use crate::place::Place;
 use crate::rewriter::{Rewrite, serve};
 use crate::stage::{PATIENCE, Stage, fragile, tests};
@@ -90,11 +90,17 @@ async fn a_policy_that_could_never_be_read_holds_healing() -> Result<()> {
         let said = place.refuses(Who::Alice, "set image deployment/web app=mine:1").await?;
         ensure!(said.contains("without it"), "{said}");
         place.rests("Deployment/web").await?;
-        place.is("Deployment/web", "/spec/replicas", json!(5)).await
+        place.is("Deployment/web", "/spec/replicas", json!(5)).await?;
+        // There may be a freeze among what cannot be read.
+        place.write(&[("settings.yaml", SETTINGS)]).await?;
+        place.condition("WindowClosed", true, &["the DriftPolicy, which cannot be read"]).await?;
+        ensure!(place.live("ConfigMap/settings").await?.is_null(), "a commit was made real");
+        Ok(())
     };
     let held = held.await;
     write(&rules(Value::Null)).await?;
     held?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
     place.heals("Deployment/web", "/spec/replicas", json!(3)).await?;
     ensure!(stage.metric("holdfast_policy_readable").await? == 1, "it says the policy cannot be read");
     Ok(())

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::manifests::{SETTINGS, WEB, config};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
+use crate::troupe::troupe;
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
 
@@ -26,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         git_unreachable_changes_nothing_but_the_status,
         a_start_without_git_guards_what_was_known,
         the_api_server_restarts,
+        where_no_lists_are_streamed_they_are_paged,
         a_quiet_cluster_is_asked_nothing,
     ]
 }
@@ -114,6 +116,28 @@ async fn without_its_webhooks_everything_slips_and_is_healed() -> Result<()> {
     place.accepts(Who::Alice, "label configmap/settings holdfast.dev/managed-").await?;
     place.heals("ConfigMap/settings", "/metadata/labels/holdfast.dev~1managed", json!("true")).await?;
     guarded_after_restart(&stage, &place).await
+}
+
+/// This API server streams none, and says so to whoever asks; everything works all the same. Others stream.
+async fn where_no_lists_are_streamed_they_are_paged() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "paged", BOTH, |_| {}).await?;
+    place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
+    let refused = streamed(&stage)?;
+    ensure!(!refused.is_empty() && refused.iter().all(|code| *code == 422), "answered with {refused:?}");
+    let streaming = streamed(&troupe().await?.stage)?;
+    ensure!(!streaming.is_empty() && streaming.iter().all(|code| *code == 200), "answered with {streaming:?}");
+    Ok(())
+}
+
+/// What the API server answered to Holdfast's questions for streamed lists of what is managed.
+fn streamed(stage: &Stage) -> Result<Vec<u64>> {
+    let asks = |request: &Value| {
+        let uri = request["requestURI"].as_str().unwrap_or_default();
+        uri.starts_with("/api/v1/configmaps?") && uri.contains("sendInitialEvents=true") && uri.contains("holdfast.dev")
+    };
+    let asked = stage.world.audit()?.into_iter().filter(asks);
+    Ok(asked.filter_map(|request| request["responseStatus"]["code"].as_u64()).collect())
 }
 
 async fn git_unreachable_changes_nothing_but_the_status() -> Result<()> {

@@ -61,9 +61,10 @@ pub async fn shared() -> Result<&'static Stage> {
     SHARED.get_or_try_init(|| Stage::set("cluster", Options::for_tests())).await
 }
 
-/// The world for those who break things, one after the other.
+/// The world for those who break things, one after the other. Its API server is one that streams no lists.
 pub async fn fragile() -> Result<MutexGuard<'static, Stage>> {
-    let audited = Options { audit: true, ..Options::for_tests() };
+    let api_server_arguments = vec!["--feature-gates=WatchList=false".to_owned()];
+    let audited = Options { audit: true, api_server_arguments, ..Options::for_tests() };
     let stage = FRAGILE.get_or_try_init(async || Stage::set("cluster-fragile", audited).await.map(Mutex::new)).await?;
     Ok(stage.lock().await)
 }

@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         who_lets_go_hands_over_without_deleting,
         the_end_of_a_sync_leaves_its_objects,
         a_pause_marks_and_does_not_heal,
+        a_pause_of_what_git_declares_takes_no_commit_and_is_undone_by_none,
         a_path_that_is_not_there_is_said,
         a_changed_spec_is_taken_up,
     ]
@@ -194,6 +195,40 @@ async fn a_pause_marks_and_does_not_heal() -> Result<()> {
     ensure!(condition(&status, "Suspended").is_none(), "{status}");
     place.is("ConfigMap/settings", "/metadata/annotations/holdfast.dev~1manual-edit", Value::Null).await?;
     place.refuses(Who::Alice, SLOW).await.map(drop)
+}
+
+/// A `GitSync` of which Git says everything but that: it is paused and resumed by hand, and keeps that through a commit.
+async fn a_pause_of_what_git_declares_takes_no_commit_and_is_undone_by_none() -> Result<()> {
+    let stage = shared().await?;
+    let child = Place::empty(stage, "paused-child").await?;
+    let commit = child.write(&[("settings.yaml", SETTINGS)]).await?;
+    let mut git = stage.world.git_sync("paused-child", "paused-child", "paused-child")?;
+    git["spec"]["source"]["interval"] = json!("1s");
+    let parent = Place::new("paused-parent", &[("child.yaml", &git.to_string())]).await?;
+    child.is_synced(&commit).await?;
+    let patch = |spec: Value| {
+        let change = crate::place::patch("gitsync/paused-child", &json!({"spec": spec}));
+        format!("{change} --namespace={HOLDFAST_NAMESPACE}")
+    };
+    let paused = json!({"suspend": {"reason": "INC-4211", "until": "2099-01-01T00:00:00Z"}});
+    child.accepts(Who::Administrator, &patch(paused)).await?;
+    child.condition("Suspended", true, &["INC-4211"]).await?;
+    // What Git does say of it stays guarded.
+    child.refuses(Who::Administrator, &patch(json!({"source": {"targetRevision": "other"}}))).await?;
+
+    git["spec"]["source"]["interval"] = json!("3s");
+    parent.commits(&[("child.yaml", &git.to_string())]).await?;
+    let spec = child.git_sync().await?["spec"].clone();
+    ensure!(spec["source"]["interval"] == "3s" && spec["suspend"]["reason"] == "INC-4211", "it is {spec}");
+    parent.condition("Ready", true, &[]).await?;
+    child.accepts(Who::Administrator, &patch(json!({"suspend": null}))).await?;
+    child
+        .says("it goes on", async |status| {
+            ensure!(condition(status, "Suspended").is_none(), "{status}");
+            Ok(())
+        })
+        .await
+        .map(drop)
 }
 
 async fn a_path_that_is_not_there_is_said() -> Result<()> {

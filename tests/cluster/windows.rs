@@ -25,7 +25,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A window that denies all of this, and has begun this minute.
-fn denied(ends_in: SignedDuration, applies: &Value) -> Value {
+pub fn denied(ends_in: SignedDuration, applies: &Value) -> Value {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);
     let schedule = format!("{} {} * * *", now.minute(), now.hour());
     let seconds = ends_in.as_secs() + i64::from(now.second());

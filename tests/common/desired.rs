@@ -68,6 +68,7 @@ pub fn sync() -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        rollback: None,
         tool: None,
     }
 }

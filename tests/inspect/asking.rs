@@ -1,8 +1,8 @@
-//! `holdfast pause`, `resume`, `history` and `sync`: commands that write what people ask for, and read what became of it.
+//! `holdfast pause`, `rollback`, `resume`, `history` and `sync`: commands that write what people ask for, and read what became of it.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::world::{HOLDFAST_NAMESPACE, wait_until};
@@ -27,7 +27,7 @@ async fn a_pause_begins_with_a_reason_and_ends_by_hand() -> Result<()> {
     run(&["resume", "holdfast-system/paused"]).await?.ends(0)?.shows(&["holdfast-system/paused goes on", "INC-1"])?;
     let sync = git_sync(HOLDFAST_NAMESPACE, "paused").await?;
     ensure!(sync["spec"]["suspend"].is_null(), "{sync}");
-    run(&["resume", "paused"]).await?.ends(0)?.shows(&["holdfast-system/paused is not paused"])?;
+    run(&["resume", "paused"]).await?.ends(0)?.shows(&["holdfast-system/paused is neither paused nor rolled back"])?;
     run(&["sync", "paused"]).await?.ends(0)?.shows(&["the cluster was made equal to"])
 }
 
@@ -44,6 +44,59 @@ async fn a_pause_that_makes_no_sense_is_not_written() -> Result<()> {
     run(&["resume", "nowhere"]).await?.ends(2)?.shows(&["there is no GitSync nowhere"])?;
     let sync = git_sync(HOLDFAST_NAMESPACE, "unpaused").await?;
     ensure!(sync["spec"]["suspend"].is_null(), "{sync}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rollback_is_shown_by_every_command() -> Result<()> {
+    synced("rolled", &[("app.yaml", APP)], |_| ()).await?;
+    let old = git_sync(HOLDFAST_NAMESPACE, "rolled").await?["status"]["syncedRevision"].clone();
+    let old = old.as_str().context("it is synced")?;
+    commit("rolled", &[("app.yaml", &APP.replace("level: info", "level: debug"))]).await?;
+    run(&["sync", "rolled"]).await?.ends(0)?;
+    let level = ["-n", "rolled", "get", "configmap", "settings", "-o", "jsonpath={.data.level}"];
+    ensure!(kubectl(&level).await? == "debug", "it was not synced");
+
+    let back = ["rollback", "rolled", &old[..12], "--reason", "INC-1: it loses orders"];
+    let said = run(&[&back[..], &["--for", "2h"]].concat()).await?.ends(0)?;
+    said.shows(&[
+        "holdfast-system/rolled is rolled back to",
+        old,
+        "until 2",
+        "INC-1",
+        "holdfast resume holdfast-system/rolled",
+    ])?;
+    let sync = git_sync(HOLDFAST_NAMESPACE, "rolled").await?;
+    ensure!(sync["spec"]["rollback"]["revision"] == old, "what history lists is written as a whole: {sync}");
+    ensure!(sync["metadata"]["annotations"]["holdfast.dev/rolled-back-by"] == "administrator", "{sync}");
+    let said = run(&["sync", "rolled"]).await?.ends(1)?;
+    said.shows(&["not synced: RolledBack: rolled back to", "INC-1: it loses orders", "by administrator", "waits"])?;
+    ensure!(kubectl(&level).await? == "info", "it was not rolled back");
+    run(&["diff", "rolled"]).await?.ends(0)?.shows(&["no difference"])?;
+    run(&["diff", "rolled", "--revision", "main"]).await?.ends(1)?.shows(&["-level: debug", "+level: info"])?;
+    let said = run(&["history", "rolled"]).await?.ends(0)?;
+    said.shows(&["RolledBack", "INC-1: it loses orders"])?;
+
+    run(&["resume", "rolled"]).await?.ends(0)?.shows(&["holdfast-system/rolled goes on", "to be rolled back until"])?;
+    run(&["sync", "rolled"]).await?.ends(0)?;
+    ensure!(kubectl(&level).await? == "debug", "the newest commit does not count again");
+    run(&["resume", "rolled"]).await?.ends(0)?.shows(&["neither paused nor rolled back"])
+}
+
+#[tokio::test]
+async fn a_rollback_that_makes_no_sense_is_not_written() -> Result<()> {
+    synced("unrolled", &[("app.yaml", APP)], |_| ()).await?;
+    let back = ["rollback", "unrolled", "0123456", "--reason", "INC-1"];
+    run(&back).await?.ends(2)?.shows(&["--for <DURATION>"])?;
+    run(&["rollback", "unrolled", "0123456", "--for", "2h"]).await?.ends(2)?.shows(&["--reason <TEXT>"])?;
+    let ended = [&back[..], &["--until", "2020-01-01T00:00:00Z"]].concat();
+    run(&ended).await?.ends(2)?.shows(&["2020-01-01T00:00:00Z is over already"])?;
+    let short = ["rollback", "unrolled", "01234", "--reason", "INC-1", "--for", "2h"];
+    run(&short).await?.ends(2)?.shows(&["spec.rollback.revision", "too short for a commit id"])?;
+    let branch = ["rollback", "unrolled", "refs/heads/main", "--reason", "INC-1", "--for", "2h"];
+    run(&branch).await?.ends(2)?.shows(&["spec.rollback.revision", "neither a commit id nor a tag"])?;
+    let sync = git_sync(HOLDFAST_NAMESPACE, "unrolled").await?;
+    ensure!(sync["spec"]["rollback"].is_null(), "{sync}");
     Ok(())
 }
 

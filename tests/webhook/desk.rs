@@ -97,6 +97,11 @@ impl Desk {
         Self { router: router(webhook), cluster, snapshots, policy, registry, evidence, written, _spill: spill }
     }
 
+    /// The sync is this from now on.
+    pub fn becomes(&self, sync: Sync) {
+        self.snapshots.send_replace(Some(Arc::new(Snapshot::new([Arc::new(managed(sync))]))));
+    }
+
     /// The policy only observes from now on, or does more.
     pub fn observe(&self, only: bool) {
         self.policy.send_modify(|rules| Arc::make_mut(rules).observe_only = only);
@@ -198,6 +203,7 @@ pub fn sync() -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        rollback: None,
         tool: None,
     }
 }

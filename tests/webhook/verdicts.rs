@@ -9,7 +9,7 @@ use holdfast::core::snapshot::{Mode, Suspension, Sync};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, EDIT_REPLICAS, annotate, by_oncall, no_edit, now, review, sync};
+use crate::desk::{Desk, EDIT_REPLICAS, annotate, by_oncall, no_edit, now, patch_of, review, sync};
 
 /// What is done to a review.
 type Change = fn(&mut Value);
@@ -191,6 +191,22 @@ async fn a_paused_sync_marks() {
     assert_eq!(answer["allowed"], true);
     assert!(stored["metadata"]["annotations"].get(MANUAL_EDIT).is_some());
     assert_eq!(desk.records().await[0]["reason"], "INC-2");
+}
+
+/// Between `/mutate` and `/validate` it becomes known that the sync is paused; or another replica knows already.
+#[tokio::test]
+async fn a_pause_that_begins_between_the_two_questions_marks_all_the_same() {
+    let desk = Desk::new(Mode::Deny);
+    let mut edit = review(|_| {});
+    let patch = patch_of(&desk.ask("/mutate", &edit).await).expect("a mark");
+    json_patch::patch(&mut edit["request"]["object"], &patch).expect("the patch applies");
+    let refused = desk.ask("/validate", &edit).await;
+    assert_eq!(refused["auditAnnotations"]["fields"], ".spec.replicas", "the mark is no edit of its own");
+    let suspension = Suspension { reason: "INC-2".to_owned(), until: now() + SignedDuration::from_mins(5) };
+    desk.becomes(Sync { suspension: Some(suspension), ..sync() });
+    assert_eq!(desk.ask("/validate", &edit).await["allowed"], true);
+    let expected = r#"{"user":"alice","at":"2026-11-21T10:00:00Z","fields":[".spec.replicas"]}"#;
+    assert_eq!(edit["request"]["object"]["metadata"]["annotations"][MANUAL_EDIT], expected);
 }
 
 #[tokio::test]

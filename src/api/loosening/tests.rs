@@ -73,6 +73,24 @@ fn a_pause_is_one_until_it_ends_sooner() {
 }
 
 #[test]
+fn a_rollback_is_one_until_it_ends_sooner() {
+    let rollback = |revision: &str, reason: &str, until: &str| Rollback {
+        revision: revision.to_owned(),
+        reason: reason.to_owned(),
+        until: until.to_owned(),
+    };
+    let (short, long) =
+        (rollback("v1", "INC-1", "2026-12-01T10:00:00Z"), rollback("v1", "INC-1", "2026-12-01T11:00:00Z"));
+    let said = rolls_back(None, Some(&short)).expect("one").to_string();
+    assert_eq!(said, "spec.rollback: nothing → v1 until 2026-12-01T10:00:00Z (INC-1)");
+    assert!(rolls_back(Some(&short), Some(&long)).is_some(), "a later end");
+    assert!(rolls_back(Some(&short), Some(&rollback("v1", "INC-2", &short.until))).is_some(), "another reason");
+    assert!(rolls_back(Some(&short), Some(&rollback("v0", "INC-1", &short.until))).is_some(), "another commit");
+    assert!(rolls_back(Some(&long), Some(&short)).is_none() && rolls_back(Some(&long), Some(&long)).is_none());
+    assert!(rolls_back(Some(&long), None).is_none());
+}
+
+#[test]
 fn windows_loosen_where_drift_stays_or_changes_get_through() {
     let window = |kind: &str, applies: &str| json!({"kind": kind, "schedule": "0 8 * * *", "duration": "1h", "timeZone": "UTC", "applies": [applies], "manualSync": false});
     let loosens = |old: &[&Value], new: &[&Value]| {

@@ -14,6 +14,7 @@ use super::surroundings::{Scaler, Scaling, Surroundings};
 use super::{Dependent, Excluded};
 use crate::core::declaration::{Declaration, Node, Shape};
 use crate::core::manifest::Manifest;
+use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::core::path::{Path, Step};
 use crate::core::value::is_nothing;
@@ -61,7 +62,14 @@ struct Fixed {
     places: &'static [&'static str],
 }
 
-const FIXED: [Fixed; 9] = [
+const FIXED: [Fixed; 10] = [
+    Fixed {
+        // Without a switch: a pause that takes a commit, or is undone by one, is none.
+        name: "pauses: who may pause or roll back a GitSync does so by hand, where Git says nothing of it",
+        on: |_| true,
+        about: |manifest| is(manifest, GROUP, "GitSync").then_some(Where::Unsaid),
+        places: &["/spec/suspend", "/spec/rollback"],
+    },
     Fixed {
         name: "services: the API server chooses addresses and node ports that Git leaves out",
         on: |presets| presets.services,

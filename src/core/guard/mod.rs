@@ -105,6 +105,7 @@ impl Guard {
             undeclared: self.undeclared,
             self_heal: false,
             suspension: None,
+            rollback: None,
             tool: Some(Arc::new(Tool::of(self, object))),
         }
     }

@@ -41,9 +41,14 @@ pub(super) fn moves_owners(old: &State<'_>, new: &State<'_>) -> bool {
     owners(old) != owners(new)
 }
 
+/// Is this where finalizers stand? On an object that is going already, taking one away is the only way out, also of those
+/// that Git declares: nobody would put it back.
+pub(super) fn is_finalizer(path: &Path) -> bool {
+    path.starts_with_fields(&["metadata", "finalizers"])
+}
+
 /// Does it add a finalizer, or take one away, that Git says nothing of? Those are between controllers, and one too many
-/// keeps an object from ever going. What Git declares is judged like any other field, and on an object that is going
-/// already taking one away is the only way out.
+/// keeps an object from ever going. What Git declares is judged like any other field.
 pub(super) fn moves_finalizers(git: &Kept, old: &State<'_>, new: &State<'_>) -> bool {
     let (old, new) = (finalizers(old.object), finalizers(new.object));
     if old == new {

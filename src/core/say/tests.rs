@@ -11,7 +11,7 @@ use crate::core::exclude::Exclusions;
 use crate::core::guard::Tool;
 use crate::core::manifest::{Lines, Manifest, Origin};
 use crate::core::path::Path;
-use crate::core::snapshot::{Mode, Suspension, Undeclared};
+use crate::core::snapshot::{Mode, Rollback, Suspension, Undeclared};
 
 fn managed(kind: &str) -> Managed {
     let (group, api_version) = if kind == "Deployment" { ("apps", "apps/v1") } else { ("", "v1") };
@@ -36,6 +36,7 @@ fn sync(repository: &str) -> Sync {
         undeclared: Undeclared::Deny,
         self_heal: true,
         suspension: None,
+        rollback: None,
         tool: None,
     }
 }
@@ -188,6 +189,19 @@ fn a_pause_says_until_when() {
     let suspension = Suspension { reason: "INC-7: storage is being moved".into(), until: until() };
     managed.sync = Arc::new(Sync { suspension: Some(suspension), ..sync("https://github.com/org/shop") });
     insta::assert_snapshot!(said(&managed, &judged(Verdict::Mark, Why::Suspended, replicas())));
+}
+
+/// A commit has no effect before the end of a rollback, and whoever is refused must know.
+#[test]
+fn a_rollback_says_from_when_commits_count() {
+    let rollback = |reason: &str| Rollback { by: Some("oncall".into()), reason: reason.into(), until: until() };
+    let at = |reason: &str| Managed {
+        sync: Arc::new(Sync { rollback: Some(rollback(reason)), ..sync("https://github.com/org/shop") }),
+        ..managed("Deployment")
+    };
+    insta::assert_snapshot!(said(&at("INC-7: 1.15 loses orders"), &judged(Verdict::Deny, Why::Drift, replicas())));
+    let fields = (0..9).map(|n| changed(&["data", &format!("k{n}")], json!("x".repeat(400)), json!(n))).collect();
+    said(&at(&"why ".repeat(250)), &judged(Verdict::Deny, Why::Drift, fields));
 }
 
 /// None of these is declared in Git, so there is no place in Git to name.

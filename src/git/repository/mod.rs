@@ -14,6 +14,7 @@ mod bounds;
 mod cache;
 mod fetch;
 mod http;
+mod lineage;
 mod resolve;
 mod snapshot;
 mod ssh;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use access::{Access, Keys, Unusable, WEBHOOK_SECRET};
+pub use lineage::Lineage;
 pub use snapshot::{Commit, Entry, EntryKind, Snapshot};
 pub use url::{RepoUrl, place_of};
 
@@ -78,14 +80,23 @@ impl Repository {
         self.at(target, |snapshot| Ok(snapshot.commit().clone()))
     }
 
+    /// The full id of the commit that `revision` (an id, the beginning of one, or a tag) is, if one may go back to it.
+    pub fn within(&self, revision: &str, lineage: &Lineage<'_>) -> Result<String, Error> {
+        self.asked(|resolver| resolver.within(revision, lineage))
+    }
+
     /// Reads the commit that `target` is now: a branch, a tag, `HEAD`, or a commit id.
     ///
     /// The cache is locked against other threads and processes meanwhile. When it turns out to be damaged, `read` is called a
     /// second time, on a cache made anew.
     pub fn at<T>(&self, target: &str, read: impl Fn(&Snapshot) -> Result<T, Error>) -> Result<T, Error> {
+        self.asked(|resolver| resolver.resolve(target).and_then(|at| read(&at)))
+    }
+
+    fn asked<T>(&self, ask: impl Fn(&Resolver<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let cache = Cache::lock(&self.folder).map_err(|source| self.cache_error(source))?;
         let server = Server { url: &self.url, access: &self.access, stall: self.stall };
-        let attempt = || Resolver { cache: &cache, server: &server }.resolve(target).and_then(|at| read(&at));
+        let attempt = || ask(&Resolver { cache: &cache, server: &server });
         match attempt() {
             Err(Error::Cache { .. } | Error::Fetch { .. }) => {
                 cache.clear().map_err(|source| self.cache_error(source))?;

@@ -56,7 +56,7 @@ impl Resolver<'_> {
     }
 
     /// A branch, a tag or `HEAD`, by short or full name.
-    fn name(&self, target: &str) -> Result<Option<Snapshot>, Error> {
+    pub(super) fn name(&self, target: &str) -> Result<Option<Snapshot>, Error> {
         let names = candidates(target);
         if names.is_empty() {
             return Ok(None);
@@ -109,7 +109,11 @@ impl Resolver<'_> {
     }
 
     /// The complete repository, brought up to date unless it has what is sought.
-    fn history(&self, target: &str, has: impl Fn(&gix::Repository) -> bool) -> Result<gix::Repository, Error> {
+    pub(super) fn history(
+        &self,
+        target: &str,
+        has: impl Fn(&gix::Repository) -> bool,
+    ) -> Result<gix::Repository, Error> {
         let history = self.open(HISTORY)?;
         if !has(&history) {
             let specs = ["heads", "tags"].map(|kind| format!("+refs/{kind}/*:refs/holdfast/{kind}/*"));
@@ -126,11 +130,11 @@ impl Resolver<'_> {
         Snapshot::of(repository, id, self.server.url, target)
     }
 
-    fn no_such(&self, target: &str) -> Error {
+    pub(super) fn no_such(&self, target: &str) -> Error {
         Error::NoSuchRevision { url: self.server.url.to_string(), revision: target.to_owned() }
     }
 
-    fn ambiguous(&self, target: &str, choices: impl Iterator<Item = String>) -> Error {
+    pub(super) fn ambiguous(&self, target: &str, choices: impl Iterator<Item = String>) -> Error {
         let choices = choices.collect::<Vec<_>>().join(" and ");
         Error::Ambiguous { url: self.server.url.to_string(), revision: target.to_owned(), choices }
     }
@@ -160,7 +164,7 @@ fn fetched(repository: &gix::Repository, name: &BString) -> Option<ObjectId> {
     reference.try_id().map(gix::Id::detach)
 }
 
-fn commits(repository: &gix::Repository, prefix: gix::hash::Prefix) -> Vec<ObjectId> {
+pub(super) fn commits(repository: &gix::Repository, prefix: gix::hash::Prefix) -> Vec<ObjectId> {
     let mut found = std::collections::HashSet::new();
     // A damaged cache finds nothing here, asks the server and is noticed when it is read.
     let _ = repository.objects.lookup_prefix(prefix, Some(&mut found));

@@ -1,6 +1,7 @@
 //! Fetching from real repositories: every kind of revision, and everything that goes wrong with servers and caches.
 
 mod http;
+mod lineage;
 mod private;
 mod ssh;
 

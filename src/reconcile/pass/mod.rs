@@ -87,7 +87,8 @@ impl Keeper {
             self.make_namespace(plan, &manifests).await?;
         }
         let known = if again { self.list(&manifests).await? } else { Live::new() };
-        let sync = Arc::new(facts(&self.name, plan, revision));
+        let rollback = self.rolled_back_to(revision);
+        let sync = Arc::new(Sync { rollback, ..facts(&self.name, plan, revision) });
         let mut understood = self.understand(&sync, plan, manifests, known, again).await;
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
@@ -174,11 +175,12 @@ impl Keeper {
     }
 
     /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
-    /// commit from an object.
+    /// commit from an object, or one is still to be gone before it can be made anew.
     pub(super) fn settle_revision(&mut self) {
+        self.tell_of_the_rollback();
         let done = self.complete && self.rollout.is_none() && !self.is_paused() && self.leads();
         let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
-        let held = self.entries.values().any(|entry| entry.is_held() || waits(entry));
+        let held = self.entries.values().any(|entry| entry.is_held() || entry.is_going() || waits(entry));
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;
             self.arrive(&revision);
@@ -189,7 +191,8 @@ impl Keeper {
     fn arrive(&mut self, revision: &str) {
         let before = self.synced.replace(revision.to_owned());
         if before.as_deref() != Some(revision) {
-            self.history.add(revision, CommitOutcome::Synced, None, Timestamp::now());
+            let (outcome, why) = self.outcome_of(revision);
+            self.history.add(revision, outcome, why.as_deref(), Timestamp::now());
             let text = format!("{} objects were made equal to {revision}", self.entries.len());
             tracing::info!(sync = self.name, revision, objects = self.entries.len(), "synced");
             self.note(Note { reason: "Synced".to_owned(), text, warning: false });
@@ -211,6 +214,7 @@ pub fn facts(name: &str, plan: &SyncPlan, revision: &str) -> Sync {
             .suspend
             .as_ref()
             .map(|suspend| Suspension { reason: suspend.reason.clone(), until: suspend.until }),
+        rollback: None,
         tool: None,
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::specs::{Spec, Specs};
 use crate::api::DriftPolicySpec;
-use crate::api::loosening::{Loosened, of_policy, of_sync, pauses};
+use crate::api::loosening::{Loosened, of_policy, of_sync, pauses, rolls_back};
 use crate::core::names::{CONFIRM_PRUNE, GROUP};
 use crate::core::object::ObjectKey;
 use crate::evidence::record::{Actor, Field, Kind, Record};
@@ -36,7 +36,7 @@ impl Loosening {
             name: review.object_name().to_owned(),
         };
         let mut rights = Vec::new();
-        rights.extend(paused.is_some().then(|| right(SUSPEND_VERB)));
+        rights.extend((!paused.is_empty()).then(|| right(SUSPEND_VERB)));
         rights.extend((!loosened.is_empty()).then(|| right(LOOSEN_VERB)));
         let user = &review.user_info.user;
         let by = Actor {
@@ -84,13 +84,17 @@ impl Loosening {
     }
 }
 
-fn paused(review: &Review<'_>) -> Option<Loosened> {
+/// What keeps commits out for a while: a pause, and a rollback.
+fn paused(review: &Review<'_>) -> Vec<Loosened> {
     let Specs { old, new } = Specs::read(review);
-    match (old, new) {
-        (Some(Spec::Sync(old)), Some(Spec::Sync(new))) => pauses(old.suspend.as_ref(), new.suspend.as_ref()),
-        (None, Some(Spec::Sync(new))) => pauses(None, new.suspend.as_ref()),
+    let old = match old {
+        Some(Spec::Sync(old)) => Some(old),
         _ => None,
-    }
+    };
+    let Some(Spec::Sync(new)) = new else { return Vec::new() };
+    let paused = pauses(old.as_ref().and_then(|old| old.suspend.as_ref()), new.suspend.as_ref());
+    let rolled_back = rolls_back(old.as_ref().and_then(|old| old.rollback.as_ref()), new.rollback.as_ref());
+    paused.into_iter().chain(rolled_back).collect()
 }
 
 fn loosened(review: &Review<'_>) -> Vec<Loosened> {

@@ -34,6 +34,11 @@ const ROWS: &[Row] = &[
     ("another_namespace", || json!({"spec": {"destination": {"namespace": "elsewhere"}}}), Takes::Loosen),
     ("a_pause", || json!({"spec": {"suspend": {"reason": "INC-1", "until": "2099-01-01T00:00:00Z"}}}), Takes::Suspend),
     (
+        "a_rollback",
+        || json!({"spec": {"rollback": {"revision": "0123456", "reason": "INC-1", "until": "2099-01-01T00:00:00Z"}}}),
+        Takes::Suspend,
+    ),
+    (
         "a_pause_and_a_weaker_mode",
         || {
             json!({"spec": {

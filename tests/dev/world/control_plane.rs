@@ -34,12 +34,14 @@ pub struct ControlPlane {
     pki: Pki,
     programs: PathBuf,
     audit: bool,
+    arguments: Vec<String>,
 }
 
 impl ControlPlane {
-    /// Prepares keys; starts nothing. With `audit`, every request is written down.
-    pub fn new(layout: &Layout, audit: bool) -> Result<Self> {
-        Ok(Self { layout: layout.clone(), pki: Pki::create(layout)?, programs: programs()?, audit })
+    /// Prepares keys; starts nothing. With `audit`, every request is written down; `arguments` are the API server's besides.
+    pub fn new(layout: &Layout, audit: bool, arguments: &[String]) -> Result<Self> {
+        let (layout, arguments) = (layout.clone(), arguments.to_vec());
+        Ok(Self { pki: Pki::create(&layout)?, layout, programs: programs()?, audit, arguments })
     }
 
     /// Keys and certificates.
@@ -125,7 +127,8 @@ impl ControlPlane {
             .args(["--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16"])
             // Said, because it would otherwise look for a route to the world and refuse to start without one; not
             // published as an endpoint, because loopback may not be one.
-            .args(["--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none"]);
+            .args(["--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none"])
+            .args(&self.arguments);
         self.add_audit(&mut command)?;
         Ok(command)
     }

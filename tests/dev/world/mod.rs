@@ -97,6 +97,8 @@ pub struct Options {
     pub ephemeral: bool,
     /// Write every request the API server gets into [`World::audit`].
     pub audit: bool,
+    /// Further arguments for the API server.
+    pub api_server_arguments: Vec<String>,
     /// Print no steps.
     pub quiet: bool,
     /// Holdfast's program; found beside this one if not given.
@@ -166,7 +168,7 @@ impl World {
         let dev = programs::dev()?;
         let program = options.holdfast.clone().map_or_else(programs::holdfast, Ok)?;
         Ok(Self {
-            plane: ControlPlane::new(&layout, options.audit)?,
+            plane: ControlPlane::new(&layout, options.audit, &options.api_server_arguments)?,
             git: Git::new(&layout, dev.clone()),
             holdfast: Holdfast::new(&layout, program, options.holdfast_arguments.clone()),
             steps: Steps { quiet: options.quiet },
