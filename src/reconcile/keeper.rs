@@ -99,8 +99,6 @@ pub struct Keeper {
     pub(super) failure: Option<Failure>,
     /// After a start, what each manifest was before: what is still the same is not new to the cluster.
     pub(super) before: HashMap<ObjectKey, u64>,
-    /// Is an older commit read because the newest was refused? Both may be half real, so nothing is deleted on its word.
-    pub(super) falls_back: bool,
     /// Were the namespaces and definitions of the commit that is being read written already?
     pub(super) founded: bool,
     /// When this keeper began, and what it heard until its first pass.
@@ -166,7 +164,6 @@ impl Keeper {
             lost: HashSet::new(),
             failure: None,
             before: HashMap::new(),
-            falls_back: false,
             founded: false,
             created: Instant::now(),
             heard: Some(Heard::default()),

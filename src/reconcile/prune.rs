@@ -104,7 +104,7 @@ impl Keeper {
             && self.problems.is_empty()
             && self.failure.is_none()
             && self.rollout.is_none()
-            && !self.falls_back
+            && !self.windows.falls_back
             && !self.is_paused()
             && !self.is_closed(Action::Prune, self.observed.as_deref())
             && self.leads()

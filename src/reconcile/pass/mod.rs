@@ -67,9 +67,9 @@ impl Keeper {
         let is_refused = |failure: &Failure| [REFUSED, FORBIDDEN].contains(&failure.reason);
         if self.entries.is_empty() && self.failure.as_ref().is_some_and(is_refused) {
             let (refusal, refused) = (self.failure.take(), self.observed.take());
-            self.falls_back = true;
+            self.windows.falls_back = true;
             self.pass(before).await;
-            (self.falls_back, self.complete) = (false, false);
+            (self.windows.falls_back, self.complete) = (false, false);
             self.failure = refusal;
             self.observed = refused;
         }
