@@ -57,13 +57,20 @@ impl Keeper {
             handled: self.requests.handled(),
         };
         let status = status(facts, &self.status, now);
-        if status != self.status && self.sync.is_some() && self.leads() {
+        if status != self.status && self.sync.is_some() && self.leads() && !self.knows_nothing_yet() {
             match self.write_status(&status).await {
                 Ok(()) => self.status = status,
                 Err(error) if error.is_not_found() => {}
                 Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
             }
         }
+    }
+
+    /// After a start, until the first look: of what the status says, nothing is known to be otherwise. Without objects all would seem
+    /// well.
+    fn knows_nothing_yet(&self) -> bool {
+        let said_before = !self.status.conditions.is_empty();
+        said_before && self.heard.is_some() && self.failure.is_none() && self.windows.held().is_none()
     }
 
     /// Says of which kinds there are going to be objects, before the first of them is written: whoever starts after this process was
