@@ -22,7 +22,7 @@ fn seed() -> usize {
 }
 
 /// Holdfast, and nobody else.
-pub async fn of_holdfast(stage: &mut Stage) -> Result<()> {
+pub async fn holdfast_is_killed_at_every_step(stage: &mut Stage) -> Result<()> {
     let (points, seed, begun) = (from_env("FAULTS_POINTS", POINTS), seed(), Instant::now());
     let mut ends = BTreeMap::<String, usize>::new();
     let mut round = from_env("FAULTS_ROUND", 0);
@@ -49,7 +49,7 @@ pub async fn of_holdfast(stage: &mut Stage) -> Result<()> {
 }
 
 /// The API server and etcd, by turns.
-pub async fn of_servers(stage: &mut Stage) -> Result<()> {
+pub async fn the_api_server_and_etcd_are_killed_at_any_step(stage: &mut Stage) -> Result<()> {
     for round in 0..from_env("FAULTS_SERVERS", 10) {
         let mut chance = Chance::new(seed() as u64, &format!("servers {round}"));
         let mut trace = Trace::from_now(stage.world.audit_file())?;
@@ -82,7 +82,7 @@ pub async fn of_servers(stage: &mut Stage) -> Result<()> {
 }
 
 /// The answers of a Git server. Nothing changes, the status says why, and when they are whole again it goes on.
-pub async fn of_packs(stage: &mut Stage) -> Result<()> {
+pub async fn packs_are_cut_anywhere(stage: &mut Stage) -> Result<()> {
     let mut chance = Chance::new(seed() as u64, "packs");
     for round in 0..8 {
         let before = stage.git.clone();
@@ -112,7 +112,7 @@ pub async fn of_packs(stage: &mut Stage) -> Result<()> {
 }
 
 /// A webhook of somebody else that cannot be reached, and so refuses everything, and then is no more: it goes on without a commit.
-pub async fn of_consent(stage: &mut Stage) -> Result<()> {
+pub async fn a_webhook_of_others_refuses_for_a_while(stage: &mut Stage) -> Result<()> {
     let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["configmaps"]});
     let webhook = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",

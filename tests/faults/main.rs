@@ -31,10 +31,14 @@ fn main() -> ExitCode {
     // They share a world, and take turns.
     arguments.test_threads = Some(1);
     let trials = vec![
-        Trial::test("holdfast_is_killed_at_every_step", || stage::run(deaths::of_holdfast)),
-        Trial::test("the_api_server_and_etcd_are_killed_at_any_step", || stage::run(deaths::of_servers)),
-        Trial::test("packs_are_cut_anywhere", || stage::run(deaths::of_packs)),
-        Trial::test("a_webhook_of_others_refuses_for_a_while", || stage::run(deaths::of_consent)),
+        Trial::test("holdfast_is_killed_at_every_step", || stage::run(deaths::holdfast_is_killed_at_every_step)),
+        Trial::test("the_api_server_and_etcd_are_killed_at_any_step", || {
+            stage::run(deaths::the_api_server_and_etcd_are_killed_at_any_step)
+        }),
+        Trial::test("packs_are_cut_anywhere", || stage::run(deaths::packs_are_cut_anywhere)),
+        Trial::test("a_webhook_of_others_refuses_for_a_while", || {
+            stage::run(deaths::a_webhook_of_others_refuses_for_a_while)
+        }),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
