@@ -75,10 +75,15 @@ impl Keeper {
 
     /// Says of which kinds there are going to be objects, before the first of them is written: whoever starts after this process was
     /// killed looks by these for what left Git meanwhile.
-    pub(super) async fn announce<'k>(&mut self, kinds: impl Iterator<Item = &'k Kind>) -> Result<(), Error> {
+    pub(super) async fn announce<'k>(
+        &mut self,
+        revision: &str,
+        kinds: impl Iterator<Item = &'k Kind>,
+    ) -> Result<(), Error> {
         let mut all: BTreeSet<_> = self.status.kinds.iter().cloned().collect();
         all.extend(kinds.map(Kind::name));
-        if all.len() == self.status.kinds.len() || self.sync.is_none() || !self.leads() {
+        let writes = self.sync.is_some() && self.leads() && !self.is_paused() && !self.keeps_out(revision);
+        if all.len() == self.status.kinds.len() || !writes {
             return Ok(());
         }
         let status = GitSyncStatus { kinds: all.into_iter().collect(), ..self.status.clone() };

@@ -97,9 +97,7 @@ impl Keeper {
             self.refuse(revision, understood);
             return Ok(());
         }
-        if !self.keeps_out(revision) && !self.is_paused() {
-            self.announce(understood.entries.values().map(|entry| &entry.kind)).await?;
-        }
+        self.announce(revision, understood.entries.values().map(|entry| &entry.kind)).await?;
         if !understood.premature.is_empty() && !self.keeps_out(revision) && self.lay_foundation(&mut understood).await?
         {
             (self.observed, self.founded) = (None, true);
@@ -108,9 +106,7 @@ impl Keeper {
         }
         self.founded = false;
         problems.append(&mut understood.invalid);
-        let mut hindered = understood.premature;
-        hindered.append(&mut understood.stuck);
-        hindered.append(&mut understood.refused);
+        let hindered = [understood.premature, understood.stuck, understood.refused].concat();
         let is_synced = self.synced.as_deref() == Some(revision);
         for (key, entry) in &mut understood.entries {
             entry.pending &= !is_synced && self.before.get(key) != Some(&entry.fingerprint);
