@@ -107,6 +107,9 @@
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
 //! - The webhook never waits for whoever reads the records, and no record is lost:
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
+//! - Whoever is killed in the middle of a sync leaves nothing behind that the next does not finish, deletes or writes nothing for
+//!   nothing, and no write without a record: `faults::holdfast_is_killed_at_every_step`,
+//!   `sink::a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id`.
 //! - A repository's credentials reach its server and nobody else, no host is believed unproved, and rotating them takes no restart:
 //!   `private::credentials_do_not_follow_a_redirect_to_another_server`, `private::what_is_refused_does_not_repeat_the_credentials`,
 //!   `ssh::a_host_whose_key_has_changed_is_refused_loudly`, `cluster::a_rotated_secret_is_used_without_a_restart`.

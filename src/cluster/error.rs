@@ -112,9 +112,12 @@ impl Cause {
             409 if message.starts_with("Apply failed with") => Self::Refused(message),
             409 => Self::Conflict(message),
             _ if manifest_at_fault => Self::Invalid(message),
+            // One that gives no code of its own says 400.
+            _ if message.contains("admission webhook") || message.contains("failed calling webhook") => {
+                Self::Refused(message)
+            }
             400 | 422 => Self::Invalid(message),
             401 | 403 => Self::Refused(message),
-            _ if message.contains("admission webhook") => Self::Refused(message),
             _ => Self::Unavailable(message),
         }
     }
@@ -189,7 +192,10 @@ mod tests {
     #[test]
     fn refusals_may_end_without_a_commit() {
         assert!(matches!(cause(403, "forbidden"), Cause::Refused(_)));
-        assert!(matches!(cause(500, "Internal error: failed calling admission webhook"), Cause::Refused(_)));
+        // One that cannot be reached keeps out what it would be asked about, and nothing else.
+        let gone = r#"Internal error occurred: failed calling webhook "x.example.com": failed to call webhook: Post "https://x/": EOF"#;
+        assert!(matches!(cause(500, gone), Cause::Refused(_)));
+        assert!(matches!(cause(400, r#"admission webhook "x.example.com" denied the request"#), Cause::Refused(_)));
         assert!(matches!(cause(429, "too many requests"), Cause::Unavailable(_)));
     }
 }

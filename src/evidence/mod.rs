@@ -6,11 +6,13 @@
 
 mod about;
 mod editors;
+mod intent;
 pub mod metrics;
 pub mod record;
 pub mod sink;
 mod spill;
 
+pub use intent::Intent;
 pub use metrics::Metrics;
 pub use record::{Actor, Field, Kind, Record, RecordId};
 pub use sink::Evidence;

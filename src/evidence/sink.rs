@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     editors::Editors,
+    intent::{Intent, Intents, UNKNOWN},
     metrics::{Fate, Metrics},
     record::{Record, RecordId},
     spill::{self, Replay, Spill},
@@ -39,6 +40,7 @@ pub struct Evidence {
     queue: mpsc::Sender<Message>,
     fallback: Arc<Fallback>,
     editors: Arc<Editors>,
+    intents: Arc<Intents>,
 }
 
 /// A record with its name, as it is written.
@@ -47,6 +49,9 @@ struct Entry {
     id: RecordId,
     #[serde(flatten)]
     record: Record,
+    /// What ends when this is written, or kept for later.
+    #[serde(skip)]
+    _intent: Option<Intent>,
 }
 
 #[derive(Debug)]
@@ -86,17 +91,40 @@ impl Evidence {
     ) -> io::Result<Self> {
         let (sender, queue) = mpsc::channel(size);
         let (spill, replay) = spill::in_directory(directory);
+        let intents = Arc::new(Intents::in_directory(directory));
+        intents.recover(&spill)?;
         let fallback = Arc::new(Fallback { spill, metrics });
         let writer = Writer { out, queue, replay, fallback: fallback.clone() };
         thread::Builder::new().name("evidence".to_owned()).spawn(|| writer.run())?;
-        Ok(Self { queue: sender, fallback, editors: Arc::default() })
+        Ok(Self { queue: sender, fallback, editors: Arc::default(), intents })
     }
 
     /// Records an event; never waits for whoever reads it.
     pub fn record(&self, record: Record) -> RecordId {
-        let id = RecordId::next(record.time);
-        self.editors.note(&record);
-        let message = Message::Entry(Box::new(Entry { id, record }));
+        self.send(Entry { id: RecordId::next(record.time), record, _intent: None })
+    }
+
+    /// Notes a write to the cluster that is about to be made, as the record it would have. If this process is killed before it is
+    /// recorded, the next one in this place does that, and says that nobody knows how it ended.
+    pub fn intend(&self, record: Record) -> Intent {
+        let (id, record) = (RecordId::next(record.time), record.interrupted());
+        self.intents.note(id, &Entry { id, record, _intent: None }.line())
+    }
+
+    /// Records a write that was noted, by the id it was noted with.
+    pub fn record_end(&self, intent: Intent, record: Record) -> RecordId {
+        self.send(Entry { id: intent.id, record, _intent: Some(intent) })
+    }
+
+    /// Records a write that was noted and of which this process, too, does not know how it ended.
+    pub fn record_interrupted(&self, intent: Intent, record: Record) -> RecordId {
+        self.record_end(intent, record.interrupted())
+    }
+
+    fn send(&self, entry: Entry) -> RecordId {
+        let id = entry.id;
+        self.editors.note(&entry.record);
+        let message = Message::Entry(Box::new(entry));
         if let Err(refused) = self.queue.try_send(message)
             && let Message::Entry(entry) = refused.into_inner()
         {
@@ -117,6 +145,15 @@ impl Evidence {
             // An error means that the thread ended before us, which is what was asked for.
             closed.await.ok();
         }
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    fn interrupted(self) -> Self {
+        let said: Vec<_> = self.reason.iter().map(String::as_str).chain([UNKNOWN]).collect();
+        Self { reason: Some(said.join("; ")), ..self }
     }
 }
 

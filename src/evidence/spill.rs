@@ -3,11 +3,12 @@
 //! Two files. [`Spill`] appends to one under a lock that is held for an append and never longer: whoever waits for it is in the
 //! middle of an admission review. [`Replay`] moves that file aside and reads it at the pace of a reader that may be stuck. A
 //! crash in the middle leaves the moved file for the next start, so delivery is at-least-once: a line may appear twice, with
-//! the same id.
+//! the same id. A disk that is full, or a death in the middle of an append, leaves half a line: it costs that record, is told as
+//! that, and does not spoil the next.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -51,6 +52,9 @@ impl Spill {
             none => none.insert(append_to(&self.path)?),
         };
         let kept = file.write_all(line);
+        if kept.is_err() {
+            *open = None;
+        }
         self.waits.store(true, Ordering::Release);
         kept
     }
@@ -97,7 +101,12 @@ impl Replay {
         let mut lines = BufReader::new(File::open(&self.path)?);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line)? > 0 {
-            write(&line)?;
+            if is_whole(&line) {
+                write(&line)?;
+            } else {
+                let half = String::from_utf8_lossy(&line);
+                tracing::error!(%half, "half a record was kept when its process died or the disk was full");
+            }
             line.clear();
         }
         fs::remove_file(&self.path)?;
@@ -109,7 +118,19 @@ fn append_to(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    OpenOptions::new().create(true).append(true).open(path)
+    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+    if file.seek(SeekFrom::End(-1)).is_ok() {
+        let mut last = [b'\n'];
+        file.read_exact(&mut last)?;
+        if last != [b'\n'] {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
+}
+
+fn is_whole(line: &[u8]) -> bool {
+    line.ends_with(b"\n") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }
 
 #[cfg(test)]
@@ -147,6 +168,18 @@ mod tests {
         let next = in_directory(directory.path());
         assert_eq!(collect(&next), ["1\n"]);
         assert_eq!(collect(&next), ["2\n"]);
+    }
+
+    #[test]
+    fn half_a_line_costs_no_other() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let file = directory.path().join("evidence.spill.jsonl");
+        fs::write(&file, b"1\n{\"kind\":\"Den").expect("written");
+        let ends = in_directory(directory.path());
+        ends.0.keep(b"2\n").expect("kept");
+        assert_eq!(collect(&ends), ["1\n", "2\n"]);
+        fs::write(&file, b"3\n{\"kind\":").expect("written");
+        assert_eq!(collect(&in_directory(directory.path())), ["3\n"], "the end of the file is no end of a line");
     }
 
     #[test]

@@ -102,12 +102,13 @@ impl Keeper {
         }
         let revision = self.observed.clone().or_else(|| self.synced.clone()).unwrap_or_default();
         if let Err(kept) = may_prune(key, object) {
-            self.context.pruned(&self.name, &revision, key, Some(kept.to_string()));
+            self.context.spared(&self.name, &revision, key, &kept.to_string());
             return self.unmark(key, kind, object).await;
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        let intent = self.context.prunes(&self.name, &revision, key);
         self.cluster.delete(kind, key, uid, self.propagation()).await?;
-        self.context.pruned(&self.name, &revision, key, None);
+        self.context.pruned(&self.name, &revision, key, intent);
         Ok(())
     }
 

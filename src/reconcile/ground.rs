@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::keeper::Keeper;
 use crate::api::meaning::{NamespacePlan, SyncPlan};
 use crate::cluster::objects::Write;
-use crate::cluster::{Error, Kind};
+use crate::cluster::{Cluster, Error, Kind};
 use crate::core::manifest::Manifest;
 use crate::core::names::MANAGED_LABEL;
 use crate::core::object::ObjectKey;
@@ -45,21 +45,21 @@ impl Keeper {
         }
         Ok(())
     }
+}
 
-    /// Waits until a CRD that was just written is served, or long enough.
-    pub(super) async fn wait_until_served(&self, kind: &Kind, key: &ObjectKey) -> Result<(), Error> {
-        let deadline = Instant::now() + CRD_PATIENCE;
-        let mut pause = tokio::time::interval(Duration::from_millis(50));
-        while Instant::now() < deadline {
-            pause.tick().await;
-            let crd = self.cluster.get(kind, key).await?;
-            if crd.is_some_and(|crd| is_established(&crd)) {
-                return Ok(());
-            }
+/// Waits until a CRD that was just written is served, or long enough.
+pub(super) async fn wait_until_served(cluster: &Cluster, kind: &Kind, key: &ObjectKey) -> Result<(), Error> {
+    let deadline = Instant::now() + CRD_PATIENCE;
+    let mut pause = tokio::time::interval(Duration::from_millis(50));
+    while Instant::now() < deadline {
+        pause.tick().await;
+        let crd = cluster.get(kind, key).await?;
+        if crd.is_some_and(|crd| is_established(&crd)) {
+            return Ok(());
         }
-        tracing::warn!(sync = self.name, crd = %key, "still not served; going on without it");
-        Ok(())
     }
+    tracing::warn!(crd = %key, "still not served; going on without it");
+    Ok(())
 }
 
 /// The patch that gives a namespace the labels and annotations it is to have; `None` if it has them, or if some manifest declares

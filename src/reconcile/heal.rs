@@ -6,7 +6,7 @@ use super::plan::outdated;
 use crate::cluster::objects::{PropagationPolicy, Write};
 use crate::cluster::{Cluster, Error, Kind};
 use crate::core::breakglass;
-use crate::core::compare::Deviation;
+use crate::core::compare::{Deviation, Kind as How};
 use crate::core::drift::drift;
 use crate::core::fields::Entry;
 use crate::core::heal::{before_apply, is_addition, to_apply, to_apply_all_but};
@@ -95,9 +95,10 @@ impl Writing<'_> {
             return self.heal_the_rest(live, refusal).await;
         };
         let body = to_apply(self.managed, Some(&State::whole(live)));
-        // Only if it is the object that is in the way, and neither the manifest nor what others added to it.
+        // Only if it is the object that is in the way, and neither the manifest nor what others added to it. What Git said before
+        // and says no more is the object's own.
         let is_good = self.cluster.make_believe_apply(self.kind, &manifest.key, &body).await.is_ok();
-        if !is_good || self.drift(live).iter().any(is_addition) {
+        if !is_good || self.drift(live).iter().any(|found| found.kind == How::Added) {
             return self.heal_the_rest(Some(live), refusal).await;
         }
         let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();

@@ -18,6 +18,7 @@ pub mod claims;
 pub mod credentials;
 pub mod declare;
 mod entry;
+mod errands;
 mod farewell;
 mod fights;
 mod follow;

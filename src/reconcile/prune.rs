@@ -104,6 +104,7 @@ impl Keeper {
             && self.problems.is_empty()
             && self.failure.is_none()
             && self.rollout.is_none()
+            && !self.windows.falls_back
             && !self.is_paused()
             && !self.is_closed(Action::Prune, self.observed.as_deref())
             && self.leads()
@@ -153,8 +154,9 @@ impl Keeper {
         } else {
             self.strays.remove(&key);
         }
+        let intent = self.context.prunes(&self.name, revision, &key);
         self.cluster.delete(&kind, &key, &uid, self.propagation()).await?;
-        self.context.pruned(&self.name, revision, &key, None);
+        self.context.pruned(&self.name, revision, &key, intent);
         Ok(())
     }
 
@@ -186,7 +188,7 @@ impl Keeper {
     fn keep_stray(&mut self, key: ObjectKey, stray: Stray, why: String) {
         if stray.kept.as_ref() != Some(&why) {
             let revision = self.observed.clone().unwrap_or_default();
-            self.context.pruned(&self.name, &revision, &key, Some(why.clone()));
+            self.context.spared(&self.name, &revision, &key, &why);
             self.strays.insert(key, Stray { kept: Some(why), ..stray });
         }
     }

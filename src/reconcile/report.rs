@@ -14,7 +14,7 @@ use crate::core::names::REPLACE;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::Managed;
 use crate::evidence::metrics::{HealOutcome, Outcome};
-use crate::evidence::{Actor, Kind, Record};
+use crate::evidence::{Actor, Intent, Kind, Record};
 
 /// Who changed an object last, besides us and those who only write its status: the most likely author of its drift.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,62 +88,86 @@ impl Context {
     }
 
     /// Drift was undone, so long after it was made or seen.
-    pub(super) fn healed(&self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>, took: Duration) {
+    pub(super) fn healed(
+        &self,
+        managed: &Managed,
+        deviations: &[Deviation],
+        author: Option<&Author>,
+        (intent, took): (Intent, Duration),
+    ) {
         self.metrics.healed(HealOutcome::Healed);
         self.metrics.remediated(took);
         let record = self.record(Kind::Healed, managed, deviations);
-        self.evidence.record(Record { by: actor(author), remediation: Some(took), ..record });
+        self.evidence.record_end(intent, Record { by: actor(author), remediation: Some(took), ..record });
         let paths: Vec<_> = deviations.iter().map(|deviation| deviation.path.to_string()).collect();
         self.note(managed, "Healed", format!("made equal to Git again: {}", summary(&paths)), false);
     }
 
     /// Every value was as Git says, but the object no longer said that they are ours.
-    pub(super) fn owned_again(&self, managed: &Managed, took: Duration) {
+    pub(super) fn owned_again(&self, managed: &Managed, intent: Intent, took: Duration) {
         self.metrics.healed(HealOutcome::Healed);
         let reason = Some("our entry in metadata.managedFields was wiped; it is back".to_owned());
-        self.evidence.record(Record { reason, remediation: Some(took), ..self.record(Kind::Healed, managed, &[]) });
+        let record = self.record(Kind::Healed, managed, &[]);
+        self.evidence.record_end(intent, Record { reason, remediation: Some(took), ..record });
     }
 
     /// Drift could not be undone.
-    pub(super) fn not_healed(&self, managed: &Managed, deviations: &[Deviation], outcome: HealOutcome, why: &str) {
+    pub(super) fn not_healed(
+        &self,
+        managed: &Managed,
+        deviations: &[Deviation],
+        intent: Intent,
+        (outcome, why): (HealOutcome, &str),
+    ) {
         self.metrics.healed(outcome);
         let record = self.record(Kind::HealFailed, managed, deviations);
-        self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
+        self.evidence.record_end(intent, Record { reason: Some(why.to_owned()), ..record });
         self.note(managed, "HealFailed", why.to_owned(), true);
     }
 
     /// An object that could not become what Git says was deleted, to be made anew.
-    pub(super) fn replaced(&self, managed: &Managed, deviations: &[Deviation], why: &str) {
+    pub(super) fn replaced(&self, managed: &Managed, deviations: &[Deviation], intent: Intent, why: &str) {
         let reason = Some(format!("deleted, to be made anew: {why}"));
-        self.evidence.record(Record { reason, ..self.record(Kind::Replaced, managed, deviations) });
+        self.evidence.record_end(intent, Record { reason, ..self.record(Kind::Replaced, managed, deviations) });
         self.note(managed, "Replaced", format!("deleted, to be made anew, since {REPLACE} says so: {why}"), true);
     }
 
     /// An object was written because of a commit.
-    pub(super) fn applied(&self, managed: &Managed, deviations: &[Deviation]) {
+    pub(super) fn applied(&self, managed: &Managed, deviations: &[Deviation], intent: Intent) {
         self.metrics.applied(Outcome::Success);
-        self.evidence.record(self.record(Kind::Applied, managed, deviations));
+        self.evidence.record_end(intent, self.record(Kind::Applied, managed, deviations));
     }
 
-    /// An object was deleted, or kept for this reason, because it left Git.
-    pub(super) fn pruned(&self, sync: &str, revision: &str, key: &ObjectKey, kept: Option<String>) {
-        let kind = if kept.is_some() { Kind::PruneWithheld } else { Kind::Pruned };
-        if kept.is_none() {
-            self.metrics.prunes.inc();
-        }
-        self.evidence.record(Record {
-            sync: Some(sync.to_owned()),
-            object: Some(key.clone()),
-            revision: Some(revision.to_owned()),
-            reason: kept,
-            ..Record::new(kind, Timestamp::now())
-        });
+    /// An object that left Git is about to be deleted.
+    pub(super) fn prunes(&self, sync: &str, revision: &str, key: &ObjectKey) -> Intent {
+        self.evidence.intend(left_git(Kind::Pruned, sync, revision, key))
+    }
+
+    /// It was.
+    pub(super) fn pruned(&self, sync: &str, revision: &str, key: &ObjectKey, intent: Intent) {
+        self.metrics.prunes.inc();
+        self.evidence.record_end(intent, left_git(Kind::Pruned, sync, revision, key));
+    }
+
+    /// It is kept, for this reason.
+    pub(super) fn spared(&self, sync: &str, revision: &str, key: &ObjectKey, why: &str) {
+        let record = left_git(Kind::PruneWithheld, sync, revision, key);
+        self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
     }
 
     /// Publishes an Event about a managed object.
     pub(super) fn note(&self, managed: &Managed, reason: &str, text: String, warning: bool) {
         let about = reference(&managed.manifest.key, &managed.manifest.api_version, None);
         self.events.publish(about, Note { reason: reason.to_owned(), text, warning });
+    }
+}
+
+fn left_git(kind: Kind, sync: &str, revision: &str, key: &ObjectKey) -> Record {
+    Record {
+        sync: Some(sync.to_owned()),
+        object: Some(key.clone()),
+        revision: Some(revision.to_owned()),
+        ..Record::new(kind, Timestamp::now())
     }
 }
 

@@ -11,8 +11,8 @@ use super::status::{Facts, status};
 use super::tally::Count;
 use crate::api::GitSyncStatus;
 use crate::api::meaning::Suspension;
-use crate::cluster::Error;
 use crate::cluster::events::{Note, reference};
+use crate::cluster::{Error, Kind};
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::core::window::Action;
@@ -57,13 +57,41 @@ impl Keeper {
             handled: self.requests.handled(),
         };
         let status = status(facts, &self.status, now);
-        if status != self.status && self.sync.is_some() && self.leads() {
+        if status != self.status && self.sync.is_some() && self.leads() && !self.knows_nothing_yet() {
             match self.write_status(&status).await {
                 Ok(()) => self.status = status,
                 Err(error) if error.is_not_found() => {}
                 Err(error) => tracing::warn!(sync = self.name, %error, "failed to write the status; trying again"),
             }
         }
+    }
+
+    /// After a start, until the first look: of what the status says, nothing is known to be otherwise. Without objects all would seem
+    /// well.
+    fn knows_nothing_yet(&self) -> bool {
+        let said_before = !self.status.conditions.is_empty();
+        said_before && self.heard.is_some() && self.failure.is_none() && self.windows.held().is_none()
+    }
+
+    /// Says of which kinds there are going to be objects, before the first of them is written: whoever starts after this process was
+    /// killed looks by these for what left Git meanwhile.
+    pub(super) async fn announce<'k>(
+        &mut self,
+        revision: &str,
+        kinds: impl Iterator<Item = &'k Kind>,
+    ) -> Result<(), Error> {
+        let mut all: BTreeSet<_> = self.status.kinds.iter().cloned().collect();
+        all.extend(kinds.map(Kind::name));
+        let writes = self.sync.is_some() && self.leads() && !self.is_paused() && !self.keeps_out(revision);
+        if all.len() == self.status.kinds.len() || !writes {
+            return Ok(());
+        }
+        let status = GitSyncStatus { kinds: all.into_iter().collect(), ..self.status.clone() };
+        match self.write_status(&status).await {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => self.status = status,
+        }
+        Ok(())
     }
 
     /// Publishes an Event about the `GitSync`.

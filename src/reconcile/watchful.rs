@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::entry::{Drifted, Entry, until as wait_for, version};
-use super::heal::{End, Writing};
+use super::errands::aim;
+use super::heal::End;
 use super::keeper::Keeper;
 use super::plan::{Policy, Response, is_tracked_by, respond};
 use super::report::{Author, author, since, summary};
@@ -21,17 +21,14 @@ use crate::core::exclude::RuleError;
 use crate::core::object::ObjectKey;
 use crate::core::ready::Readiness;
 use crate::core::state::State;
-use crate::evidence::Kind as What;
 use crate::evidence::metrics::HealOutcome;
-
-/// Writes under way at once.
-const CONCURRENCY: usize = 16;
+use crate::evidence::{Intent, Kind as What};
 
 /// An object that is to be written, and why.
 pub(super) struct Job {
-    key: ObjectKey,
-    live: Option<Value>,
-    deviations: Vec<Deviation>,
+    pub(super) key: ObjectKey,
+    pub(super) live: Option<Value>,
+    pub(super) deviations: Vec<Deviation>,
     author: Option<Author>,
     since: Timestamp,
     seen: Instant,
@@ -79,10 +76,11 @@ impl Keeper {
         }
     }
 
-    /// After a watch started over: what is not in its list was deleted meanwhile.
+    /// After a watch started over: what is not in its list was deleted meanwhile, strays that others wait for among it.
     pub(super) async fn compare_list(&mut self, kind: &Kind, keys: &HashSet<ObjectKey>) {
         let of_kind = self.entries.iter().filter(|(key, entry)| entry.kind == *kind && !keys.contains(*key));
-        let missing: Vec<_> = of_kind.map(|(key, _)| key.clone()).collect();
+        let strays = self.strays.iter().filter(|(key, stray)| stray.kind == *kind && !keys.contains(*key));
+        let missing: Vec<_> = of_kind.map(|(key, _)| key).chain(strays.map(|(key, _)| key)).cloned().collect();
         for key in missing {
             self.miss(key).await;
         }
@@ -100,26 +98,6 @@ impl Keeper {
     /// Does the sync itself want drift undone?
     fn heals(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.self_heal)
-    }
-
-    /// Writes or reports all of these, several at once; nothing while another replica leads.
-    pub(super) async fn settle_all(&mut self, batch: Vec<(ObjectKey, Option<Value>)>) {
-        if !self.leads() {
-            return;
-        }
-        let jobs: Vec<_> = batch.into_iter().filter_map(|(key, live)| self.job_or_notice(key, live)).collect();
-        let ends: Vec<_> = {
-            let this = &*self;
-            let write = |job: Job| async move { (this.carry_out(&job).await, job) };
-            futures::stream::iter(jobs.into_iter().map(write)).buffer_unordered(CONCURRENCY).collect().await
-        };
-        for (end, job) in ends {
-            self.conclude(&job, end);
-        }
-    }
-
-    async fn settle(&mut self, key: ObjectKey, live: Option<Value>) {
-        self.settle_all(vec![(key, live)]).await;
     }
 
     /// Judges an object; `None` when nothing is to be written.
@@ -251,21 +229,8 @@ impl Keeper {
         entry.drifted = Some(Drifted { since, ..drifted });
     }
 
-    async fn carry_out(&self, job: &Job) -> Result<End, Error> {
-        let Some(entry) = self.entries.get(&job.key) else { return Ok(End::Terminating) };
-        let rules = self.context.rules.borrow().clone();
-        let (cluster, managed, kind) = (&self.cluster, &entry.managed, &entry.kind);
-        let caught_up = entry.held_open && job.deviations.is_empty();
-        let end =
-            Writing { cluster, identities: &rules.identities, managed, kind, caught_up }.settle(job.live.clone()).await;
-        if matches!(end, Ok(End::Done(_))) && job.live.is_none() && job.key.kind == "CustomResourceDefinition" {
-            self.wait_until_served(kind, &job.key).await?;
-            self.cluster.refresh().await?;
-        }
-        end
-    }
-
-    fn conclude(&mut self, job: &Job, end: Result<End, Error>) {
+    /// What follows from how a write ended.
+    pub(super) fn conclude(&mut self, job: &Job, intent: Intent, end: Result<End, Error>) {
         self.notice_end(&job.key, &end);
         let Some(entry) = self.entries.get_mut(&job.key) else { return };
         let because_of_commit = entry.pending;
@@ -279,7 +244,7 @@ impl Keeper {
                 if !because_of_commit && !job.deviations.is_empty() {
                     self.count_heal(&managed, &job.deviations, job.author.as_ref());
                 }
-                self.praise(job, known.as_ref(), because_of_commit);
+                self.praise(job, intent, known.as_ref(), because_of_commit);
                 if because_of_commit && self.failure.as_ref().is_some_and(|failure| failure.reason == "ApplyFailed") {
                     // Perhaps it was the last that failed; only a look at all of them tells.
                     self.retry = Some(Instant::now());
@@ -287,26 +252,30 @@ impl Keeper {
             }
             Ok(End::Undone(answer, left)) => {
                 entry.judged = version(&answer);
-                self.undone(&job.key, &left);
+                self.undone(&job.key, intent, &left);
             }
             Ok(End::Terminating) => {}
-            Ok(End::Replaced(why)) => self.context.replaced(&entry.managed, &job.deviations, &why),
-            Err(error) if error.is_not_leading() => self.interrupt(),
-            Err(error) => self.failed(job, &error),
+            Ok(End::Replaced(why)) => self.context.replaced(&entry.managed, &job.deviations, intent, &why),
+            Err(error) if error.is_not_leading() => {
+                let record = self.context.record(aim(entry), &entry.managed, &job.deviations);
+                self.context.evidence.record_interrupted(intent, record);
+                self.interrupt();
+            }
+            Err(error) => self.failed(job, intent, &error),
         }
     }
 
     /// The write went through and did not last: whoever does that will do it again.
-    fn undone(&mut self, key: &ObjectKey, left: &[Deviation]) {
+    fn undone(&mut self, key: &ObjectKey, intent: Intent, left: &[Deviation]) {
         let Some(entry) = self.entries.get(key) else { return };
         let paths: Vec<_> = left.iter().map(|deviation| deviation.path.to_string()).collect();
         let why = format!("written, and changed back at once: {}", summary(&paths));
-        self.context.not_healed(&entry.managed, left, HealOutcome::Refused, &why);
+        self.context.not_healed(&entry.managed, left, intent, (HealOutcome::Refused, &why));
         self.postpone(key, paths, &why);
     }
 
     /// The write did not go through. It is tried for as long as it takes, and reported once.
-    fn failed(&mut self, job: &Job, error: &Error) {
+    fn failed(&mut self, job: &Job, intent: Intent, error: &Error) {
         let Some(entry) = self.entries.get(&job.key) else { return };
         let outcome = match error.cause {
             Cause::Conflict(_) => HealOutcome::Conflict,
@@ -314,27 +283,28 @@ impl Keeper {
             Cause::NotFound(_) | Cause::Unavailable(_) | Cause::NotLeading => HealOutcome::Failed,
         };
         if entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0) {
-            self.context.not_healed(&entry.managed, &job.deviations, outcome, &error.to_string());
+            self.context.not_healed(&entry.managed, &job.deviations, intent, (outcome, &error.to_string()));
         }
         let paths = job.drifted(String::new(), 0, None).paths;
         self.postpone(&job.key, paths, &error.to_string());
     }
 
     /// Records what was written: because of a commit, or to undo drift.
-    fn praise(&self, job: &Job, known: Option<&Drifted>, because_of_commit: bool) {
+    fn praise(&self, job: &Job, intent: Intent, known: Option<&Drifted>, because_of_commit: bool) {
         let Some(entry) = self.entries.get(&job.key) else { return };
         self.tell_closed(job);
         if because_of_commit {
-            self.context.applied(&entry.managed, &job.deviations);
+            self.context.applied(&entry.managed, &job.deviations, intent);
         } else if !job.deviations.is_empty() {
             let since = known.map_or(job.since, |known| known.since.min(job.since));
             let took = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
             if known.is_none() {
                 self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
             }
-            self.context.healed(&entry.managed, &job.deviations, job.author.as_ref(), took.max(job.seen.elapsed()));
+            let how = (intent, took.max(job.seen.elapsed()));
+            self.context.healed(&entry.managed, &job.deviations, job.author.as_ref(), how);
         } else if job.live.as_ref().is_some_and(|live| !State::whole(live).has_our_entry()) {
-            self.context.owned_again(&entry.managed, job.seen.elapsed());
+            self.context.owned_again(&entry.managed, intent, job.seen.elapsed());
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Windows {
     held: Option<String>,
     /// What is declared, and where it was read.
     in_force: Option<InForce>,
+    /// Is an older commit read because the newest was refused? Both may be half real, so nothing is deleted on its word.
+    pub(super) falls_back: bool,
 }
 
 /// A commit, and where it was read.

@@ -34,6 +34,9 @@ async fn what_may_be_replaced_is_made_anew() -> Result<()> {
     ensure!(place.live("ConfigMap/stone").await?["metadata"]["uid"] != uid, "it is the same object");
     let record = place.record("Replaced", "ConfigMap/stone").await?;
     ensure!(record["reason"].as_str().is_some_and(|reason| reason.contains("immutable")), "{record}");
+    // What Git says no more is no addition of somebody's, who would have to be asked first.
+    place.commits(&[("stone.yaml", &immutable("c").replace(r#""a":"#, r#""b":"#))]).await?;
+    place.is("ConfigMap/stone", "/data", json!({"b": "c"})).await?;
     place.rests("ConfigMap/stone").await
 }
 

@@ -57,6 +57,7 @@ pub fn trials() -> Vec<Trial> {
         a_container_goes_with_what_a_controller_changed_in_it,
         what_left_git_while_it_was_down_and_what_a_person_added_goes,
         a_commit_refused_after_a_start_leaves_the_one_before_in_force,
+        a_commit_refused_after_a_start_deletes_nothing_of_the_one_that_was_half_real,
         who_keeps_a_shared_object_is_the_same_after_a_start,
         copies_are_nobodys,
         one_object_in_two_files_is_an_error_that_names_both,
@@ -146,6 +147,31 @@ async fn a_commit_refused_after_a_start_leaves_the_one_before_in_force() -> Resu
     place.refuses(Who::Alice, "delete configmap/settings").await?;
     place.commits(&[("web.yaml", WEB)]).await?;
     place.condition("Ready", true, &[]).await
+}
+
+/// Killed in the middle of a commit, Holdfast finds another one that is no good. What it has made of the first the second says as well.
+async fn a_commit_refused_after_a_start_deletes_nothing_of_the_one_that_was_half_real() -> Result<()> {
+    let stage = fragile().await?;
+    let files = [("settings.yaml", SETTINGS), ("web.yaml", WEB)];
+    let place = Place::at(&stage, "half-real", &files, |_| {}).await?;
+    stage.world.stop_holdfast().await?;
+    let mut half = parsed(&config("half", "a", "b"));
+    half["metadata"]["labels"] = json!({"holdfast.dev/managed": "true"});
+    let id = "holdfast-system/half-real:/ConfigMap:half-real/half";
+    half["metadata"]["annotations"] = json!({"holdfast.dev/tracking-id": id});
+    place.run(Who::Administrator, &["apply", "--server-side", "-f", "-"], &half.to_string()).await?.success()?;
+    let uid = place.live("ConfigMap/half").await?["metadata"]["uid"].clone();
+    place
+        .write(&[("half.yaml", &config("half", "a", "b")), ("web.yaml", &WEB.replace("replicas: 3", "replicas: -3"))])
+        .await?;
+    stage.world.start_holdfast().await?;
+    place.condition("Synced", false, &["refused before any of it was written"]).await?;
+    place.is("ConfigMap/half", "/metadata/uid", uid.clone()).await?;
+    place.commits(&[("web.yaml", WEB)]).await?;
+    place.is("ConfigMap/half", "/metadata/uid", uid).await?;
+    // And what leaves Git by a commit that is good still goes.
+    place.remove(&["half.yaml"]).await?;
+    place.becomes("ConfigMap/half", "", &Value::Null).await
 }
 
 /// Whoever is read first after a start, and whatever comes first in the alphabet: the object itself says who keeps it. What moved to

@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
     tests![
         what_drifts_while_it_is_down_is_healed_afterwards,
         what_left_git_while_it_was_down_is_pruned_afterwards,
+        a_kind_is_known_before_the_first_of_it_is_written,
         a_restart_without_drift_writes_nothing_and_asks_nothing,
         without_its_webhooks_everything_slips_and_is_healed,
         git_unreachable_changes_nothing_but_the_status,
@@ -64,6 +65,22 @@ async fn what_left_git_while_it_was_down_is_pruned_afterwards() -> Result<()> {
     place.becomes("Deployment/web", "", &Value::Null).await?;
     place.is_synced(&commit).await?;
     place.is("ConfigMap/two", "/data/a", json!("b")).await
+}
+
+/// Killed in between, it would never look for one that leaves Git before the next start.
+async fn a_kind_is_known_before_the_first_of_it_is_written() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "kinds", &[("settings.yaml", SETTINGS)], |_| {}).await?;
+    let asked = stage.world.audit()?.len();
+    place.commits(&[("web.yaml", WEB)]).await?;
+    let writes = writes(&stage, asked)?;
+    let first = |is: &dyn Fn(&Value) -> bool| writes.iter().position(is);
+    let known =
+        first(&|request| request["objectRef"]["name"] == "kinds" && request["objectRef"]["subresource"] == "status");
+    let is_real = |request: &Value| !request["requestURI"].to_string().contains("dryRun=All");
+    let written = first(&|request| request["objectRef"]["namespace"] == "kinds" && is_real(request));
+    ensure!(known.is_some() && written.is_some() && known < written, "{known:?}, {written:?}: {writes:#?}");
+    Ok(())
 }
 
 async fn a_restart_without_drift_writes_nothing_and_asks_nothing() -> Result<()> {

@@ -102,3 +102,47 @@ async fn a_record_after_the_end_is_kept_for_the_next_run() {
     let kept = std::fs::read_to_string(folder.path().join("evidence.spill.jsonl")).expect("spilled");
     assert!(kept.contains("late"));
 }
+
+#[tokio::test]
+async fn a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id() {
+    let folder = folder();
+    let killed = Evidence::start(io::sink(), folder.path(), Metrics::new().0).expect("a thread");
+    let intent =
+        killed.intend(Record { reason: Some("stuck".to_owned()), ..Record::new(Kind::Healed, Timestamp::UNIX_EPOCH) });
+    let id = intent.id;
+    std::mem::forget(intent);
+    // Its thread must not be there to tell it itself.
+    killed.close().await;
+    std::fs::write(folder.path().join("evidence.intents/half"), "{\"kind\":").expect("written");
+
+    for told in [1, 0] {
+        let (sender, lines) = std_mpsc::channel();
+        let evidence = Evidence::start(Lines(sender), folder.path(), Metrics::new().0).expect("a thread");
+        evidence.close().await;
+        let lines: Vec<String> = lines.try_iter().collect();
+        assert_eq!(lines.len(), told, "{lines:?}");
+        let whole = format!("\"kind\":\"Healed\",\"reason\":\"stuck; {UNKNOWN}\"}}\n");
+        assert!(lines.iter().all(|line| line.contains(&id.to_string()) && line.ends_with(&whole)), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_on_record_or_was_not_made_is_told_no_more() {
+    let folder = folder();
+    let noted = || std::fs::read_dir(folder.path().join("evidence.intents")).expect("a folder").count();
+    let (gate, opened) = std_mpsc::channel();
+    let (sender, lines) = std_mpsc::channel();
+    let evidence =
+        Evidence::with_queue(1, Gate(opened, Lines(sender)), folder.path(), Metrics::new().0).expect("a thread");
+    drop(evidence.intend(record("given up")));
+    assert_eq!(noted(), 0);
+    let intents: Vec<_> = (0..5).map(|_| evidence.intend(record("done"))).collect();
+    for intent in intents {
+        evidence.record_end(intent, record("done"));
+    }
+    // What is in memory only is noted still; what did not fit lies on disk.
+    assert!((1..=3).contains(&noted()), "{}", noted());
+    drop(gate);
+    evidence.close().await;
+    assert_eq!((noted(), lines.try_iter().count()), (0, 5));
+}

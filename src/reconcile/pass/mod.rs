@@ -67,8 +67,9 @@ impl Keeper {
         let is_refused = |failure: &Failure| [REFUSED, FORBIDDEN].contains(&failure.reason);
         if self.entries.is_empty() && self.failure.as_ref().is_some_and(is_refused) {
             let (refusal, refused) = (self.failure.take(), self.observed.take());
+            self.windows.falls_back = true;
             self.pass(before).await;
-            self.complete = false;
+            (self.windows.falls_back, self.complete) = (false, false);
             self.failure = refusal;
             self.observed = refused;
         }
@@ -96,6 +97,7 @@ impl Keeper {
             self.refuse(revision, understood);
             return Ok(());
         }
+        self.announce(revision, understood.entries.values().map(|entry| &entry.kind)).await?;
         if !understood.premature.is_empty() && !self.keeps_out(revision) && self.lay_foundation(&mut understood).await?
         {
             (self.observed, self.founded) = (None, true);
@@ -104,9 +106,7 @@ impl Keeper {
         }
         self.founded = false;
         problems.append(&mut understood.invalid);
-        let mut hindered = understood.premature;
-        hindered.append(&mut understood.stuck);
-        hindered.append(&mut understood.refused);
+        let hindered = [understood.premature, understood.stuck, understood.refused].concat();
         let is_synced = self.synced.as_deref() == Some(revision);
         for (key, entry) in &mut understood.entries {
             entry.pending &= !is_synced && self.before.get(key) != Some(&entry.fingerprint);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::entry::Entry;
+use super::super::ground::wait_until_served;
 use super::super::keeper::Keeper;
 use super::super::plan::{Stage, stage};
 use super::super::prune::Stray;
@@ -10,6 +11,7 @@ use super::understand::Understood;
 use crate::cluster::Error;
 use crate::cluster::objects::Write;
 use crate::core::object::ObjectKey;
+use crate::evidence::Kind as What;
 
 // === impl Keeper ===
 
@@ -26,10 +28,11 @@ impl Keeper {
         }
         for (kind, managed) in &missing {
             let manifest = &managed.manifest;
+            let intent = self.context.evidence.intend(self.context.record(What::Applied, managed, &[]));
             self.cluster.apply(kind, &manifest.key, &manifest.value(), Write::Real).await?;
-            self.context.applied(managed, &[]);
+            self.context.applied(managed, &[], intent);
             if manifest.key.kind == "CustomResourceDefinition" {
-                self.wait_until_served(kind, &manifest.key).await?;
+                wait_until_served(&self.cluster, kind, &manifest.key).await?;
             }
         }
         self.cluster.refresh().await?;

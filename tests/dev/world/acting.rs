@@ -140,6 +140,11 @@ impl World {
         json_lines(&self.layout.audit())
     }
 
+    /// Where that is written down.
+    pub fn audit_file(&self) -> std::path::PathBuf {
+        self.layout.audit()
+    }
+
     /// Where Holdfast's metrics are.
     pub fn metrics_url(&self) -> Result<String> {
         self.holdfast.metrics_url()

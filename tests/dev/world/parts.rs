@@ -1,11 +1,16 @@
 //! Taking parts of a world away, and putting them back: what production does to Holdfast, on purpose.
 
-use anyhow::Result;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::control_plane::API_SERVER;
+use anyhow::{Result, ensure};
+use nix::sys::signal::{self, Signal};
+
+use super::control_plane::{API_SERVER, ETCD};
 use super::git::GIT_SERVER;
 use super::people::Person;
 use super::process::Process;
+use super::wait::wait_until;
 use super::{HOLDFAST, HOLDFAST_NAMESPACE, World, holdfast};
 
 impl World {
@@ -22,6 +27,17 @@ impl World {
     /// Ends the API server.
     pub async fn stop_api_server(&self) -> Result<()> {
         self.process(API_SERVER).stop().await
+    }
+
+    /// Kills the API server: nothing it has begun is ended.
+    pub async fn kill_api_server(&self) -> Result<()> {
+        self.kill(API_SERVER).await
+    }
+
+    /// Kills etcd, and starts it on the port and with the data it had.
+    pub async fn restart_etcd(&self) -> Result<()> {
+        self.kill(ETCD).await?;
+        self.steps.start("etcd", self.plane.start_etcd()).await
     }
 
     /// Restarts the API server alone, under everybody who is connected to it.
@@ -53,6 +69,28 @@ impl World {
     /// Ends Holdfast and leaves its webhooks where they are.
     pub async fn stop_holdfast(&self) -> Result<()> {
         self.process(HOLDFAST).stop().await
+    }
+
+    /// Kills Holdfast, wherever it is.
+    pub async fn kill_holdfast(&self) -> Result<()> {
+        self.kill(HOLDFAST).await
+    }
+
+    /// Where Holdfast keeps clones, and evidence that is not written out.
+    pub fn holdfast_cache(&self) -> PathBuf {
+        self.layout.cache_of(HOLDFAST)
+    }
+
+    async fn kill(&self, name: &'static str) -> Result<()> {
+        let process = self.process(name);
+        let Some(pid) = process.running() else { return Ok(()) };
+        process.signal(Signal::SIGKILL)?;
+        // Dead is not enough: its port is free when the last of its threads is gone.
+        wait_until("it has died", Duration::from_secs(10), || async {
+            ensure!(process.running().is_none() && signal::kill(pid, None).is_err(), "it lives");
+            Ok(())
+        })
+        .await
     }
 
     /// Takes the webhooks of a Holdfast that is not running out of the cluster; one that runs would put them back.
