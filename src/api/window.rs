@@ -103,6 +103,9 @@ const SINCE: &str = "2026-01-01T00:00:00Z";
 impl ScopedWindow {
     /// What stands in for windows that nobody knows: no commit is made real and nothing is pruned, but by hand. (What heals is
     /// known to depend on exclusions, which are not known then, either.)
+    ///
+    /// # Panics
+    /// Never: what it writes is a window.
     pub fn unknown(of: &str) -> Self {
         let typed = SyncWindow {
             kind: WindowKind::Deny,

@@ -122,14 +122,12 @@ impl Claims {
 
     /// The name of a sync, once for all that it declares.
     fn name(&mut self, sync: &str) -> Arc<str> {
-        match self.known.get(sync) {
-            Some(known) => known.clone(),
-            None => {
-                let name: Arc<str> = sync.into();
-                self.known.insert(name.clone());
-                name
-            }
+        if let Some(known) = self.known.get(sync) {
+            return known.clone();
         }
+        let name: Arc<str> = sync.into();
+        self.known.insert(name.clone());
+        name
     }
 
     /// There are no others.
@@ -186,7 +184,7 @@ impl Claims {
     /// What keepers want to be told of.
     pub fn contested(&self) -> Contested {
         let shared = |(key, claimed): (&ObjectKey, &Claimed)| Some((key.clone(), claimed.shared()?));
-        let unread = self.known.difference(&self.read).map(|sync| sync.to_string()).collect();
+        let unread = self.known.difference(&self.read).map(ToString::to_string).collect();
         Contested { objects: self.objects.iter().filter_map(shared).collect(), unread }
     }
 
