@@ -1,7 +1,7 @@
 //! What a person reads when an edit is refused, warned of or let through: what was touched, Git's value and theirs, where in
 //! Git it says so, and what to do instead.
 //!
-//! It is read in a terminal, often by somebody in a hurry: at most [`WIDTH`] columns and fifteen lines, the first of which says
+//! It is read in a terminal, often by somebody in a hurry: at most `WIDTH` columns and fifteen lines, the first of which says
 //! it all. Only what has to be copied in one piece (a link, a command) is never broken.
 
 mod guarded;

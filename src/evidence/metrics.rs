@@ -1,6 +1,6 @@
 //! Every metric there is, in one place.
 //!
-//! Labels are closed enums, but for GitSync and team where it is asked who would have been refused; teams are [bounded](teams). No
+//! Labels are closed enums, but for GitSync and team where it is asked who would have been refused; teams are bounded (`teams`). No
 //! object name, user name or error text is ever a label: those grow without bound, and they are in the records. Buckets begin far below the API server's own (5 ms), because that is where a good webhook lives.
 
 mod labels;

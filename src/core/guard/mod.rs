@@ -1,7 +1,7 @@
 //! Guards: what another tool keeps (Flux, Argo CD, Helm, a pipeline), protected at admission without moving it to us.
 //!
 //! There is no Git to ask, so the cluster is: what the tool's managers own of an object *before* an edit, with the values it has,
-//! is what was last known to be right ([`claims`]). That becomes a [`Managed`] like any other, whose [`Sync`] names a [`Tool`], and
+//! is what was last known to be right (`claims`). That becomes a [`Managed`] like any other, whose [`Sync`] names a [`Tool`], and
 //! [`judge`](super::judge) and exclusions do the rest. Nothing is marked and nothing is healed: the tool does that.
 //!
 //! # What is not guarded

@@ -60,7 +60,7 @@ impl From<&Frozen> for Value {
 }
 
 impl Frozen {
-    /// Is this the [same](super::same) as that value?
+    /// Is this the [`same`] as that value?
     pub fn same(&self, other: &Value) -> bool {
         match (self, other) {
             (Self::Map(fields), Value::Object(others)) => {
