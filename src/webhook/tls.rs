@@ -62,6 +62,9 @@ struct Pem {
     ca: Vec<u8>,
 }
 
+/// What an authority's certificate is called in errors.
+const AUTHORITY: &str = "the authority's certificate";
+
 /// Why a certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -74,8 +77,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There is no certificate, or no key, in what should hold one.
-    #[error("failed to read a certificate chain and a private key as PEM")]
-    Pem(#[from] pem::Error),
+    #[error("failed to find {what}, written as PEM")]
+    Pem {
+        /// What was looked for.
+        what: &'static str,
+        /// What was found.
+        source: pem::Error,
+    },
     /// Chain and key are not usable, or do not belong together.
     #[error("failed to use the certificate chain with the private key")]
     Pair(#[from] rustls::Error),
@@ -159,7 +167,7 @@ impl Files {
 impl Pem {
     fn found(&self) -> Result<Found, Error> {
         let Self { chain, key, ca } = self;
-        CertificateDer::from_pem_slice(ca)?;
+        CertificateDer::from_pem_slice(ca).map_err(|source| Error::Pem { what: AUTHORITY, source })?;
         Ok(Found { pair: pair(chain, key)?, authorities: ca.clone(), validity: Validity::of_pem(chain)? })
     }
 }
@@ -167,17 +175,19 @@ impl Pem {
 /// The authorities in some PEM; at least one.
 pub fn authorities(pem: &[u8]) -> Result<RootCertStore, Error> {
     let mut authorities = RootCertStore::empty();
-    CertificateDer::from_pem_slice(pem)?;
+    let none = |source| Error::Pem { what: AUTHORITY, source };
+    CertificateDer::from_pem_slice(pem).map_err(none)?;
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        authorities.add(certificate?)?;
+        authorities.add(certificate.map_err(none)?)?;
     }
     Ok(authorities)
 }
 
 /// Reads a chain and its key from PEM, and makes sure that they belong together.
 pub fn pair(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, Error> {
-    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(key)?;
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>();
+    let chain = chain.map_err(|source| Error::Pem { what: "the certificate chain", source })?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|source| Error::Pem { what: "the private key", source })?;
     Ok(CertifiedKey::from_der(chain, key, &provider())?)
 }
 

@@ -23,6 +23,7 @@ mod accepted;
 mod adoption;
 mod balancer;
 mod breakglass;
+mod brought;
 mod cases;
 mod chaos;
 mod commits;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         chaos::trials(),
         shards::trials(),
         tampering::trials(),
+        brought::trials(),
         traces::trials(),
         observe::trials(),
         presets::trials(),
