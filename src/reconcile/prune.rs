@@ -115,7 +115,7 @@ impl Keeper {
             && all_read
             && self.observed.is_some()
             && self.problems.is_empty()
-            && self.failure.is_none()
+            && self.is_unhindered()
             && self.rollout.is_none()
             && !self.windows.falls_back
             && !self.is_paused()
@@ -125,7 +125,9 @@ impl Keeper {
 
     async fn try_prune(&mut self) -> Result<(), Error> {
         let (mut doomed, mut going) = (Vec::new(), Vec::new());
-        for (key, stray) in self.strays.clone() {
+        let strays: Vec<_> = self.strays.iter().filter(|(key, _)| !self.away.keeps(key)).collect();
+        let strays: Vec<_> = strays.into_iter().map(|(key, stray)| (key.clone(), stray.clone())).collect();
+        for (key, stray) in strays {
             let live = self.cluster.get(&stray.kind, &key).await?;
             let wave = live.as_ref().map(wave).unwrap_or_default();
             match self.judge_stray(&key, live.as_ref()) {

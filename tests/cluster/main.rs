@@ -21,6 +21,7 @@ mod world;
 
 mod accepted;
 mod adoption;
+mod away;
 mod balancer;
 mod breakglass;
 mod cases;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         observe::trials(),
         presets::trials(),
         windows::trials(),
+        away::trials(),
         fights::trials(),
         repositories::trials(),
         signed::trials(),
