@@ -21,7 +21,9 @@ pub(super) async fn client(
     ourselves: &(String, String),
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<(Client, Client)>> {
-    let bare = settings(config).await?;
+    let mut bare = settings(config).await?;
+    // The client's own way of trying again takes hours where one kind is away, and the sync that asked would stand still as long.
+    bare.default_retry = false;
     loop {
         match identity::acting_as(bare.clone(), ourselves).await {
             Ok((settings, impersonator)) => {

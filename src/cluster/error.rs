@@ -31,6 +31,8 @@ pub enum Cause {
     Refused(String),
     /// The API server is not there, overloaded or restarting: try again.
     Unavailable(String),
+    /// The API server answers, but cannot serve this: something behind it is away, often for one kind only. Try again.
+    Away(String),
     /// Another replica leads, or may: nothing was sent, or it is not known what became of it.
     NotLeading,
 }
@@ -64,6 +66,11 @@ impl Error {
         matches!(self.cause, Cause::Invalid(_))
     }
 
+    /// Can the API server not serve what was asked for, although it is there?
+    pub fn is_away(&self) -> bool {
+        matches!(self.cause, Cause::Away(_))
+    }
+
     /// Was it not ours to write any more?
     pub fn is_not_leading(&self) -> bool {
         matches!(self.cause, Cause::NotLeading)
@@ -85,6 +92,7 @@ impl Cause {
             Self::Invalid(message) => Self::Invalid(change(message)),
             Self::Refused(message) => Self::Refused(change(message)),
             Self::Unavailable(message) => Self::Unavailable(change(message)),
+            Self::Away(message) => Self::Away(change(message)),
             Self::NotLeading => Self::NotLeading,
         }
     }
@@ -118,6 +126,7 @@ impl Cause {
             }
             400 | 422 => Self::Invalid(message),
             401 | 403 => Self::Refused(message),
+            500 | 502..=504 => Self::Away(message),
             _ => Self::Unavailable(message),
         }
     }
@@ -133,7 +142,8 @@ impl fmt::Display for Cause {
             | Self::Conflict(message)
             | Self::Invalid(message)
             | Self::Refused(message)
-            | Self::Unavailable(message) => write!(f, "{message}"),
+            | Self::Unavailable(message)
+            | Self::Away(message) => write!(f, "{message}"),
             Self::NotLeading => write!(f, "this replica does not lead"),
         }
     }
@@ -177,8 +187,18 @@ mod tests {
         for message in [duplicate, unknown] {
             assert!(matches!(cause(500, message), Cause::Invalid(_)), "{message}");
         }
-        assert!(matches!(cause(500, "etcdserver: request timed out"), Cause::Unavailable(_)));
+        assert!(matches!(cause(500, "etcdserver: request timed out"), Cause::Away(_)));
         assert!(matches!(cause(422, "Deployment.apps \"x\" is invalid"), Cause::Invalid(_)));
+    }
+
+    /// An aggregated API without endpoints, and a conversion webhook that nobody serves: of all else nothing is said.
+    #[test]
+    fn what_one_kind_stands_on_is_told_from_the_api_server() {
+        let webhook = r#"conversion webhook for example.com/v2, Kind=Gadget failed: Post "https://x/": EOF"#;
+        for (code, message) in [(503, "service unavailable"), (500, webhook), (504, "Timeout"), (502, "bad gateway")] {
+            assert!(matches!(cause(code, message), Cause::Away(_)), "{code} {message}");
+        }
+        assert!(matches!(cause(429, "too many requests"), Cause::Unavailable(_)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which kinds the cluster serves: from `apiVersion` and `kind` to a resource path.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use kube::discovery::{Discovery, Scope, verbs};
@@ -22,6 +22,8 @@ pub struct Kind {
 #[derive(Debug, Clone, Default)]
 pub struct Kinds {
     served: Arc<HashMap<(String, String), Kind>>,
+    /// Versions of groups of which nothing is served, because the aggregated API behind them does not say what it serves.
+    silent: Arc<HashSet<String>>,
     /// Those that can be listed, each in its most stable version.
     listable: Arc<[Kind]>,
 }
@@ -34,7 +36,7 @@ impl Kinds {
     pub async fn discover(client: &Client) -> Result<Self, Error> {
         let discovery = Discovery::new(client.clone()).run_aggregated().await;
         let discovery = discovery.map_err(|error| Error::new("ask which kinds the cluster serves", &error))?;
-        let (mut served, mut listable) = (HashMap::new(), Vec::new());
+        let (mut served, mut listable, mut silent) = (HashMap::new(), Vec::new(), HashSet::new());
         for group in discovery.groups() {
             let stable = group.resources_by_stability().into_iter();
             let listed = stable.filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST));
@@ -43,6 +45,9 @@ impl Kinds {
                 Kind { resource, namespaced }
             }));
             for version in group.versions() {
+                if group.versioned_resources(version).is_empty() {
+                    silent.insert(format!("{}/{version}", group.name()));
+                }
                 for (resource, capabilities) in group.versioned_resources(version) {
                     let namespaced = capabilities.scope == Scope::Namespaced;
                     let name = (resource.api_version.clone(), resource.kind.clone());
@@ -50,7 +55,7 @@ impl Kinds {
                 }
             }
         }
-        Ok(Self { served: Arc::new(served), listable: listable.into() })
+        Ok(Self { served: Arc::new(served), silent: Arc::new(silent), listable: listable.into() })
     }
 
     /// Every kind that can be listed, in one version.
@@ -61,6 +66,11 @@ impl Kinds {
     /// The kind of this `apiVersion` and `kind`.
     pub fn get(&self, api_version: &str, kind: &str) -> Option<Kind> {
         self.served.get(&(api_version.to_owned(), kind.to_owned())).cloned()
+    }
+
+    /// Is the version of a group there, and nothing known of it?
+    pub fn is_silent(&self, api_version: &str) -> bool {
+        self.silent.contains(api_version)
     }
 
     /// Do objects of this kind live in namespaces, in whatever version? `None` when no version is served.

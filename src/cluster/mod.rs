@@ -88,13 +88,18 @@ impl Cluster {
     }
 
     /// The kind behind an `apiVersion` and `kind`, or `None` when the cluster does not serve it. Asks once more before saying no:
-    /// a CRD may have come since.
+    /// a CRD may have come since. Where an aggregated API is away, nobody knows what it serves.
     pub async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<Kind>, Error> {
         if let Some(found) = self.kinds.read().await.get(api_version, kind) {
             return Ok(Some(found));
         }
         self.refresh().await?;
-        Ok(self.kinds.read().await.get(api_version, kind))
+        let kinds = self.kinds.read().await;
+        if kinds.is_silent(api_version) {
+            let cause = Cause::Away("the aggregated API behind it does not answer".to_owned());
+            return Err(Error { doing: format!("ask what {api_version} serves"), cause });
+        }
+        Ok(kinds.get(api_version, kind))
     }
 
     /// What the cluster serves, as of the last look.

@@ -170,8 +170,32 @@ impl Cluster {
         uid: &str,
         dependents: PropagationPolicy,
     ) -> Result<(), Error> {
+        let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        self.delete_if(kind, key, same, dependents).await
+    }
+
+    /// Deletes the object only if it still is as it was judged: a conflict, if anybody has written it since.
+    pub async fn delete_as_judged(
+        &self,
+        kind: &Kind,
+        key: &ObjectKey,
+        judged: &Value,
+        dependents: PropagationPolicy,
+    ) -> Result<(), Error> {
+        let text = |name| judged["metadata"][name].as_str().map(str::to_owned);
+        let unchanged = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+        self.delete_if(kind, key, unchanged, dependents).await
+    }
+
+    async fn delete_if(
+        &self,
+        kind: &Kind,
+        key: &ObjectKey,
+        preconditions: Preconditions,
+        dependents: PropagationPolicy,
+    ) -> Result<(), Error> {
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            preconditions: Some(preconditions),
             propagation_policy: Some(dependents),
             ..DeleteParams::default()
         };

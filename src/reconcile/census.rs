@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::away::Away;
 use super::entry::version;
 use super::keeper::Keeper;
 use super::plan::is_tracked_by;
@@ -120,15 +121,37 @@ impl Keeper {
             Some((api_version.to_owned(), kind.to_owned()))
         }));
         let declared: Declared<'_> = manifests.iter().map(|manifest| (&manifest.key, manifest.api_version())).collect();
-        let mut live = Live::new();
+        let (mut live, mut any_listed, mut trouble) = (Live::new(), false, None);
+        self.away = Away::default();
         for (api_version, kind) in kinds {
-            let Some(kind) = self.context.cluster.kind(&api_version, &kind).await? else { continue };
-            for object in self.list_kind(&kind, &declared).await? {
-                self.take_stock(&kind, object, &declared, &mut live);
+            match self.list_if_served(&api_version, &kind, &declared, &mut live).await {
+                Ok(()) => any_listed = true,
+                Err(error) if error.is_away() => {
+                    self.away.unlisted(&api_version, &kind, &error);
+                    trouble = Some(error);
+                }
+                Err(error) => return Err(error),
             }
+        }
+        if let Some(error) = trouble.filter(|_| !any_listed) {
+            return Err(error);
         }
         self.heard = None;
         Ok(live)
+    }
+
+    async fn list_if_served(
+        &mut self,
+        api_version: &str,
+        kind: &str,
+        declared: &Declared<'_>,
+        live: &mut Live,
+    ) -> Result<(), Error> {
+        let Some(kind) = self.context.cluster.kind(api_version, kind).await? else { return Ok(()) };
+        for object in self.list_kind(&kind, declared).await? {
+            self.take_stock(&kind, object, declared, live);
+        }
+        Ok(())
     }
 
     async fn list_kind(&self, kind: &Kind, declared: &Declared<'_>) -> Result<Vec<Value>, Error> {

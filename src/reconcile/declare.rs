@@ -47,7 +47,7 @@ pub enum Undeclared {
     Refused(Problem),
     /// Whoever this is done as may not.
     Forbidden(Problem),
-    /// The API server did not answer; nothing is known.
+    /// The API server did not answer, or could not for this kind; nothing is known.
     Unavailable(Error),
 }
 
@@ -261,6 +261,6 @@ fn sort(manifest: &Manifest, error: Error) -> Undeclared {
         Cause::Invalid(_) => Undeclared::Invalid(problem()),
         Cause::Refused(message) if message.contains(" is forbidden: User ") => Undeclared::Forbidden(problem()),
         Cause::Refused(_) | Cause::Conflict(_) => Undeclared::Refused(problem()),
-        Cause::Unavailable(_) | Cause::NotLeading => Undeclared::Unavailable(error),
+        Cause::Unavailable(_) | Cause::Away(_) | Cause::NotLeading => Undeclared::Unavailable(error),
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::away::Away;
 use super::census::Heard;
 use super::claims::Contested;
 use super::credentials::changed;
@@ -97,6 +98,8 @@ pub struct Keeper {
     /// What this sync declares, and another keeps.
     pub(super) lost: HashSet<ObjectKey>,
     pub(super) failure: Option<Failure>,
+    /// Kinds the last pass could not look at.
+    pub(super) away: Away,
     /// After a start, what each manifest was before: what is still the same is not new to the cluster.
     pub(super) before: HashMap<ObjectKey, u64>,
     /// Were the namespaces and definitions of the commit that is being read written already?
@@ -163,6 +166,7 @@ impl Keeper {
             problems: Vec::new(),
             lost: HashSet::new(),
             failure: None,
+            away: Away::default(),
             before: HashMap::new(),
             founded: false,
             created: Instant::now(),

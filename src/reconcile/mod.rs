@@ -13,6 +13,7 @@
 //! ```
 
 mod around;
+mod away;
 mod census;
 pub mod claims;
 pub mod credentials;

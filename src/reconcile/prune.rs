@@ -4,6 +4,9 @@
 //! A *stray* is an object that carries our tracking-id and that Git does not declare, nor any other sync. Strays that are kept stay known, so that
 //! each is reported once and shown in the status. Waves are deleted in reverse: while something of a higher wave is still going,
 //! what it may stand on stays, and the sight of its end goes on. Nothing waits in between.
+//!
+//! A stray is deleted only as it was judged: whoever takes it over between the look and the deletion (another sync, another
+//! cluster's Holdfast, somebody who says `holdfast.dev/prune: disabled`) writes it, and what was written since is judged anew.
 
 use std::collections::BTreeSet;
 
@@ -29,6 +32,9 @@ pub struct Stray {
     pub kept: Option<String>,
 }
 
+/// How often strays are judged anew at once when somebody writes one meanwhile; after that, with the next try of the commit.
+const JUDGEMENTS: usize = 5;
+
 /// What a look at a stray shows.
 enum Finding {
     /// Gone, or never ours.
@@ -37,15 +43,15 @@ enum Finding {
     Going,
     /// Not to be deleted, for this reason.
     Keep(String),
-    /// To be deleted: exactly the object with this uid.
-    Delete(String),
+    /// To be deleted, as it was seen.
+    Delete,
 }
 
 /// A stray that is to be deleted.
 struct Doomed {
     key: ObjectKey,
     kind: Kind,
-    uid: String,
+    judged: Value,
     wave: i32,
 }
 
@@ -87,7 +93,14 @@ impl Keeper {
         if self.strays.is_empty() || !self.may_prune_now() {
             return;
         }
-        match self.try_prune().await {
+        let mut pruned = self.try_prune().await;
+        for _ in 1..JUDGEMENTS {
+            if !pruned.as_ref().is_err_and(Error::is_conflict) {
+                break;
+            }
+            pruned = self.try_prune().await;
+        }
+        match pruned {
             Ok(()) => {}
             Err(error) if error.is_not_leading() => self.interrupt(),
             Err(error) => self.fail("PruneFailed", error.to_string()),
@@ -102,7 +115,7 @@ impl Keeper {
             && all_read
             && self.observed.is_some()
             && self.problems.is_empty()
-            && self.failure.is_none()
+            && self.is_unhindered()
             && self.rollout.is_none()
             && !self.windows.falls_back
             && !self.is_paused()
@@ -112,14 +125,18 @@ impl Keeper {
 
     async fn try_prune(&mut self) -> Result<(), Error> {
         let (mut doomed, mut going) = (Vec::new(), Vec::new());
-        for (key, stray) in self.strays.clone() {
+        let strays: Vec<_> = self.strays.iter().filter(|(key, _)| !self.away.keeps(key)).collect();
+        let strays: Vec<_> = strays.into_iter().map(|(key, stray)| (key.clone(), stray.clone())).collect();
+        for (key, stray) in strays {
             let live = self.cluster.get(&stray.kind, &key).await?;
             let wave = live.as_ref().map(wave).unwrap_or_default();
             match self.judge_stray(&key, live.as_ref()) {
                 Finding::NotOurs => drop(self.strays.remove(&key)),
                 Finding::Going => going.push((key, wave)),
                 Finding::Keep(why) => self.keep_stray(key, stray, why),
-                Finding::Delete(uid) => doomed.push(Doomed { key, kind: stray.kind, uid, wave }),
+                Finding::Delete => {
+                    doomed.extend(live.map(|judged| Doomed { key, kind: stray.kind, judged, wave }));
+                }
             }
         }
         let revision = self.observed.clone().unwrap_or_default();
@@ -147,16 +164,17 @@ impl Keeper {
         revision: &str,
         is_awaited: impl Fn(i32) -> bool,
     ) -> Result<(), Error> {
-        let Doomed { key, kind, uid, wave } = doomed;
+        let Doomed { key, kind, judged, wave } = doomed;
         if is_awaited(wave) {
             // Nobody listens only when the process is stopping.
             self.wanted.send(kind.clone()).ok();
-        } else {
-            self.strays.remove(&key);
         }
         let intent = self.context.prunes(&self.name, revision, &key);
-        self.cluster.delete(&kind, &key, &uid, self.propagation()).await?;
+        self.cluster.delete_as_judged(&kind, &key, &judged, self.propagation()).await?;
         self.context.pruned(&self.name, revision, &key, intent);
+        if !is_awaited(wave) {
+            self.strays.remove(&key);
+        }
         Ok(())
     }
 
@@ -171,17 +189,16 @@ impl Keeper {
 
     fn judge_stray(&self, key: &ObjectKey, live: Option<&Value>) -> Finding {
         let Some(object) = live else { return Finding::NotOurs };
-        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let taken_over = self.context.publisher.is_claimed_by_other(&self.name, key);
         if taken_over || !is_tracked_by(&self.name, key, object) {
             return Finding::NotOurs;
         }
-        if text("/metadata/deletionTimestamp").is_some() {
+        if object.pointer("/metadata/deletionTimestamp").is_some() {
             return Finding::Going;
         }
         match may_prune(key, object) {
             Err(kept) => Finding::Keep(kept.to_string()),
-            Ok(()) => Finding::Delete(text("/metadata/uid").unwrap_or_default()),
+            Ok(()) => Finding::Delete,
         }
     }
 

@@ -51,6 +51,8 @@ impl Keeper {
         let entries = self.entries.iter();
         let takes_part =
             entries.filter(|(key, entry)| stage(key) == Stage::Rest && (entry.pending || awaited.contains(key)));
+        // No wave waits for a kind that is away.
+        let takes_part = takes_part.filter(|(key, _)| !self.away.keeps(key));
         takes_part.map(|(key, entry)| (key.clone(), wave(&entry.managed.manifest.value()))).collect()
     }
 
@@ -99,7 +101,7 @@ impl Keeper {
         if self.rollout.is_some() {
             return;
         }
-        if self.failure.is_none() {
+        if self.is_unhindered() {
             self.tell_what_failed(&[]);
             self.complete &= self.failure.is_none();
         }

@@ -26,7 +26,8 @@ impl Keeper {
         self.count();
         // What left Git is looked for by these, after a restart and by `holdfast diff`.
         let left = self.strays.values().map(|stray| stray.kind.name());
-        let kinds: BTreeSet<_> = self.entries.values().map(|entry| entry.kind.name()).chain(left).collect();
+        let kinds = self.entries.values().map(|entry| entry.kind.name()).chain(left);
+        let kinds: BTreeSet<_> = kinds.chain(self.away.names().cloned()).collect();
         let facts = Facts {
             generation: self.sync.as_ref().and_then(|sync| sync.metadata.generation),
             observed: self

@@ -280,7 +280,7 @@ impl Keeper {
         let outcome = match error.cause {
             Cause::Conflict(_) => HealOutcome::Conflict,
             Cause::Invalid(_) | Cause::Refused(_) => HealOutcome::Refused,
-            Cause::NotFound(_) | Cause::Unavailable(_) | Cause::NotLeading => HealOutcome::Failed,
+            Cause::NotFound(_) | Cause::Unavailable(_) | Cause::Away(_) | Cause::NotLeading => HealOutcome::Failed,
         };
         if entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0) {
             self.context.not_healed(&entry.managed, &job.deviations, intent, (outcome, &error.to_string()));

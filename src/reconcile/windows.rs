@@ -2,7 +2,7 @@
 //!
 //! A new commit that may not be synced yet is known and not in force: what guards and heals is the commit before, all of it, so that
 //! nobody is held to half a commit. After a start in a closed window that commit is read from Git again, by the SHA in
-//! `status.syncedRevision`. Drift and deletions that wait are reported with the window that keeps them and until when.
+//! `status.syncedRevision`, and deletes nothing: the one that waits may be half real already. Drift and deletions that wait are reported with the window that keeps them and until when.
 //!
 //! Whether something may be done is asked when it is done, not remembered: a keeper that is busy when a window closes must not
 //! go on as if it were open.
@@ -39,7 +39,8 @@ pub struct Windows {
     held: Option<String>,
     /// What is declared, and where it was read.
     in_force: Option<InForce>,
-    /// Is an older commit read because the newest was refused? Both may be half real, so nothing is deleted on its word.
+    /// After a start, is an older commit in force because the newest was refused, or waits? Both may be half real, so nothing is deleted
+    /// on its word.
     pub(super) falls_back: bool,
 }
 
@@ -145,6 +146,7 @@ impl Keeper {
     pub(super) async fn take_up(&mut self, reading: Reading, before: Option<Reading>) {
         let revision = reading.commit.sha.clone();
         let waits = (!self.is_in_force(&revision)).then(|| self.closed(Action::Sync, Some(&revision))).flatten();
+        self.windows.falls_back &= waits.is_some();
         match (waits, before) {
             (Some(closed), before) => self.hold(&revision, &closed, before).await,
             (None, Some(before)) if self.entries.is_empty() => {
@@ -176,7 +178,10 @@ impl Keeper {
         }
         // Something else than the commit has changed, or this is a start: what holds is looked at again.
         match before.filter(|before| self.is_in_force(&before.commit.sha)) {
-            Some(before) => self.pass(before).await,
+            Some(before) => {
+                self.windows.falls_back |= self.entries.is_empty();
+                self.pass(before).await;
+            }
             None => self.context.publisher.failed(&self.name),
         }
     }

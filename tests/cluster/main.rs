@@ -21,6 +21,7 @@ mod world;
 
 mod accepted;
 mod adoption;
+mod away;
 mod balancer;
 mod breakglass;
 mod brought;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         observe::trials(),
         presets::trials(),
         windows::trials(),
+        away::trials(),
         fights::trials(),
         repositories::trials(),
         signed::trials(),

@@ -357,6 +357,7 @@ fn version_of(kind: &str) -> Result<&'static str> {
         "Role" | "ClusterRole" => "rbac.authorization.k8s.io/v1",
         "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
         "Gadget" | "Gizmo" | "Relic" | "Fossil" | "Widget" => "example.com/v1",
+        "Comet" => "sky.example.com/v1",
         _ => bail!("tell version_of about {kind}"),
     })
 }

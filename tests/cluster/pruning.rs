@@ -1,17 +1,44 @@
 //! Deleting more than usual, and the end of a `GitSync` that says what is to become of its objects.
 
 use anyhow::{Context, Result, ensure};
+use holdfast::cluster::objects::PropagationPolicy;
+use holdfast::cluster::{Cluster, Error};
+use holdfast::core::object::ObjectKey;
+use holdfast::evidence::Metrics;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::manifests::{SETTINGS, config};
 use crate::place::{Place, condition};
-use crate::stage::{PATIENCE, tests};
+use crate::stage::{PATIENCE, shared, tests};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, wait_until};
 
 pub fn trials() -> Vec<Trial> {
-    tests![who_confirms_a_commit_lets_it_delete, an_end_that_deletes, an_end_that_only_lets_go]
+    tests![
+        who_confirms_a_commit_lets_it_delete,
+        what_was_written_since_it_was_judged_is_not_deleted,
+        an_end_that_deletes,
+        an_end_that_only_lets_go,
+    ]
+}
+
+/// Between the look at a stray and its deletion somebody takes it over.
+async fn what_was_written_since_it_was_judged_is_not_deleted() -> Result<()> {
+    let place = Place::empty(shared().await?, "judged-anew").await?;
+    place.run(Who::Administrator, &["create", "configmap", "moved", "--from-literal=a=b"], "").await?.success()?;
+    let cluster = Cluster::connect(place.stage.client.clone(), Metrics::new().0).await?;
+    let kind = cluster.kind("v1", "ConfigMap").await?.context("it is always served")?;
+    let judged = place.live("ConfigMap/moved").await?;
+    let key = ObjectKey::of(&judged).context("it has a name")?;
+    place.accepts(Who::Administrator, "annotate configmap/moved holdfast.dev/prune=disabled").await?;
+    let policy = PropagationPolicy::Background;
+    let refused = cluster.delete_as_judged(&kind, &key, &judged, policy.clone()).await;
+    ensure!(refused.as_ref().is_err_and(Error::is_conflict), "{refused:?}");
+    place.is("ConfigMap/moved", "/data/a", json!("b")).await?;
+    let anew = place.live("ConfigMap/moved").await?;
+    cluster.delete_as_judged(&kind, &key, &anew, policy).await?;
+    place.becomes("ConfigMap/moved", "", &Value::Null).await
 }
 
 async fn who_confirms_a_commit_lets_it_delete() -> Result<()> {

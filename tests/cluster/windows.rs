@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::{SETTINGS, WEB, config};
+use crate::manifests::{SETTINGS, WEB, config, parsed};
 use crate::place::{Place, condition};
 use crate::stage::{PATIENCE, fragile, shared, tests};
 use crate::who::Who;
@@ -16,6 +16,7 @@ const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mo
 pub fn trials() -> Vec<Trial> {
     tests![
         a_restart_in_a_closed_window_holds_to_the_commit_before,
+        a_commit_that_waits_after_a_start_keeps_what_was_made_of_it,
         what_a_window_closes_happens_when_it_ends,
         a_new_sync_waits_for_its_first_opening,
         by_hand_where_the_window_permits_it,
@@ -128,6 +129,37 @@ async fn a_restart_in_a_closed_window_holds_to_the_commit_before() -> Result<()>
     place.sync(|spec| spec["syncWindows"] = json!([])).await?;
     place.is_synced(&commit).await?;
     place.is("ConfigMap/settings", "/data/mode", json!("faster")).await
+}
+
+/// Killed in the middle of a commit, Holdfast starts again in a closed window, where the commit before is in force.
+async fn a_commit_that_waits_after_a_start_keeps_what_was_made_of_it() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "window-half", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)], |_| {}).await?;
+    place.sync(|spec| spec["syncWindows"] = json!([denied(HOUR, &json!(["sync"]))])).await?;
+    place.condition("WindowClosed", true, &[]).await?;
+    stage.world.stop_holdfast().await?;
+    let mut half = parsed(&config("half", "a", "b"));
+    half["metadata"]["labels"] = json!({"holdfast.dev/managed": "true"});
+    half["metadata"]["annotations"] =
+        json!({"holdfast.dev/tracking-id": "holdfast-system/window-half:/ConfigMap:window-half/half"});
+    place.run(Who::Administrator, &["apply", "--server-side", "-f", "-"], &half.to_string()).await?.success()?;
+    let uid = place.live("ConfigMap/half").await?["metadata"]["uid"].clone();
+    let commit = place.write(&[("half.yaml", &config("half", "a", "b"))]).await?;
+    stage.world.start_holdfast().await?;
+    is_held(&place, &commit).await?;
+    place.looks_again().await?;
+    // The commit before is in force: what it says is healed. A sight of the other one deletes it neither.
+    place.accepts(Who::Collector, SLOW).await?;
+    place.heals("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    place.accepts(Who::Administrator, "label configmap/half touched=yes").await?;
+    place.looks_again().await?;
+    place.is("ConfigMap/half", "/metadata/uid", uid.clone()).await?;
+    place.sync(|spec| spec["syncWindows"] = json!([])).await?;
+    place.is_synced(&commit).await?;
+    place.is("ConfigMap/half", "/metadata/uid", uid).await?;
+    // And what leaves Git by a commit that need not wait still goes.
+    place.remove(&["half.yaml"]).await?;
+    place.becomes("ConfigMap/half", "", &Value::Null).await
 }
 
 async fn a_new_sync_waits_for_its_first_opening() -> Result<()> {

@@ -276,10 +276,7 @@ impl<'a> Subject<'a> {
                 Ok(answer) => return Ok((new, Ok(answer))),
                 Err(error) if error.is_conflict() => new = self.read(&self.kind).await?,
                 // A port that is taken twice is told like a server in trouble.
-                Err(Error {
-                    cause: Cause::Invalid(reason) | Cause::Refused(reason) | Cause::Unavailable(reason),
-                    ..
-                }) => {
+                Err(Error { cause: Cause::Invalid(reason) | Cause::Refused(reason) | Cause::Away(reason), .. }) => {
                     return Ok((new, Err(reason)));
                 }
                 Err(error) => return Err(error.into()),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::understand::Understood;
+use super::away::AWAY;
 use super::census::Live;
 use super::declare::fingerprint;
 use super::entry::Entry;
@@ -40,7 +41,7 @@ impl Keeper {
     pub(super) async fn pass(&mut self, reading: Reading) {
         let Some(plan) = self.plan.clone() else { return };
         let Reading { commit, manifests, problems } = reading;
-        let again = self.observed.is_none();
+        let again = self.observed.is_none() || !self.away.is_empty();
         self.history.reads(&commit);
         tracing::info!(sync = self.name, revision = commit.sha, manifests = manifests.len(), "read a commit");
         match self.try_pass(&plan, &commit.sha, manifests, problems, again).await {
@@ -93,6 +94,7 @@ impl Keeper {
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
         }
+        understood.away.drain(..).for_each(|(key, error)| self.away.unread(&key, error.to_string()));
         if plan.options.validate && !(understood.invalid.is_empty() && understood.refused.is_empty()) {
             self.refuse(revision, understood);
             return Ok(());
@@ -166,7 +168,17 @@ impl Keeper {
         let mut said: Vec<_> = hindered.iter().map(ToString::to_string).chain(failed).collect();
         said.sort();
         if !said.is_empty() {
+            said.extend(self.away.words());
             self.fail("ApplyFailed", summary(&said));
+        }
+        self.tell_what_is_away();
+    }
+
+    /// A kind that is away is said last: whatever else failed withholds more.
+    fn tell_what_is_away(&mut self) {
+        let said: Vec<_> = self.away.words().collect();
+        if !said.is_empty() && self.failure.is_none() {
+            self.fail(AWAY, summary(&said));
         }
     }
 

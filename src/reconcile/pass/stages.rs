@@ -41,7 +41,7 @@ impl Keeper {
 
     /// Takes over what a commit declares. What left Git becomes a stray, unless another sync declares it; while parts of the commit could not be read, nothing
     /// has left it, and what those parts declared before still holds. So it does when so much left at once that it looks like an
-    /// accident: what is withheld from pruning keeps its guard, too. Says so then.
+    /// accident: what is withheld from pruning keeps its guard, too. Says so then. Of a kind that is away nothing has left it either.
     pub(super) fn adopt(
         &mut self,
         revision: &str,
@@ -49,14 +49,18 @@ impl Keeper {
         is_complete: bool,
     ) -> Option<String> {
         let goes_on = |key: &ObjectKey| self.context.publisher.is_claimed_by_other(&self.name, key);
-        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key) && !goes_on(key)).cloned().collect();
+        let stays = |key: &ObjectKey| goes_on(key) || self.away.keeps(key);
+        let leaving = self.entries.keys().filter(|key| !entries.contains_key(*key) && !stays(key)).cloned().collect();
+        let kept = self.entries.keys().filter(|key| !entries.contains_key(*key) && self.away.keeps(key)).count();
         let prunes = is_complete && self.plan.as_ref().is_some_and(|plan| plan.prune);
-        let accident = prunes.then(|| self.accident(leaving, entries.len(), revision)).flatten();
+        let accident = prunes.then(|| self.accident(leaving, entries.len() + kept, revision)).flatten();
         let complete = is_complete && accident.is_none();
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
             match self.entries.get_mut(&key) {
                 Some(renewed) => renewed.replaces(&entry),
-                None if complete => _ = self.strays.insert(key, Stray { kind: entry.kind, kept: None }),
+                None if complete && !self.away.keeps(&key) => {
+                    _ = self.strays.insert(key, Stray { kind: entry.kind, kept: None });
+                }
                 None => _ = self.entries.insert(key, entry),
             }
         }

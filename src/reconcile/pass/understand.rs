@@ -41,6 +41,8 @@ pub(super) struct Understood {
     pub(super) forbidden: bool,
     /// Objects another sync keeps.
     pub(super) lost: HashSet<ObjectKey>,
+    /// What the API server could not be asked about, although it is there.
+    pub(super) away: Vec<(ObjectKey, Error)>,
     pub(super) unavailable: Option<Error>,
 }
 
@@ -58,7 +60,7 @@ impl Keeper {
     ) -> Understood {
         let identities = &self.context.rules.borrow().identities.clone();
         let around = &self.resolved.clone();
-        let declaring = Declaring { cluster: &self.cluster, sync, rules: &plan.ignore, around, identities };
+        let declaring = &Declaring { cluster: &self.cluster, sync, rules: &plan.ignore, around, identities };
         let mut understood = Understood::default();
         let mut asked = Vec::new();
         let claims = manifests.iter().map(|manifest| Claim::of(manifest, known.get(&manifest.key))).collect();
@@ -69,18 +71,20 @@ impl Keeper {
             }
             let live = known.remove(&manifest.key);
             let fingerprint = fingerprint(&manifest.text());
+            let (key, away) = (manifest.key.clone(), self.away.keeps(&manifest.key));
             match self.entries.get(&manifest.key).filter(|entry| entry.fingerprint == fingerprint) {
                 Some(entry) => {
                     let managed = declaring.again(manifest, &entry.managed, &entry.kind);
                     let entry = entry.renewed(managed);
-                    if again { understood.look_at(entry, live) } else { understood.keep(entry) }
+                    if again && !away { understood.look_at(entry, live) } else { understood.keep(entry) }
                 }
-                None => asked.push(declaring.declare(manifest, live)),
+                None if away => {}
+                None => asked.push(async move { (key, declaring.declare(manifest, live).await) }),
             }
         }
         let mut answers = futures::stream::iter(asked).buffer_unordered(CONCURRENCY);
-        while let Some(answer) = answers.next().await {
-            understood.hear(answer);
+        while let Some((key, answer)) = answers.next().await {
+            understood.hear(key, answer);
         }
         understood
     }
@@ -99,7 +103,7 @@ impl Understood {
         self.keep(entry);
     }
 
-    fn hear(&mut self, answer: Result<Declared, Undeclared>) {
+    fn hear(&mut self, key: ObjectKey, answer: Result<Declared, Undeclared>) {
         match answer {
             Ok(Declared { managed, kind, live }) => {
                 let fingerprint = fingerprint(managed.manifest.text());
@@ -113,6 +117,7 @@ impl Understood {
             }
             Err(Undeclared::Refused(problem)) => self.refused.push(problem),
             Err(Undeclared::Invalid(problem)) => self.invalid.push(problem),
+            Err(Undeclared::Unavailable(error)) if error.is_away() => self.away.push((key, error)),
             Err(Undeclared::Unavailable(error)) => self.unavailable = Some(error),
         }
     }
