@@ -330,10 +330,13 @@ impl Keeper {
                 if self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason)) {
                     self.failure = None;
                 }
+                if self.windows.is_relieved() {
+                    self.look_again();
+                }
             }
-            Ok(News::Commit(reading, before, _turn)) => self.take_up(reading, before).await,
+            Ok(News::Commit(reading, before, _turn)) => self.take_up(reading, before, true).await,
             Ok(News::Stale(reading, error, _turn)) => {
-                self.take_up(reading, None).await;
+                self.take_up(reading, None, false).await;
                 self.fail_to_look(&error);
             }
             Err(error) => {

@@ -39,8 +39,8 @@ pub struct Windows {
     held: Option<String>,
     /// What is declared, and where it was read.
     in_force: Option<InForce>,
-    /// After a start, is an older commit in force because the newest was refused, or waits? Both may be half real, so nothing is deleted
-    /// on its word.
+    /// After a start, is an older commit in force because the newest was refused, or waits, or is not known since Git does not answer?
+    /// It may be half real, so nothing is deleted on the word of the older one.
     pub(super) falls_back: bool,
 }
 
@@ -62,6 +62,11 @@ impl Windows {
     /// A commit that waits.
     pub(super) fn held(&self) -> Option<&String> {
         self.held.as_ref()
+    }
+
+    /// Git answers that what is in force is the newest; `true` if that was not known.
+    pub(super) fn is_relieved(&mut self) -> bool {
+        self.held.is_none() && std::mem::take(&mut self.falls_back)
     }
 
     /// This is declared from now on.
@@ -142,11 +147,14 @@ impl Keeper {
         newest.filter(|newest| !self.keeps_out(newest)).or_else(|| self.in_force())
     }
 
-    /// A commit was read: it is made real, or it waits and what was in force before stays so.
-    pub(super) async fn take_up(&mut self, reading: Reading, before: Option<Reading>) {
+    /// A commit was read: it is made real, or it waits and what was in force before stays so. `is_newest`, as far as Git says: it may not
+    /// answer.
+    pub(super) async fn take_up(&mut self, reading: Reading, before: Option<Reading>, is_newest: bool) {
         let revision = reading.commit.sha.clone();
         let waits = (!self.is_in_force(&revision)).then(|| self.closed(Action::Sync, Some(&revision))).flatten();
-        self.windows.falls_back &= waits.is_some();
+        let fell_back = self.windows.falls_back;
+        self.windows.falls_back =
+            if is_newest { fell_back && waits.is_some() } else { fell_back || self.entries.is_empty() };
         match (waits, before) {
             (Some(closed), before) => self.hold(&revision, &closed, before).await,
             (None, Some(before)) if self.entries.is_empty() => {

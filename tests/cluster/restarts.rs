@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::{SETTINGS, WEB, config};
+use crate::manifests::{SETTINGS, WEB, config, parsed};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::troupe::troupe;
@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         without_its_webhooks_everything_slips_and_is_healed,
         git_unreachable_changes_nothing_but_the_status,
         a_start_without_git_guards_what_was_known,
+        a_start_without_git_deletes_nothing,
         the_api_server_restarts,
         where_no_lists_are_streamed_they_are_paged,
         a_quiet_cluster_is_asked_nothing,
@@ -174,6 +175,43 @@ async fn a_start_without_git_guards_what_was_known() -> Result<()> {
     place.refuses(Who::Alice, SLOW).await?;
     stage.world.start_git().await?;
     place.condition("Ready", true, &[]).await
+}
+
+/// Killed in the middle of a commit of which its status says nothing yet: what was made of that carries our marks, and the last
+/// commit known does not declare it. Only Git knows that the newest one does.
+async fn a_start_without_git_deletes_nothing() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "start-half", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)], |spec| {
+        spec["syncPolicy"]["automated"]["prune"] = json!(true);
+    })
+    .await?;
+    stage.world.stop_holdfast().await?;
+    let made = async |name: &str| {
+        let mut half = parsed(&config(name, "a", "b"));
+        half["metadata"]["labels"] = json!({"holdfast.dev/managed": "true"});
+        let id = format!("holdfast-system/start-half:/ConfigMap:start-half/{name}");
+        half["metadata"]["annotations"] = json!({"holdfast.dev/tracking-id": id});
+        place.run(Who::Administrator, &["apply", "--server-side", "-f", "-"], &half.to_string()).await?.success()?;
+        place.live(&format!("ConfigMap/{name}")).await.map(|live| live["metadata"]["uid"].clone())
+    };
+    let (half, stray) = (made("half").await?, made("stray").await?);
+    let commit = place.write(&[("half.yaml", &config("half", "a", "b"))]).await?;
+    stage.world.stop_git().await?;
+    let started = stage.world.start_holdfast().await;
+    let without = async {
+        started?;
+        place.accepts(Who::Collector, "scale deployment/web --replicas=5").await?;
+        place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+        place.condition("Ready", false, &["failed to reach"]).await?;
+        place.is("ConfigMap/half", "/metadata/uid", half.clone()).await?;
+        place.is("ConfigMap/stray", "/metadata/uid", stray).await
+    };
+    let without = without.await;
+    stage.world.start_git().await?;
+    without?;
+    place.is_synced(&commit).await?;
+    place.becomes("ConfigMap/stray", "", &Value::Null).await?;
+    place.is("ConfigMap/half", "/metadata/uid", half).await
 }
 
 async fn the_api_server_restarts() -> Result<()> {
