@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kube::Client;
+use kube::api::{DeleteParams, ListParams};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -102,7 +103,7 @@ impl Stage {
 
     /// Holdfast registers anew when Git declares a kind it did not declare before. With something of every kind declared from
     /// the start it registers once, and no test has to wait for a guard that is still being put up.
-    async fn declare_every_kind(&self) -> Result<()> {
+    pub async fn declare_every_kind(&self) -> Result<()> {
         let world = &self.world;
         world.namespace("every-kind").await?;
         let commit = self
@@ -142,6 +143,18 @@ impl Stage {
         let page = self.metrics().await?;
         let line = page.lines().find_map(|line| line.strip_prefix(series)).with_context(|| format!("no {series}"))?;
         line.trim().parse().with_context(|| format!("{series} is {line}"))
+    }
+
+    /// Deletes every `GitSync` but this one; what it kept stays. [`Stage::declare_every_kind`] brings back what others rely on.
+    pub async fn forget_all_but(&self, name: &str) -> Result<()> {
+        let syncs = self.world.git_syncs().await?;
+        for sync in syncs.list(&ListParams::default()).await? {
+            let other = sync.metadata.name.unwrap_or_default();
+            if other != name {
+                syncs.delete(&other, &DeleteParams::default()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Every request to the API server that Holdfast counted.
