@@ -85,7 +85,8 @@
 //! - However many teams there are, metrics stay few, and no verdict hangs on a team:
 //!   `teams::however_many_teams_there_are_the_series_are_few_and_end_with_their_sync`.
 //! - Pruning takes a complete reading, our tracking-id, and at most half: `plan::a_copy_is_not_tracked`,
-//!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`.
+//!   `plan::one_commit_deletes_at_most_half_and_never_everything`, `cluster::a_broken_file_is_named_and_the_rest_goes_on`,
+//!   `cluster::a_start_without_git_deletes_nothing`.
 //! - What a window closes happens once when it opens, and until then the synced commit holds, all of it, also after a restart:
 //!   `cluster::what_a_window_closes_happens_when_it_ends`, `cluster::a_restart_in_a_closed_window_holds_to_the_commit_before`.
 //!   When that is, every minute agrees on, also on the days clocks jump: `window::every_minute_is_as_the_walk_says`.
