@@ -72,7 +72,7 @@ pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metri
                         faults,
                         "the DriftPolicy makes no sense; the last good one holds, if there was one"
                     );
-                    if exempt_sender.borrow().as_ref().is_none_or(|exempt| exempt.unreadable.is_some()) {
+                    if !is_known(exempt_sender.borrow().as_ref()) {
                         windows_sender
                             .send_if_modified(|known| replace(known, vec![ScopedWindow::unknown("the DriftPolicy")]));
                     }
@@ -97,9 +97,14 @@ fn read(object: DynamicObject) -> Result<Policy, String> {
     Policy::try_from(&typed).map_err(said)
 }
 
+/// Was there a good one since the start?
+fn is_known(exempt: Option<&Exempt>) -> bool {
+    exempt.is_some_and(|exempt| exempt.unreadable.is_none())
+}
+
 /// Without a good one from before, nothing is known; `true` if that is news.
 fn hold(exempt: &mut Option<Exempt>, faults: &str) -> bool {
-    if exempt.as_ref().is_some_and(|exempt| exempt.unreadable.is_none()) {
+    if is_known(exempt.as_ref()) {
         return false;
     }
     let reason = format!("it cannot be read, so nobody knows what it excludes: {faults}");

@@ -11,7 +11,6 @@ use super::entry::Entry;
 use super::ground::wait_until_served;
 use super::heal::{End, Writing};
 use super::keeper::Keeper;
-
 use super::watchful::Job;
 use crate::cluster::Error;
 use crate::core::object::ObjectKey;

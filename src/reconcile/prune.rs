@@ -125,8 +125,8 @@ impl Keeper {
 
     async fn try_prune(&mut self) -> Result<(), Error> {
         let (mut doomed, mut going) = (Vec::new(), Vec::new());
-        let strays: Vec<_> = self.strays.iter().filter(|(key, _)| !self.away.keeps(key)).collect();
-        let strays: Vec<_> = strays.into_iter().map(|(key, stray)| (key.clone(), stray.clone())).collect();
+        let seen = self.strays.iter().filter(|(key, _)| !self.away.keeps(key));
+        let strays: Vec<_> = seen.map(|(key, stray)| (key.clone(), stray.clone())).collect();
         for (key, stray) in strays {
             let live = self.cluster.get(&stray.kind, &key).await?;
             let wave = live.as_ref().map(wave).unwrap_or_default();
