@@ -5,10 +5,10 @@ use std::cell::OnceCell;
 
 use memchr::memmem;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::fields::Entry;
 use super::names::FIELD_MANAGER;
+use super::text::{Malformed, Reader};
 
 /// An object and who owns its fields.
 ///
@@ -60,11 +60,7 @@ impl<'a> State<'a> {
                 Some(OurEntry { api_version: api_version.into(), fields: ours.get("fieldsV1")?.to_string().into() })
             }
             Some(raw) if !names_us(raw) => None,
-            Some(raw) => {
-                let labels = serde_json::from_str::<Vec<Label>>(raw).ok()?;
-                let Label { api_version, fields_v1, .. } = labels.into_iter().find(Label::is_ours)?;
-                Some(OurEntry { api_version, fields: fields_v1?.get().into() })
-            }
+            Some(raw) => our_entry_in(raw).ok()?,
         }
     }
 
@@ -100,19 +96,27 @@ pub struct OurEntry<'a> {
 }
 
 /// Whose entry it is, and what it owns as text.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct Label<'a> {
-    #[serde(borrow, default)]
     manager: Cow<'a, str>,
-    #[serde(borrow, default)]
     operation: Cow<'a, str>,
-    #[serde(borrow, default)]
     subresource: Cow<'a, str>,
-    #[serde(borrow, default)]
     api_version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    fields_v1: Option<&'a RawValue>,
+    fields: Option<&'a str>,
+}
+
+/// The first of these entries that is ours. What the others own is not looked into.
+fn our_entry_in(managed_fields: &str) -> Result<Option<OurEntry<'_>>, Malformed> {
+    let mut reader = Reader::new(managed_fields);
+    reader.open_list()?;
+    while reader.element()? {
+        let label = Label::read(&mut reader)?;
+        if label.is_ours() {
+            let Label { api_version, fields, .. } = label;
+            return Ok(fields.map(|fields| OurEntry { api_version, fields: fields.into() }));
+        }
+    }
+    Ok(None)
 }
 
 /// May one of these entries, as text, be ours? An escape may spell anything.
@@ -122,7 +126,23 @@ fn names_us(managed_fields: &str) -> bool {
 
 // === impl Label ===
 
-impl Label<'_> {
+impl<'a> Label<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut label = Self::default();
+        reader.open()?;
+        while let Some(name) = reader.member()? {
+            match &*name {
+                "manager" => label.manager = reader.text()?,
+                "operation" => label.operation = reader.text()?,
+                "subresource" => label.subresource = reader.text()?,
+                "apiVersion" => label.api_version = reader.text()?,
+                "fieldsV1" => label.fields = Some(reader.raw(None)?),
+                _ => _ = reader.raw(None)?,
+            }
+        }
+        Ok(label)
+    }
+
     fn is_ours(&self) -> bool {
         self.manager == FIELD_MANAGER && self.operation == "Apply" && self.subresource.is_empty()
     }

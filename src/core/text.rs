@@ -1,7 +1,9 @@
-//! JSON as text: walked member by member, built only where somebody asks, and checked everywhere.
+//! JSON as text: walked member by member, and built and checked only where somebody asks.
 //!
-//! What a value looks like is `serde_json`'s to say; here is only what holds maps together, because a reader driven by serde
-//! cannot jump. A review holds one object twice, so most of the second is, byte for byte, what was checked in the first.
+//! What a value is, is `serde_json`'s to say; here is only what holds maps together, because a reader driven by serde cannot
+//! [jump](skip). A review holds one object twice, so most of the second is, byte for byte, what was passed in the first.
+
+mod skip;
 
 use std::borrow::Cow;
 
@@ -42,7 +44,7 @@ const NEAR: usize = 8;
 
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 // === impl Reader ===
 
@@ -59,21 +61,39 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Enters a list.
+    pub fn open_list(&mut self) -> Result<(), Malformed> {
+        self.expect(b'[', "expected a list")?;
+        self.opened = true;
+        Ok(())
+    }
+
     /// The name of the next member, whose value has to be read then; `None` at the end of the map.
     pub fn member(&mut self) -> Result<Option<Cow<'a, str>>, Malformed> {
-        let is_first = std::mem::take(&mut self.opened);
-        match self.peek() {
-            Some(b'}') => {
-                self.at += 1;
-                return Ok(None);
-            }
-            Some(b',') if !is_first => self.at += 1,
-            _ if is_first => {}
-            _ => return Err(self.malformed("expected `,` or `}`")),
+        if !self.goes_on(b'}', "expected `,` or `}`")? {
+            return Ok(None);
         }
-        let Name(name) = self.read()?;
+        let name = self.text()?;
         self.expect(b':', "expected `:`")?;
         Ok(Some(name))
+    }
+
+    /// Is there another element, which has to be read then?
+    pub fn element(&mut self) -> Result<bool, Malformed> {
+        self.goes_on(b']', "expected `,` or `]`")
+    }
+
+    /// A string. Names are nearly always written as they are, and then there is nothing to build.
+    pub fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let end = self.peek().filter(|byte| *byte == b'"').and_then(|_| skip::end(&self.text.as_bytes()[self.at..]));
+        let content = end.map(|end| &self.text[self.at + 1..self.at + end - 1]);
+        match content.filter(|content| content.bytes().all(|byte| byte >= b' ' && byte != b'\\')) {
+            Some(content) => {
+                self.at += content.len() + 2;
+                Ok(Cow::Borrowed(content))
+            }
+            None => self.read().map(|Text(text)| text),
+        }
     }
 
     /// Builds the value that comes next.
@@ -89,12 +109,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The text of the value that comes next, which is checked unless it is one that was: `known`.
+    /// The text of the value that comes next; what is in it, if it is a string, a list or a map, is for its reader to check. If it
+    /// is the text that is `known` already, nobody has to look for its end.
     pub fn raw(&mut self, known: Option<&str>) -> Result<&'a str, Malformed> {
-        match known.and_then(|known| self.jump(known)) {
-            Some(text) => Ok(text),
-            None => Ok(self.read::<&RawValue>()?.get()),
+        if let Some(text) = known.and_then(|known| self.jump(known)) {
+            return Ok(text);
         }
+        if !matches!(self.peek(), Some(b'{' | b'[' | b'"')) {
+            return Ok(self.read::<&RawValue>()?.get());
+        }
+        let rest = &self.text[self.at..];
+        let end = skip::end(rest.as_bytes()).ok_or_else(|| self.malformed("EOF while parsing a value"))?;
+        self.at += end;
+        Ok(&rest[..end])
     }
 
     /// The value that comes next; if it is a map, and not the known one, taken apart.
@@ -138,6 +165,23 @@ impl<'a> Reader<'a> {
             members.push((name, value));
         }
         Ok(members)
+    }
+
+    /// Is there more in this map or list?
+    fn goes_on(&mut self, close: u8, otherwise: &str) -> Result<bool, Malformed> {
+        let is_first = std::mem::take(&mut self.opened);
+        match self.peek() {
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(false)
+            }
+            Some(b',') if !is_first => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ if is_first => Ok(true),
+            _ => Err(self.malformed(otherwise)),
+        }
     }
 
     /// Over a value that is known to be one. Only what has an end of its own: `1` is also how `12` begins.
