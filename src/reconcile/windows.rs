@@ -225,7 +225,7 @@ impl Keeper {
         let now: BTreeSet<_> = shut.iter().map(|(action, _)| *action).collect();
         let before = std::mem::replace(&mut self.windows.closed, now.clone());
         for (action, closed) in shut.iter().filter(|(action, _)| !before.contains(action)) {
-            self.tell_window(What::WindowClosed, format!("{action}: {closed}"), closed.until.is_none());
+            self.tell_window(What::WindowClosed, format!("{action}: {closed}"), closed.until.at().is_none());
         }
         let opened: Vec<_> = before.difference(&now).map(ToString::to_string).collect();
         if !opened.is_empty() {
