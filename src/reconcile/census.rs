@@ -177,7 +177,7 @@ impl Keeper {
     fn take_stock(&mut self, kind: &Kind, object: Value, declared: &Declared<'_>, live: &mut Live) {
         let Some(key) = ObjectKey::of(&object) else { return };
         if is_tracked_by(&self.name, &key, &object) {
-            self.strays.entry(key.clone()).or_insert(Stray { kind: kind.clone(), kept: None });
+            self.strays.entry(key.clone()).or_insert(Stray::new(kind.clone()));
         }
         // A kind that is declared in two versions is listed in both.
         let version = object.get("apiVersion").and_then(Value::as_str);

@@ -261,6 +261,6 @@ fn sort(manifest: &Manifest, error: Error) -> Undeclared {
         Cause::Invalid(_) => Undeclared::Invalid(problem()),
         Cause::Refused(message) if message.contains(" is forbidden: User ") => Undeclared::Forbidden(problem()),
         Cause::Refused(_) | Cause::Conflict(_) => Undeclared::Refused(problem()),
-        Cause::Unavailable(_) | Cause::Away(_) | Cause::NotLeading => Undeclared::Unavailable(error),
+        Cause::Unavailable(_) | Cause::Unanswered(_) | Cause::Away(_) | Cause::NotLeading => Undeclared::Unavailable(error),
     }
 }

@@ -52,6 +52,8 @@ pub struct Drifted {
     pub retry: Option<Instant>,
     /// An exclusion rule failed: whether it is drift at all is not known.
     pub undecided: bool,
+    /// The last write of it was not answered: whether it was done is not known.
+    pub unanswered: bool,
 }
 
 // === impl Entry ===

@@ -106,9 +106,10 @@ impl Keeper {
             return self.unmark(key, kind, object).await;
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-        let intent = self.context.prunes(&self.name, &revision, key);
-        self.cluster.delete(kind, key, uid, self.propagation()).await?;
-        self.context.pruned(&self.name, &revision, key, intent);
+        let record = self.context.pruned(&self.name, &revision, key);
+        let delete = self.cluster.delete(kind, key, uid, self.propagation());
+        self.context.on_record(record, delete).await?;
+        self.context.metrics.prunes.inc();
         Ok(())
     }
 

@@ -72,6 +72,7 @@ impl Keeper {
         entry.drifted = Some(Drifted {
             paths,
             since: before.as_ref().map_or_else(Timestamp::now, |before| before.since),
+            unanswered: before.as_ref().is_some_and(|before| before.unanswered),
             by: before.and_then(|before| before.by),
             why: why.to_owned(),
             failures,

@@ -44,6 +44,7 @@ mod share;
 mod status;
 mod subscriptions;
 mod tally;
+mod unanswered;
 mod voice;
 mod watchful;
 mod windows;

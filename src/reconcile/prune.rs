@@ -30,6 +30,8 @@ pub struct Stray {
     pub kind: Kind,
     /// Why it is kept, once that is known.
     pub kept: Option<String>,
+    /// Its deletion was not answered: whether it was done is not known.
+    pub unanswered: bool,
 }
 
 /// How often strays are judged anew at once when somebody writes one meanwhile; after that, with the next try of the commit.
@@ -55,6 +57,15 @@ struct Doomed {
     wave: i32,
 }
 
+// === impl Stray ===
+
+impl Stray {
+    /// One that was not looked at yet.
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, kept: None, unanswered: false }
+    }
+}
+
 // === impl Keeper ===
 
 impl Keeper {
@@ -76,15 +87,24 @@ impl Keeper {
     pub(super) async fn see_stray(&mut self, key: ObjectKey, api_version: &str, kind: &str) {
         let Ok(Some(kind)) = self.cluster.kind(api_version, kind).await else { return };
         if let std::collections::hash_map::Entry::Vacant(e) = self.strays.entry(key) {
-            e.insert(Stray { kind, kept: None });
+            e.insert(Stray::new(kind));
             self.prune().await;
         }
     }
 
     /// A stray is gone; what it kept from being deleted may go now.
     pub(super) async fn miss_stray(&mut self, key: &ObjectKey) {
-        if self.strays.remove(key).is_some() {
+        if let Some(stray) = self.strays.remove(key) {
+            self.tell_if_it_was_pruned(key, &stray);
             self.prune().await;
+        }
+    }
+
+    /// A stray is gone, or going. If nobody knew whether we had deleted it, this says it.
+    fn tell_if_it_was_pruned(&self, key: &ObjectKey, stray: &Stray) {
+        if stray.unanswered {
+            let revision = self.observed.clone().unwrap_or_default();
+            self.context.found_pruned(self.context.pruned(&self.name, &revision, key));
         }
     }
 
@@ -130,7 +150,12 @@ impl Keeper {
         for (key, stray) in strays {
             let live = self.cluster.get(&stray.kind, &key).await?;
             let wave = live.as_ref().map(wave).unwrap_or_default();
-            match self.judge_stray(&key, live.as_ref()) {
+            let finding = self.judge_stray(&key, live.as_ref());
+            if live.is_none() || matches!(finding, Finding::Going) {
+                self.tell_if_it_was_pruned(&key, &stray);
+            }
+            self.strays.get_mut(&key).into_iter().for_each(|stray| stray.unanswered = false);
+            match finding {
                 Finding::NotOurs => drop(self.strays.remove(&key)),
                 Finding::Going => going.push((key, wave)),
                 Finding::Keep(why) => self.keep_stray(key, stray, why),
@@ -169,9 +194,14 @@ impl Keeper {
             // Nobody listens only when the process is stopping.
             self.wanted.send(kind.clone()).ok();
         }
-        let intent = self.context.prunes(&self.name, revision, &key);
-        self.cluster.delete_as_judged(&kind, &key, &judged, self.propagation()).await?;
-        self.context.pruned(&self.name, revision, &key, intent);
+        let record = self.context.pruned(&self.name, revision, &key);
+        let delete = self.cluster.delete_as_judged(&kind, &key, &judged, self.propagation());
+        let answer = self.context.on_record(record, delete).await;
+        self.strays.get_mut(&key).into_iter().for_each(|stray| {
+            stray.unanswered = answer.as_ref().is_err_and(Error::leaves_open);
+        });
+        answer?;
+        self.context.metrics.prunes.inc();
         if !is_awaited(wave) {
             self.strays.remove(&key);
         }
@@ -206,7 +236,7 @@ impl Keeper {
         if stray.kept.as_ref() != Some(&why) {
             let revision = self.observed.clone().unwrap_or_default();
             self.context.spared(&self.name, &revision, &key, &why);
-            self.strays.insert(key, Stray { kept: Some(why), ..stray });
+            self.strays.insert(key, Stray { kept: Some(why), unanswered: false, ..stray });
         }
     }
 

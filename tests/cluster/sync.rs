@@ -46,6 +46,8 @@ async fn the_namespace_is_made_when_asked_for() -> Result<()> {
     let (place, target) = elsewhere("made", json!(["CreateNamespace=true"])).await?;
     place.condition("Ready", true, &[]).await?;
     target.is("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    let made = target.record("Applied", "Namespace/made-new").await?;
+    ensure!(made["sync"] == "holdfast-system/made" && made["revision"].is_string(), "{made}");
     // It holds what Git declares; Git does not declare the namespace itself.
     target.refuses(Who::Administrator, "delete namespace made-new --wait=false").await.map(drop)
 }

@@ -85,7 +85,7 @@ impl Keeper {
         again: bool,
     ) -> Result<(), Error> {
         if !self.keeps_out(revision) {
-            self.make_namespace(plan, &manifests).await?;
+            self.make_namespace(plan, revision, &manifests).await?;
         }
         let known = if again { self.list(&manifests).await? } else { Live::new() };
         let rollback = self.rolled_back_to(revision);

@@ -12,6 +12,7 @@ use crate::cluster::Error;
 use crate::cluster::objects::Write;
 use crate::core::object::ObjectKey;
 use crate::evidence::Kind as What;
+use crate::evidence::metrics::Outcome;
 
 // === impl Keeper ===
 
@@ -28,9 +29,10 @@ impl Keeper {
         }
         for (kind, managed) in &missing {
             let manifest = &managed.manifest;
-            let intent = self.context.evidence.intend(self.context.record(What::Applied, managed, &[]));
-            self.cluster.apply(kind, &manifest.key, &manifest.value(), Write::Real).await?;
-            self.context.applied(managed, &[], intent);
+            let (record, body) = (self.context.record(What::Applied, managed, &[]), manifest.value());
+            let apply = self.cluster.apply(kind, &manifest.key, &body, Write::Real);
+            self.context.on_record(record, apply).await?;
+            self.context.metrics.applied(Outcome::Success);
             if manifest.key.kind == "CustomResourceDefinition" {
                 wait_until_served(&self.cluster, kind, &manifest.key).await?;
             }
@@ -59,7 +61,7 @@ impl Keeper {
             match self.entries.get_mut(&key) {
                 Some(renewed) => renewed.replaces(&entry),
                 None if complete && !self.away.keeps(&key) => {
-                    _ = self.strays.insert(key, Stray { kind: entry.kind, kept: None });
+                    _ = self.strays.insert(key, Stray::new(entry.kind));
                 }
                 None => _ = self.entries.insert(key, entry),
             }
