@@ -122,8 +122,12 @@ impl Keeper {
         }
         match pruned {
             Ok(()) => {}
-            Err(error) if error.is_not_leading() => self.interrupt(),
+            Err(error) if error.is_not_leading() => return self.interrupt(),
             Err(error) => self.fail("PruneFailed", error.to_string()),
+        }
+        if !self.is_unhindered() {
+            // Whoever made it prune may have been the sight of an object, after which nobody tries again.
+            self.try_again();
         }
     }
 
