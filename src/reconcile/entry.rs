@@ -138,6 +138,11 @@ pub fn version(object: &serde_json::Value) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
+/// Is this object on its way out?
+pub fn goes(object: &serde_json::Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

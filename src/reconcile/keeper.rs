@@ -28,18 +28,15 @@ use super::status::Failure;
 use super::windows::Windows;
 use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
-use crate::cluster::events::Note;
 use crate::cluster::fence::Role;
 use crate::cluster::secrets::Versions;
 use crate::cluster::{Cluster, Kind};
 use crate::core::exclude::Surroundings;
-use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
 use crate::core::object::ObjectKey;
 use crate::core::ready::Readiness;
 use crate::core::waves::Rollout;
 use crate::evidence::metrics::Outcome;
-use crate::evidence::{Kind as What, Record};
 use crate::git::{self, Problem};
 
 /// What a keeper is told.
@@ -52,10 +49,22 @@ pub enum Input {
     Fine(ObjectKey, u64, Readiness),
     /// An object that is gone, or has lost its label.
     Gone(ObjectKey),
-    /// An object that says it is ours and that nobody declares (yet): its version, `apiVersion` and kind.
-    Tracked(ObjectKey, u64, String, String),
+    /// An object that says it is ours and that nobody declares (yet).
+    Tracked(ObjectKey, Tracked),
     /// All there is of a kind.
     Listed(Kind, Arc<HashSet<ObjectKey>>),
+}
+
+/// As much of an object that nobody declares as its keeper needs: at a start these are all the objects there are.
+pub struct Tracked {
+    /// Its `resourceVersion`.
+    pub version: u64,
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Is it on its way out?
+    pub goes: bool,
 }
 
 /// Looks that pushes make happen are at least this far apart.
@@ -90,6 +99,8 @@ pub struct Keeper {
     pub(super) entries: HashMap<ObjectKey, Entry>,
     /// Objects that say they are ours and that Git does not declare.
     pub(super) strays: HashMap<ObjectKey, Stray>,
+    /// When to look at those that have been on their way out for long.
+    pub(super) look_at_going: Option<Instant>,
     /// What left Git all at once, and the commit that was first seen to do that.
     pub(super) accident: Option<(String, BTreeSet<ObjectKey>)>,
     pub(super) observed: Option<String>,
@@ -121,7 +132,7 @@ pub struct Keeper {
     pub(super) secret_versions: [Option<String>; 2],
     /// Answers of the Git server from before this moment are too old.
     pub(super) beat: Instant,
-    next_poll: Instant,
+    pub(super) next_poll: Instant,
     /// When the last look began: a flood of pushes makes it look again no sooner than a second later.
     looked: Option<Instant>,
     pub(super) pushed: Arc<Notify>,
@@ -160,6 +171,7 @@ impl Keeper {
             plan: None,
             entries: HashMap::new(),
             strays: HashMap::new(),
+            look_at_going: None,
             accident: None,
             observed: None,
             synced: None,
@@ -217,6 +229,7 @@ impl Keeper {
                 () = sleep_until(wake) => self.tick().await,
             }
             self.advance().await;
+            self.minds_what_goes(Instant::now());
             self.settle_revision();
             self.report().await;
         }
@@ -230,9 +243,7 @@ impl Keeper {
             }
             Input::Seen(key, object) => self.see(key, *object).await,
             Input::Fine(..) => {}
-            Input::Tracked(key, version, api_version, kind) => {
-                self.see_tracked(key, version, &api_version, &kind).await;
-            }
+            Input::Tracked(key, seen) => self.see_tracked(key, seen).await,
             Input::Gone(key) => {
                 self.heard.as_mut().into_iter().for_each(|heard| heard.gone(&key));
                 self.miss(key).await;
@@ -254,6 +265,7 @@ impl Keeper {
         if self.leads() {
             self.look_again_at_what_is_due().await;
         }
+        self.look_at_what_goes(Instant::now()).await;
         self.remind_of_ends();
         self.check_patience();
         if self.is_at_its_end().await {
@@ -354,36 +366,6 @@ impl Keeper {
         self.requests.end(self.leads() && (!self.founded || self.failure.is_some()));
     }
 
-    /// Sees to it that what failed is tried again, later each time; a Git server too, whose next interval may be hours away.
-    pub(super) fn try_again(&mut self) {
-        let salt = salt(&self.key());
-        let wait =
-            |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
-        let wait = self.failure.as_ref().zip(self.plan.as_ref()).map(wait);
-        let again = wait.map(|wait| Instant::now() + wait);
-        let is_of_git = self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason));
-        self.retry = again.filter(|_| !is_of_git);
-        if let Some(again) = again.filter(|again| is_of_git && *again < self.next_poll) {
-            (self.next_poll, self.beat) = (again, again);
-        }
-    }
-
-    /// Notes a failure; the same one again only counts.
-    pub(super) fn fail(&mut self, reason: &'static str, message: String) {
-        let before = self.failure.as_ref().or(self.failed_before.as_ref()).filter(|before| before.reason == reason);
-        let count = before.map_or(1, |before| before.count.saturating_add(1));
-        if self.leads() && before.is_none_or(|before| before.message != message) {
-            tracing::warn!(sync = self.name, reason, message, "sync failed");
-            self.context.evidence.record(Record {
-                sync: Some(self.name.clone()),
-                revision: self.observed.clone(),
-                reason: Some(message.clone()),
-                ..Record::new(What::SyncFailed, Timestamp::now())
-            });
-            self.note(Note { reason: reason.to_owned(), text: message.clone(), warning: true });
-        }
-        self.failure = Some(Failure { reason, message, count });
-    }
 }
 
 /// The end of a look that may or may not be going on; never, if none is.

@@ -31,8 +31,9 @@ impl Keeper {
             .chain(self.windows.turn())
             .chain(self.calm())
             .chain(self.patience_ends());
+        let going = self.look_at_going.filter(|_| leads);
         let moments = moments.map(|moment| now + until(moment, wall));
-        due.chain(moments).chain(self.next_look()).min().unwrap_or_else(|| now + IDLE)
+        due.chain(moments).chain(going).chain(self.next_look()).min().unwrap_or_else(|| now + IDLE)
     }
 
     /// Retries that are due, and break-glasses that have expired.

@@ -20,6 +20,7 @@ pub mod credentials;
 pub mod declare;
 mod entry;
 mod errands;
+mod failing;
 mod farewell;
 mod fights;
 mod follow;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::entry::{Drifted, Entry, until as wait_for, version};
+use super::entry::{Drifted, Entry, goes, until as wait_for, version};
 use super::errands::aim;
 use super::heal::End;
 use super::keeper::Keeper;
@@ -44,7 +44,7 @@ impl Keeper {
             Some(_) => self.settle(key, Some(object)).await,
             None if is_tracked_by(&self.name, &key, &object) => {
                 let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
-                self.see_stray(key, text("apiVersion"), text("kind")).await;
+                self.see_stray(key, text("apiVersion"), text("kind"), goes(&object)).await;
             }
             None => {}
         }

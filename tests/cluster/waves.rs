@@ -101,17 +101,21 @@ async fn what_left_git_goes_in_reverse_and_last_of_all() -> Result<()> {
     place.condition("Synced", false, &["what left Git waits for Pod waves-back/db"]).await?;
     place.is("ConfigMap/high", "/metadata/deletionTimestamp", Value::Null).await?;
     place.accepts(Who::Administrator, &format!("patch pod/db {READY}")).await?;
-    place.is_synced(&commit).await?;
     let going = async || {
         let live = place.live("ConfigMap/high").await?;
         ensure!(live["metadata"]["deletionTimestamp"].is_string(), "{live}");
         Ok(())
     };
-    crate::world::wait_until("the last wave goes first", crate::stage::PATIENCE, going).await?;
+    wait_until("the last wave goes first", PATIENCE, going).await?;
     place.is("ConfigMap/low", "/metadata/deletionTimestamp", Value::Null).await?;
+    // A commit that removes something is not synced before that is gone, all of it.
+    place.condition("Synced", false, &["left Git, and not yet gone: ConfigMap waves-back/high"]).await?;
+    let early = place.git_sync().await?["status"]["syncedRevision"].clone();
+    ensure!(place.stage.is_at(&early, &commit).await.is_err(), "synced before it was gone");
     let release = r#"patch configmap/high --type=merge --patch={"metadata":{"finalizers":null}}"#;
     place.accepts(Who::Administrator, release).await?;
-    place.becomes("ConfigMap/low", "", &Value::Null).await?;
+    place.is_synced(&commit).await?;
+    ensure!(place.live("ConfigMap/low").await?.is_null(), "synced before it was gone");
     place.record("Pruned", "ConfigMap/low").await.map(drop)
 }
 

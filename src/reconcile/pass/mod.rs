@@ -183,12 +183,14 @@ impl Keeper {
     }
 
     /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
-    /// commit from an object, or one is still to be gone before it can be made anew.
+    /// commit from an object, or one is still to be gone: before it can be made anew, or because it left Git and is not kept on purpose
+    /// (see `prune`).
     pub(super) fn settle_revision(&mut self) {
         self.tell_of_the_rollback();
         let done = self.complete && self.rollout.is_none() && !self.is_paused() && self.leads();
         let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
         let held = self.entries.values().any(|entry| entry.is_held() || entry.is_going() || waits(entry));
+        let held = held || self.leaving().next().is_some();
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;
             self.arrive(&revision);
