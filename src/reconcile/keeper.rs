@@ -99,6 +99,8 @@ pub struct Keeper {
     pub(super) entries: HashMap<ObjectKey, Entry>,
     /// Objects that say they are ours and that Git does not declare.
     pub(super) strays: HashMap<ObjectKey, Stray>,
+    /// What Git declares and could not be read, or tried out: it is no stray. And why.
+    pub(super) hindered: HashMap<ObjectKey, String>,
     /// When to look at those that have been on their way out for long.
     pub(super) look_at_going: Option<Instant>,
     /// What left Git all at once, and the commit that was first seen to do that.
@@ -171,6 +173,7 @@ impl Keeper {
             plan: None,
             entries: HashMap::new(),
             strays: HashMap::new(),
+            hindered: HashMap::new(),
             look_at_going: None,
             accident: None,
             observed: None,

@@ -5,6 +5,8 @@
 //! each is reported once and shown in the status. Waves are deleted in reverse: while something of a higher wave is still going,
 //! what it may stand on stays, and the sight of its end goes on. Nothing waits in between.
 //!
+//! What Git does declare and could not be tried out is no stray: after a start nobody knows what it declares, but it has not left.
+//!
 //! A commit is synced when what it removes is gone as well: deleted and not on its way out any more. What is kept on purpose is not
 //! waited for: everything while `prune` is off or a window closes it, an object that opted out or has an owner, and dependents
 //! that are orphaned. More than the share limit is a failure, which ends with a confirmation or with another commit.
@@ -44,6 +46,11 @@ pub struct Stray {
 
 /// How often strays are judged anew at once when somebody writes one meanwhile; after that, with the next try of the commit.
 const JUDGEMENTS: usize = 5;
+
+/// Why an object that is ours is not as Git says, where Git says nothing that is known.
+const DECLARED: &str = "Git declares it, and it is not known what that means";
+const UNREAD: &str = "it is not in what could be read of Git, and stays until all of that can be read";
+const LEFT: &str = "it left Git; prune is off, or waits for a complete sync, or for what goes before";
 
 /// How long what was deleted may be on its way out before it is looked at again.
 const LONG: Duration = Duration::from_mins(1);
@@ -119,7 +126,32 @@ impl Keeper {
     pub(super) fn leaving(&self) -> impl Iterator<Item = &ObjectKey> {
         let kept = self.keeps_all();
         let leaves = move |stray: &Stray| stray.goes.is_some() || (!kept && stray.kept.is_none());
-        self.strays.iter().filter(move |(_, stray)| leaves(stray)).map(|(key, _)| key)
+        self.left().filter(move |(_, stray)| leaves(stray)).map(|(key, _)| key)
+    }
+
+    /// What left Git and is still there.
+    pub(super) fn left(&self) -> impl Iterator<Item = (&ObjectKey, &Stray)> {
+        self.strays.iter().filter(|(key, _)| !self.hindered.contains_key(*key))
+    }
+
+    /// What is ours and of which nobody knows what Git declares, or that left it, as people are told.
+    pub(super) fn undeclared(&self) -> Vec<(&ObjectKey, String)> {
+        let window = self.unpruned();
+        let why = |(key, stray): (&ObjectKey, &Stray)| match self.hindered.get(key) {
+            Some(why) => format!("{DECLARED}: {why}"),
+            None if stray.goes.is_some() => "it left Git, and is on its way out".to_owned(),
+            None if !self.problems.is_empty() => UNREAD.to_owned(),
+            None => window.clone().unwrap_or_else(|| LEFT.to_owned()),
+        };
+        let all = self.strays.iter().filter(|(_, stray)| stray.kept.is_none());
+        all.map(|(key, stray)| (key, why((key, stray)))).collect()
+    }
+
+    /// The window that keeps what left Git.
+    fn unpruned(&self) -> Option<String> {
+        let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
+        let closed = self.closed(Action::Prune, self.observed.as_deref()).filter(|_| prunes)?;
+        Some(format!("it left Git; {closed}"))
     }
 
     /// Is everything that left Git kept, on purpose?
@@ -174,7 +206,7 @@ impl Keeper {
 
     async fn try_prune(&mut self) -> Result<(), Error> {
         let mut doomed = Vec::new();
-        let seen = self.strays.iter().filter(|(key, stray)| stray.goes.is_none() && !self.away.keeps(key));
+        let seen = self.left().filter(|(key, stray)| stray.goes.is_none() && !self.away.keeps(key));
         let strays: Vec<_> = seen.map(|(key, stray)| (key.clone(), stray.clone())).collect();
         for (key, stray) in strays {
             let live = self.cluster.get(&stray.kind, &key).await?;

@@ -281,7 +281,7 @@ impl Keeper {
         };
         let drifted = self.entries.values().filter(waits).count();
         let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune) && is_closed(Action::Prune);
-        let strays = if prunes { self.strays.values().filter(|stray| stray.kept.is_none() && stray.goes.is_none()).count() } else { 0 };
+        let strays = if prunes { self.left().filter(|(_, stray)| stray.kept.is_none() && stray.goes.is_none()).count() } else { 0 };
         let commit = self.windows.held.iter().map(|held| format!("commit {}", held.get(..TELLING).unwrap_or(held)));
         let counted = [(drifted, "object(s) that differ"), (strays, "object(s) that left Git")];
         let counted =

@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         two_syncs_do_not_fight_over_one_object,
         who_lets_go_hands_over_without_deleting,
         the_end_of_a_sync_leaves_its_objects,
+        what_git_declares_and_cannot_be_made_has_not_left_git,
         a_pause_marks_and_does_not_heal,
         a_pause_of_what_git_declares_takes_no_commit_and_is_undone_by_none,
         a_path_that_is_not_there_is_said,
@@ -157,6 +158,27 @@ async fn the_end_of_a_sync_leaves_its_objects() -> Result<()> {
     place.sync(|_| {}).await?;
     place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
     place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await
+}
+
+/// Whoever begins anew, with objects that are there already, knows of such a one only that it is ours and what the API server says.
+async fn what_git_declares_and_cannot_be_made_has_not_left_git() -> Result<()> {
+    let place = Place::new("hindered", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
+    let delete = ["delete", "gitsync", "hindered", "--namespace", HOLDFAST_NAMESPACE];
+    place.run(Who::Administrator, &delete, "").await?.success()?;
+    place.write(&[("web.yaml", &WEB.replace("{app: web}", "{app: other}"))]).await?;
+    place.sync(|_| {}).await?;
+    let told = async |status: &Value| {
+        let why = status["drift"][0]["why"].as_str().with_context(|| format!("nothing is told: {status}"))?;
+        ensure!(why.contains("Git declares it") && why.contains("field is immutable"), "{why}");
+        ensure!(status["drifted"] == 1, "{status}");
+        Ok(())
+    };
+    place.says("it is told as what it is", told).await?;
+    // And once Git declares it no more, it is a stray like any other.
+    let commit = place.remove(&["web.yaml"]).await?;
+    place.is_synced(&commit).await?;
+    ensure!(place.live("Deployment/web").await?.is_null(), "it is still there");
+    Ok(())
 }
 
 async fn a_pause_marks_and_does_not_heal() -> Result<()> {

@@ -116,6 +116,7 @@ impl Keeper {
         self.failed_before = self.failure.take().or(self.failed_before.take());
         self.complete = false;
         self.lost = understood.lost;
+        self.hindered = understood.hindered;
         let is_complete = problems.is_empty() && hindered.is_empty();
         self.problems = problems;
         let mut renewed = self.excluded_otherwise(&understood.entries);
@@ -143,6 +144,7 @@ impl Keeper {
         understood.invalid.append(&mut understood.refused);
         self.observed = Some(revision.to_owned());
         self.complete = false;
+        self.hindered = std::mem::take(&mut understood.hindered);
         let message = refusal(revision, &understood.invalid, self.founded);
         if self.leads() {
             self.history.add(revision, CommitOutcome::Refused, Some(&message), Timestamp::now());

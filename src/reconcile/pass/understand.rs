@@ -37,6 +37,8 @@ pub(super) struct Understood {
     pub(super) invalid: Vec<Problem>,
     /// What somebody refuses, which may end without a commit.
     pub(super) refused: Vec<Problem>,
+    /// What Git declares and of which it is not known what that means, and why.
+    pub(super) hindered: HashMap<ObjectKey, String>,
     /// Is any of that for want of a right?
     pub(super) forbidden: bool,
     /// Objects another sync keeps.
@@ -78,7 +80,7 @@ impl Keeper {
                     let entry = entry.renewed(managed);
                     if again && !away { understood.look_at(entry, live) } else { understood.keep(entry) }
                 }
-                None if away => {}
+                None if away => _ = understood.hindered.insert(key, "its kind is away".to_owned()),
                 None => asked.push(async move { (key, declaring.declare(manifest, live).await) }),
             }
         }
@@ -104,6 +106,9 @@ impl Understood {
     }
 
     fn hear(&mut self, key: ObjectKey, answer: Result<Declared, Undeclared>) {
+        if let Err(undeclared) = &answer {
+            self.hindered.insert(key.clone(), undeclared.to_string());
+        }
         match answer {
             Ok(Declared { managed, kind, live }) => {
                 let fingerprint = fingerprint(managed.manifest.text());
