@@ -21,6 +21,7 @@ use super::entry::Entry;
 use super::fights::Fights;
 use super::history::History;
 use super::look::{Look, Looked, News};
+use super::pass::Before;
 use super::prune::Stray;
 use super::requests::Requests;
 use super::rollback::Pin;
@@ -113,8 +114,8 @@ pub struct Keeper {
     pub(super) failure: Option<Failure>,
     /// Kinds the last pass could not look at.
     pub(super) away: Away,
-    /// After a start, what each manifest was before: what is still the same is not new to the cluster.
-    pub(super) before: HashMap<ObjectKey, u64>,
+    /// In the first pass after a start, the commit the cluster was equal to before.
+    pub(super) before: Option<Before>,
     /// Were the namespaces and definitions of the commit that is being read written already?
     pub(super) founded: bool,
     /// When this keeper began, and what it heard until its first pass.
@@ -182,7 +183,7 @@ impl Keeper {
             lost: HashSet::new(),
             failure: None,
             away: Away::default(),
-            before: HashMap::new(),
+            before: None,
             founded: false,
             created: Instant::now(),
             heard: Some(Heard::default()),

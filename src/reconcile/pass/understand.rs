@@ -22,7 +22,7 @@ use crate::core::snapshot::Sync;
 use crate::git::Problem;
 
 /// Requests under way at once in one pass: enough to keep an API server busy, few enough not to be throttled by it.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 
 /// What became of a commit's manifests.
 #[derive(Default)]
@@ -51,13 +51,14 @@ pub(super) struct Understood {
 // === impl Keeper ===
 
 impl Keeper {
-    /// Declares every manifest; what has not changed since the last commit is known already.
+    /// Declares every manifest; what has not changed since the last commit is known already. Leaves behind what was seen of other
+    /// objects.
     pub(super) async fn understand(
         &self,
         sync: &Arc<Sync>,
         plan: &SyncPlan,
         manifests: Vec<Manifest>,
-        mut known: Live,
+        known: &mut Live,
         again: bool,
     ) -> Understood {
         let identities = &self.context.rules.borrow().identities.clone();
