@@ -110,9 +110,12 @@ pub fn is_open(windows: &[Window], action: Action, manual: bool, now: Timestamp)
 /// too often to follow, it is a time at which it is on still.
 pub fn turn(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     let horizon = after(now, HORIZON);
-    let turn = |window: &Window| match window.covered_until(now, horizon, &mut TURNS.clone()) {
-        Some(end) if end > now => (end < horizon).then_some(end),
-        _ => window.next_beginning(now),
+    let turn = |window: &Window| {
+        let mut turns = TURNS;
+        match window.covered_until(now, horizon, &mut turns) {
+            Some(end) if end > now => (end < horizon).then_some(end),
+            _ => window.next_beginning(now),
+        }
     };
     windows.iter().filter_map(turn).min()
 }

@@ -177,7 +177,8 @@ impl Keeper {
     fn take_stock(&mut self, kind: &Kind, object: Value, declared: &Declared<'_>, live: &mut Live) {
         let Some(key) = ObjectKey::of(&object) else { return };
         if is_tracked_by(&self.name, &key, &object) {
-            let stray = self.strays.entry(key.clone()).or_insert_with(|| Stray::new(kind.clone()));
+            let since = self.since();
+            let stray = self.strays.entry(key.clone()).or_insert_with(|| Stray::new(kind.clone(), since));
             stray.goes = stray.goes.filter(|_| goes(&object));
         }
         // A kind that is declared in two versions is listed in both.

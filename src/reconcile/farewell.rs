@@ -61,6 +61,7 @@ impl Keeper {
             kinds.extend(self.context.cluster.kind(api_version, kind).await?);
         }
         (self.plan, self.rollout, self.retry) = (None, None, None);
+        self.context.publisher.reads_no_more(&self.name);
         self.context.publisher.declare(&self.name, Vec::new(), &HashSet::new(), &self.resolved);
         let ours = self.all_of_ours(kinds).await?;
         self.entries.clear();

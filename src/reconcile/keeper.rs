@@ -21,6 +21,7 @@ use super::entry::Entry;
 use super::fights::Fights;
 use super::history::History;
 use super::look::{Look, Looked, News};
+use super::moves::{Awaited, Tip};
 use super::pass::Before;
 use super::prune::Stray;
 use super::requests::Requests;
@@ -146,6 +147,10 @@ pub struct Keeper {
     pub(super) pause_reminder: Option<Timestamp>,
     /// What is known of the commit a rollback pins.
     pub(super) pin: Pin,
+    /// The newest commit there is, and when Git said so.
+    pub(super) tip: Option<Tip>,
+    /// Whom it waits for before it deletes anything.
+    pub(super) awaited: Option<Awaited>,
 }
 
 // === impl Keeper ===
@@ -202,6 +207,8 @@ impl Keeper {
             was_paused: false,
             pause_reminder: None,
             pin: Pin::default(),
+            tip: None,
+            awaited: None,
         }
     }
 
@@ -270,6 +277,9 @@ impl Keeper {
             self.look_again_at_what_is_due().await;
         }
         self.look_at_what_goes(Instant::now()).await;
+        if self.awaited.as_ref().is_some_and(|awaited| awaited.until <= Instant::now()) {
+            self.prune().await;
+        }
         self.remind_of_ends();
         self.check_patience();
         if self.is_at_its_end().await {
@@ -343,6 +353,9 @@ impl Keeper {
         self.context.metrics.fetched(outcome(answered), Timestamp::now());
         match news {
             Ok(News::Same) => {
+                if let Some(known) = self.known() {
+                    self.tell_it_is_read(&known, self.problems.is_empty());
+                }
                 if self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason)) {
                     self.failure = None;
                 }
@@ -369,7 +382,6 @@ impl Keeper {
         // After what others depend on was written, the commit is read once more: then the look is over.
         self.requests.end(self.leads() && (!self.founded || self.failure.is_some()));
     }
-
 }
 
 /// The end of a look that may or may not be going on; never, if none is.

@@ -31,7 +31,8 @@ impl Keeper {
             .chain(self.windows.turn())
             .chain(self.calm())
             .chain(self.patience_ends());
-        let going = self.look_at_going.filter(|_| leads);
+        let awaited = self.awaited.as_ref().map(|awaited| awaited.until);
+        let going = self.look_at_going.into_iter().chain(awaited).filter(|_| leads);
         let moments = moments.map(|moment| now + until(moment, wall));
         due.chain(moments).chain(going).chain(self.next_look()).min().unwrap_or_else(|| now + IDLE)
     }

@@ -30,6 +30,7 @@ mod history;
 mod keeper;
 mod later;
 mod look;
+mod moves;
 pub mod pass;
 mod pause;
 pub mod plan;

@@ -5,7 +5,7 @@
 //! each is reported once and shown in the status. Waves are deleted in reverse: while something of a higher wave is still going,
 //! what it may stand on stays, and the sight of its end goes on. Nothing waits in between.
 //!
-//! What Git does declare and could not be tried out is no stray: after a start nobody knows what it declares, but it has not left.
+//! What left one sync may have moved to another: see `moves`. What Git does declare and could not be tried out is no stray: after a start nobody knows what it declares, but it has not left.
 //!
 //! A commit is synced when what it removes is gone as well: deleted and not on its way out any more. What is kept on purpose is not
 //! waited for: everything while `prune` is off or a window closes it, an object that opted out or has an owner, and dependents
@@ -14,13 +14,14 @@
 //! A stray is deleted only as it was judged: whoever takes it over between the look and the deletion (another sync, another
 //! cluster's Holdfast, somebody who says `holdfast.dev/prune: disabled`) writes it, and what was written since is judged anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::keeper::{Keeper, Tracked};
+use super::moves::Awaited;
 use super::plan::{confirms, is_tracked_by, is_within_limit, may_prune};
 use crate::api::PrunePropagation;
 use crate::cluster::events::Note;
@@ -42,6 +43,8 @@ pub struct Stray {
     pub goes: Option<i32>,
     /// Its deletion was not answered: whether it was done is not known.
     pub unanswered: bool,
+    /// When the commit it left was first known.
+    pub since: Option<Instant>,
 }
 
 /// How often strays are judged anew at once when somebody writes one meanwhile; after that, with the next try of the commit.
@@ -79,8 +82,8 @@ struct Doomed {
 
 impl Stray {
     /// One that was not looked at yet.
-    pub fn new(kind: Kind) -> Self {
-        Self { kind, kept: None, goes: None, unanswered: false }
+    pub fn new(kind: Kind, since: Option<Instant>) -> Self {
+        Self { kind, kept: None, goes: None, unanswered: false, since }
     }
 }
 
@@ -108,7 +111,7 @@ impl Keeper {
         let known = self.strays.get(&key);
         let made_anew = known.is_some_and(|known| known.goes.is_some()) && !goes;
         if known.is_none() || made_anew {
-            self.strays.insert(key, Stray::new(kind));
+            self.strays.insert(key, Stray::new(kind, self.since()));
             self.prune().await;
         }
     }
@@ -141,6 +144,7 @@ impl Keeper {
             Some(why) => format!("{DECLARED}: {why}"),
             None if stray.goes.is_some() => "it left Git, and is on its way out".to_owned(),
             None if !self.problems.is_empty() => UNREAD.to_owned(),
+            None if self.awaited.is_some() => self.awaited.iter().map(Awaited::told).collect(),
             None => window.clone().unwrap_or_else(|| LEFT.to_owned()),
         };
         let all = self.strays.iter().filter(|(_, stray)| stray.kept.is_none());
@@ -170,9 +174,12 @@ impl Keeper {
 
     /// Deletes every stray that may be deleted, if anything may be deleted now.
     pub(super) async fn prune(&mut self) {
-        if self.strays.is_empty() || !self.may_prune_now() {
+        let is_here = self.strays.values().any(|stray| stray.goes.is_none());
+        if !is_here || !self.may_prune_now() {
+            self.awaited = None;
             return;
         }
+        self.ask_others();
         let mut pruned = self.try_prune().await;
         for _ in 1..JUDGEMENTS {
             if !pruned.as_ref().is_err_and(Error::is_conflict) {
@@ -206,7 +213,10 @@ impl Keeper {
 
     async fn try_prune(&mut self) -> Result<(), Error> {
         let mut doomed = Vec::new();
+        let mut waits = HashMap::new();
+        let mut waits = |since: Instant| *waits.entry(since).or_insert_with(|| self.await_others(since).is_some());
         let seen = self.left().filter(|(key, stray)| stray.goes.is_none() && !self.away.keeps(key));
+        let seen = seen.filter(|(_, stray)| !stray.since.is_some_and(&mut waits));
         let strays: Vec<_> = seen.map(|(key, stray)| (key.clone(), stray.clone())).collect();
         for (key, stray) in strays {
             let live = self.cluster.get(&stray.kind, &key).await?;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::heal::End;
 use super::keeper::Keeper;
+use super::moves::Awaited;
 use super::plan::{Stage, stage};
 use super::report::summary;
 use super::watchful::Job;
@@ -144,7 +145,9 @@ impl Keeper {
         let anew = not_yet_gone("to be made anew", anew.map(|entry| &entry.managed.manifest.key));
         // What comes into sight later holds up no commit.
         let left = self.leaving().filter(|_| self.synced != self.observed);
-        let said: Vec<_> = anew.into_iter().chain(not_yet_gone("left Git", left)).collect();
+        let left = not_yet_gone("left Git", left);
+        let awaited = self.awaited.as_ref().filter(|_| left.is_some()).map(Awaited::told);
+        let said: Vec<_> = anew.into_iter().chain(left).chain(awaited).collect();
         (!said.is_empty()).then(|| said.join("; "))
     }
 

@@ -19,6 +19,8 @@ pub fn trials() -> Vec<Trial> {
         a_namespace_in_git_comes_before_what_lives_in_it,
         two_syncs_do_not_fight_over_one_object,
         who_lets_go_hands_over_without_deleting,
+        what_moves_to_another_sync_is_not_deleted_in_between,
+        who_cannot_read_keeps_others_from_deleting_only_for_a_while,
         the_end_of_a_sync_leaves_its_objects,
         what_git_declares_and_cannot_be_made_has_not_left_git,
         a_pause_marks_and_does_not_heal,
@@ -141,6 +143,59 @@ async fn who_lets_go_hands_over_without_deleting() -> Result<()> {
     first.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
     first.condition("Ready", true, &[]).await?;
     first.is("ConfigMap/settings", "/metadata/uid", uid).await
+}
+
+/// One that prunes, with something that stays and something that leaves; and one beside it that looks at Git once an hour.
+async fn beside_each_other(name: &str, change: impl FnOnce(&mut Value)) -> Result<(Place<'static>, Place<'static>)> {
+    let files = [("settings.yaml", SETTINGS), ("leaves.yaml", &config("leaves", "a", "b"))];
+    let first = Place::with(&format!("{name}-a"), &files, |spec| {
+        spec["syncPolicy"]["automated"]["prune"] = json!(true);
+    })
+    .await?;
+    let second = Place::empty(shared().await?, &format!("{name}-b")).await?;
+    second.write(&[("own.yaml", &config("own", "a", "b"))]).await?;
+    second
+        .sync(|spec| {
+            spec["destination"]["namespace"] = json!(first.name);
+            spec["source"]["interval"] = json!("1h");
+            change(spec);
+        })
+        .await?;
+    Ok((first, second))
+}
+
+async fn what_moves_to_another_sync_is_not_deleted_in_between() -> Result<()> {
+    let (first, second) = beside_each_other("moved", |_| {}).await?;
+    second.condition("Ready", true, &[]).await?;
+    let uid = first.live("ConfigMap/leaves").await?["metadata"]["uid"].clone();
+    let moves = |root: &std::path::Path| {
+        let (from, to) = (root.join("moved-a/leaves.yaml"), root.join("moved-b/leaves.yaml"));
+        Ok(std::fs::rename(from, to)?)
+    };
+    let commit = first.stage.commit("moved: to the other", moves).await?;
+    first.is_synced(&commit).await?;
+    first.is("ConfigMap/leaves", "/metadata/uid", uid.clone()).await?;
+    second.is_synced(&commit).await?;
+    first.is("ConfigMap/leaves", "/metadata/uid", uid).await?;
+    let id = json!("holdfast-system/moved-b:/ConfigMap:moved-a/leaves");
+    first.becomes("ConfigMap/leaves", "/metadata/annotations/holdfast.dev~1tracking-id", &id).await?;
+    ensure!(first.records("Pruned", "ConfigMap/leaves")?.is_empty(), "it was pruned");
+    Ok(())
+}
+
+async fn who_cannot_read_keeps_others_from_deleting_only_for_a_while() -> Result<()> {
+    let (first, second) = beside_each_other("awaits", |spec| {
+        spec["source"]["secretRef"] = json!({"name": "there-is-none"});
+    })
+    .await?;
+    second.condition("Ready", false, &["there-is-none"]).await?;
+    let commit = first.remove(&["leaves.yaml"]).await?;
+    let words = ["left Git, and not yet gone: ConfigMap awaits-a/leaves", "GitSync holdfast-system/awaits-b cannot"];
+    first.condition("Synced", false, &words).await?;
+    first.is("ConfigMap/leaves", "/data/a", json!("b")).await?;
+    first.is_synced(&commit).await?;
+    ensure!(first.live("ConfigMap/leaves").await?.is_null(), "it is still there");
+    Ok(())
 }
 
 async fn the_end_of_a_sync_leaves_its_objects() -> Result<()> {

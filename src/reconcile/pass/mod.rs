@@ -91,6 +91,8 @@ impl Keeper {
         let rollback = self.rolled_back_to(revision);
         let sync = Arc::new(Sync { rollback, ..facts(&self.name, plan, revision) });
         let mut understood = self.understand(&sync, plan, manifests, &mut known, again).await;
+        self.context.publisher.announces(&self.name, HashSet::new());
+        self.tell_it_is_read(revision, problems.is_empty());
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
         }

@@ -56,12 +56,12 @@ impl Keeper {
         let kept = self.entries.keys().filter(|key| !entries.contains_key(*key) && self.away.keeps(key)).count();
         let prunes = is_complete && self.plan.as_ref().is_some_and(|plan| plan.prune);
         let accident = prunes.then(|| self.accident(leaving, entries.len() + kept, revision)).flatten();
-        let complete = is_complete && accident.is_none();
+        let (complete, since) = (is_complete && accident.is_none(), self.since());
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
             match self.entries.get_mut(&key) {
                 Some(renewed) => renewed.replaces(&entry),
                 None if complete && !self.away.keeps(&key) => {
-                    _ = self.strays.insert(key, Stray::new(entry.kind));
+                    _ = self.strays.insert(key, Stray::new(entry.kind, since));
                 }
                 None => _ = self.entries.insert(key, entry),
             }
