@@ -67,7 +67,12 @@
 //!   `cluster::syncs_of_different_shards_do_not_fight_over_one_object`.
 //! - A kind that is away keeps nothing else back, and nothing of it is deleted meanwhile: `cluster::one_kind_that_is_away_stops_nothing_else`,
 //!   `cluster::a_start_while_a_kind_is_away_deletes_nothing_of_it`.
-//! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
+//! - A synced revision is one the cluster equals, and what it removes is gone: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`,
+//!   `cluster::what_left_git_goes_in_reverse_and_last_of_all`.
+//! - What one commit moves from one sync to another is not deleted in between, and nobody keeps others from deleting for ever:
+//!   `cluster::what_moves_to_another_sync_is_not_deleted_in_between`, `moves::who_is_broken_is_waited_for_a_little_and_who_is_busy_longer`.
+//! - What is withheld from pruning is guarded and healed, also after a start:
+//!   `cluster::what_is_withheld_from_pruning_is_guarded_and_healed_after_a_start`.
 //! - What is no drift is left alone, and what an edit does to our entry by itself is told from what a hand does:
 //!   `cluster::what_is_no_drift_is_left_alone`, `ownership::nothing_else_takes_gives_or_makes`. (Every way to change an object, by
 //!   everybody, is a row of `tests/cluster/verbs/table.rs`.)
@@ -89,7 +94,8 @@
 //!   `cluster::a_start_without_git_deletes_nothing`.
 //! - What a window closes happens once when it opens, and until then the synced commit holds, all of it, also after a restart:
 //!   `cluster::what_a_window_closes_happens_when_it_ends`, `cluster::a_restart_in_a_closed_window_holds_to_the_commit_before`.
-//!   When that is, every minute agrees on, also on the days clocks jump: `window::every_minute_is_as_the_walk_says`.
+//!   When that is, every minute agrees on, also on the days clocks jump: `window::every_minute_is_as_the_walk_says`. Asking costs little
+//!   even of windows that never open: `window::windows_that_together_never_open_are_cheap_to_ask`.
 //! - A commit that somebody rolled back to is kept as any commit is, newer ones wait, and Git wins again at the end, also after a
 //!   restart and on every replica: `cluster::an_older_commit_is_pinned_and_kept_while_newer_ones_arrive`,
 //!   `cluster::the_end_brings_the_newest_commit`, `cluster::a_restart_holds_to_the_commit_that_is_pinned`,
@@ -112,7 +118,8 @@
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Whoever is killed in the middle of a sync leaves nothing behind that the next does not finish, deletes or writes nothing for
 //!   nothing, and no write without a record: `faults::holdfast_is_killed_at_every_step`,
-//!   `sink::a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id`.
+//!   `sink::a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id`. Nor is one whose answer is lost:
+//!   `cluster::a_write_without_an_answer_is_told_as_what_it_is`.
 //! - A repository's credentials reach its server and nobody else, no host is believed unproved, and rotating them takes no restart:
 //!   `private::credentials_do_not_follow_a_redirect_to_another_server`, `private::what_is_refused_does_not_repeat_the_credentials`,
 //!   `ssh::a_host_whose_key_has_changed_is_refused_loudly`, `cluster::a_rotated_secret_is_used_without_a_restart`.

@@ -16,7 +16,7 @@ use super::fault::Faults;
 use super::ignore::labels;
 use super::meaning::duration_at;
 use crate::core::exclude::{Labels, glob};
-use crate::core::window::{Action, Effect, Gate, Schedule, Window, gate};
+use crate::core::window::{Action, Effect, Gate, Opening, Schedule, Window, gate};
 
 /// A recurring time at which something may, or may not, happen by itself.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -204,9 +204,15 @@ fn open_some_time(windows: &[Window], at: &str, faults: &mut Faults) {
     let since: Timestamp = SINCE.parse().expect("a time");
     for action in [Action::Sync, Action::Heal, Action::Prune] {
         if let Gate::Closed(closed) = gate(windows, action, false, since)
-            && closed.until.is_none()
+            && closed.until.at().is_none()
         {
-            let reason = format!("never lets it {action}: {} is on, or off, for ever", closed.by);
+            let reason = match closed.until {
+                Opening::NotWithin(turns) => format!(
+                    "does not let it {action} within the next {turns} times a window begins or ends: {} is on, or off, all that time",
+                    closed.by
+                ),
+                _ => format!("never lets it {action}: {} is on, or off, for ever", closed.by),
+            };
             faults.add(at, reason, "shorten what denies, or widen what allows; to stop for a while use spec.suspend");
         }
     }

@@ -31,6 +31,8 @@ pub enum Cause {
     Refused(String),
     /// The API server is not there, overloaded or restarting: try again.
     Unavailable(String),
+    /// The request has left, and its answer did not come.
+    Unanswered(String),
     /// The API server answers, but cannot serve this: something behind it is away, often for one kind only. Try again.
     Away(String),
     /// Another replica leads, or may: nothing was sent, or it is not known what became of it.
@@ -76,6 +78,11 @@ impl Error {
         matches!(self.cause, Cause::NotLeading)
     }
 
+    /// May a write have been done all the same? Something behind an API server that fails may have failed after that.
+    pub fn leaves_open(&self) -> bool {
+        matches!(self.cause, Cause::Unanswered(_) | Cause::Away(_) | Cause::NotLeading)
+    }
+
     /// Is it refused, by RBAC or somebody's webhook?
     pub fn is_refused(&self) -> bool {
         matches!(self.cause, Cause::Refused(_))
@@ -92,6 +99,7 @@ impl Cause {
             Self::Invalid(message) => Self::Invalid(change(message)),
             Self::Refused(message) => Self::Refused(change(message)),
             Self::Unavailable(message) => Self::Unavailable(change(message)),
+            Self::Unanswered(message) => Self::Unanswered(change(message)),
             Self::Away(message) => Self::Away(change(message)),
             Self::NotLeading => Self::NotLeading,
         }
@@ -100,6 +108,7 @@ impl Cause {
     fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status),
+            other if has_left(other) => Self::Unanswered(in_words(other)),
             other => Self::Unavailable(in_words(other)),
         }
     }
@@ -143,6 +152,7 @@ impl fmt::Display for Cause {
             | Self::Invalid(message)
             | Self::Refused(message)
             | Self::Unavailable(message)
+            | Self::Unanswered(message)
             | Self::Away(message) => write!(f, "{message}"),
             Self::NotLeading => write!(f, "this replica does not lead"),
         }
@@ -155,6 +165,19 @@ fn said(status: &Status) -> String {
     let causes = status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.message.as_str());
     let untold = causes.filter(|cause| !cause.is_empty() && !status.message.contains(*cause));
     std::iter::once(status.message.as_str()).chain(untold).collect::<Vec<_>>().join(": ")
+}
+
+/// Had the request left before this went wrong? Only of a connection that was never made is it known that it had not.
+fn has_left(error: &kube::Error) -> bool {
+    let error_itself: &(dyn std::error::Error + 'static) = error;
+    let mut causes = std::iter::successors(Some(error_itself), |error| error.source());
+    let is_connecting = |error: &(dyn std::error::Error + 'static)| {
+        error
+            .downcast_ref::<hyper_util::client::legacy::Error>()
+            .is_some_and(hyper_util::client::legacy::Error::is_connect)
+    };
+    let on_the_way = matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::SerdeError(_));
+    on_the_way && !causes.any(is_connecting)
 }
 
 /// The whole chain of causes: a client error alone often says no more than "service error".

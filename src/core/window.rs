@@ -21,8 +21,9 @@ pub use schedule::{BadSchedule, Schedule};
 
 /// How far ahead an opening is looked for; what is closed for longer is closed for ever.
 const HORIZON: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
-/// Most boundaries looked at for one opening: windows that take turns every minute for months are nobody's plan.
-const BOUNDARIES: usize = 20_000;
+/// Most beginnings and ends looked at for one answer: every day of a year, with one window that opens and one that closes. Windows that
+/// take turns every minute for months are nobody's plan, and are asked about whenever something happens.
+pub const TURNS: usize = 1000;
 
 /// What a window may open or close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,8 +78,19 @@ pub enum Gate {
 pub struct Closed {
     /// The window that closes it, in words.
     pub by: String,
-    /// When it may next happen; `None` if never.
-    pub until: Option<Timestamp>,
+    /// When it may next happen.
+    pub until: Opening,
+}
+
+/// When what is closed opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Then.
+    At(Timestamp),
+    /// Never.
+    Never,
+    /// Not while windows begin and end so many times, which is as far as was looked.
+    NotWithin(usize),
 }
 
 /// May this happen at `now`? `manual` is somebody's express wish to have it happen all the same.
@@ -94,12 +106,16 @@ pub fn is_open(windows: &[Window], action: Action, manual: bool, now: Timestamp)
     closing(windows, action, manual, now).is_none()
 }
 
-/// When any window next begins or ends, if one does: until then every [`gate`] stays as it is.
+/// When any window next begins or ends, if one does: until then every [`gate`] stays as it is. Of one that begins anew while it is on,
+/// too often to follow, it is a time at which it is on still.
 pub fn turn(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     let horizon = after(now, HORIZON);
-    let turn = |window: &Window| match window.covered_until(now, horizon) {
-        Some(end) if end > now => (end < horizon).then_some(end),
-        _ => window.next_beginning(now),
+    let turn = |window: &Window| {
+        let mut turns = TURNS;
+        match window.covered_until(now, horizon, &mut turns) {
+            Some(end) if end > now => (end < horizon).then_some(end),
+            _ => window.next_beginning(now),
+        }
     };
     windows.iter().filter_map(turn).min()
 }
@@ -119,21 +135,41 @@ fn closing(windows: &[Window], action: Action, manual: bool, at: Timestamp) -> O
 }
 
 /// The first instant from `now` on at which nothing keeps this from happening.
-fn opening(windows: &[Window], action: Action, manual: bool, now: Timestamp) -> Option<Timestamp> {
+fn opening(windows: &[Window], action: Action, manual: bool, now: Timestamp) -> Opening {
     let horizon = after(now, HORIZON);
-    let mut at = now;
-    for _ in 0..BOUNDARIES {
-        let Some(window) = closing(windows, action, manual, at) else { return Some(at) };
-        let allowing = windows.iter().filter(|w| w.effect == Effect::Allow && w.applies.contains(&action));
-        at = match window.effect {
-            Effect::Deny => window.covered_until(at, horizon)?,
-            Effect::Allow => allowing.filter_map(|window| window.next_beginning(at)).min()?,
+    let (mut at, mut turns) = (now, TURNS);
+    // When each begins next is looked for once it has begun, and not each time: it may be years away.
+    let allowing = windows.iter().filter(|window| window.effect == Effect::Allow && window.applies.contains(&action));
+    let mut allowing: Vec<_> = allowing.map(|window| (window, Some(now))).collect();
+    while turns > 0 {
+        let Some(window) = closing(windows, action, manual, at) else { return Opening::At(at) };
+        let next = match window.effect {
+            Effect::Deny => window.covered_until(at, horizon, &mut turns),
+            Effect::Allow => {
+                turns -= 1;
+                let begun = allowing.iter_mut().filter(|(_, next)| next.is_some_and(|next| next <= at));
+                begun.for_each(|(window, next)| *next = window.next_beginning(at));
+                allowing.iter().filter_map(|(_, next)| *next).min()
+            }
         };
-        if at >= horizon {
-            return None;
+        match next.filter(|next| *next < horizon) {
+            Some(next) => at = next,
+            None => return Opening::Never,
         }
     }
-    None
+    Opening::NotWithin(TURNS)
+}
+
+// === impl Opening ===
+
+impl Opening {
+    /// When that is, if it is known.
+    pub fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::At(then) => Some(then),
+            Self::Never | Self::NotWithin(_) => None,
+        }
+    }
 }
 
 // === impl Window ===
@@ -144,24 +180,26 @@ impl Window {
         self.last_beginning(at).is_some_and(|begun| at < after(begun, self.length))
     }
 
-    /// When a window that is on goes off, or the horizon; `None` if it is off.
-    fn covered_until(&self, at: Timestamp, horizon: Timestamp) -> Option<Timestamp> {
+    /// When a window that is on goes off, or the horizon; `None` if it is off. If it begins anew more often than there are turns, it is a
+    /// time until which it is on.
+    fn covered_until(&self, at: Timestamp, horizon: Timestamp, turns: &mut usize) -> Option<Timestamp> {
         let end = |at| self.last_beginning(at).map(|begun| after(begun, self.length)).filter(|end| *end > at);
         let mut until = end(at)?;
-        while until < horizon {
+        while until < horizon && *turns > 0 {
+            *turns -= 1;
             until = self.leap(until, horizon);
             match end(until) {
                 Some(later) => until = later,
                 None => return Some(until),
             }
         }
-        Some(horizon)
+        Some(until.min(horizon))
     }
 
     /// Over days whose every beginning comes before the end of the one before, all at once: one a minute for months would
     /// take too long to follow. Not over a day when local time jumps, which has a beginning too few.
     fn leap(&self, at: Timestamp, horizon: Timestamp) -> Timestamp {
-        let is_seamless = SignedDuration::from_mins(self.schedule.longest_gap().into()) <= self.length;
+        let is_seamless = SignedDuration::from_mins(self.schedule.longest_gap.into()) <= self.length;
         if !is_seamless || !self.is_on(at) {
             return at;
         }
@@ -171,11 +209,11 @@ impl Window {
         while date < last && date.tomorrow().is_ok_and(|next| self.schedule.names_day(next)) {
             date = date.tomorrow().expect("just looked at");
         }
-        let begun = self.schedule.previous(date.at(23, 59, 0, 0)).and_then(|local| self.instant(local));
+        let begun = self.schedule.previous(date.at(23, 59, 0, 0), 1).and_then(|local| self.instant(local));
         begun.filter(|begun| *begun > at && *begun <= jump).unwrap_or(at)
     }
 
-    /// The last beginning at or before `at`.
+    /// The last beginning at or before `at`, unless it is so long ago that the window is off by now.
     fn last_beginning(&self, at: Timestamp) -> Option<Timestamp> {
         let moment = after(at, SignedDuration::from_nanos(1));
         // Local times that have been may lie ahead of the local time that is: in autumn, in the hour that comes twice.
@@ -185,7 +223,9 @@ impl Window {
         });
         let local = self.local(at);
         let latest = been.map_or(local, |been| been.max(local));
-        self.schedule.previous(latest).and_then(|local| self.instant(local))
+        // Local time is never days ahead, or behind, of the time that elapses.
+        let days = usize::try_from(self.length.as_hours() / 24).unwrap_or_default() + 3;
+        self.schedule.previous(latest, days).and_then(|local| self.instant(local))
     }
 
     /// The first beginning after `at`.
@@ -236,8 +276,15 @@ impl fmt::Display for Window {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.until {
-            Some(until) => write!(f, "window {} keeps it closed until {until:.0}", self.by),
-            None => write!(f, "window {} keeps it closed for as long as it is there", self.by),
+            Opening::At(until) => write!(f, "window {} keeps it closed until {until:.0}", self.by),
+            Opening::Never => write!(f, "window {} keeps it closed for as long as it is there", self.by),
+            Opening::NotWithin(turns) => {
+                let by = &self.by;
+                write!(
+                    f,
+                    "window {by} keeps it closed; it does not open within the next {turns} times a window begins or ends"
+                )
+            }
         }
     }
 }

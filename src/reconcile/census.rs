@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::away::Away;
-use super::entry::version;
+use super::entry::{goes, version};
 use super::keeper::Keeper;
 use super::plan::is_tracked_by;
 use super::prune::Stray;
@@ -177,7 +177,9 @@ impl Keeper {
     fn take_stock(&mut self, kind: &Kind, object: Value, declared: &Declared<'_>, live: &mut Live) {
         let Some(key) = ObjectKey::of(&object) else { return };
         if is_tracked_by(&self.name, &key, &object) {
-            self.strays.entry(key.clone()).or_insert(Stray { kind: kind.clone(), kept: None });
+            let since = self.since();
+            let stray = self.strays.entry(key.clone()).or_insert_with(|| Stray::new(kind.clone(), since));
+            stray.goes = stray.goes.filter(|_| goes(&object));
         }
         // A kind that is declared in two versions is listed in both.
         let version = object.get("apiVersion").and_then(Value::as_str);

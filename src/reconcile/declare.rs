@@ -51,6 +51,21 @@ pub enum Undeclared {
     Unavailable(Error),
 }
 
+// === display ===
+
+impl std::fmt::Display for Undeclared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Premature(problem)
+            | Self::Stuck(problem)
+            | Self::Invalid(problem)
+            | Self::Refused(problem)
+            | Self::Forbidden(problem) => write!(f, "{problem}"),
+            Self::Unavailable(error) => write!(f, "{error}"),
+        }
+    }
+}
+
 /// What every declaration of a sync needs.
 pub struct Declaring<'a> {
     /// Whom to ask.
@@ -261,6 +276,8 @@ fn sort(manifest: &Manifest, error: Error) -> Undeclared {
         Cause::Invalid(_) => Undeclared::Invalid(problem()),
         Cause::Refused(message) if message.contains(" is forbidden: User ") => Undeclared::Forbidden(problem()),
         Cause::Refused(_) | Cause::Conflict(_) => Undeclared::Refused(problem()),
-        Cause::Unavailable(_) | Cause::Away(_) | Cause::NotLeading => Undeclared::Unavailable(error),
+        Cause::Unavailable(_) | Cause::Unanswered(_) | Cause::Away(_) | Cause::NotLeading => {
+            Undeclared::Unavailable(error)
+        }
     }
 }

@@ -52,6 +52,8 @@ pub struct Drifted {
     pub retry: Option<Instant>,
     /// An exclusion rule failed: whether it is drift at all is not known.
     pub undecided: bool,
+    /// The last write of it was not answered: whether it was done is not known.
+    pub unanswered: bool,
 }
 
 // === impl Entry ===
@@ -134,6 +136,11 @@ pub fn until(then: Timestamp, now: Timestamp) -> Duration {
 pub fn version(object: &serde_json::Value) -> u64 {
     let text = object.pointer("/metadata/resourceVersion").and_then(serde_json::Value::as_str);
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// Is this object on its way out?
+pub fn goes(object: &serde_json::Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 #[cfg(test)]

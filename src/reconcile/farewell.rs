@@ -61,6 +61,7 @@ impl Keeper {
             kinds.extend(self.context.cluster.kind(api_version, kind).await?);
         }
         (self.plan, self.rollout, self.retry) = (None, None, None);
+        self.context.publisher.reads_no_more(&self.name);
         self.context.publisher.declare(&self.name, Vec::new(), &HashSet::new(), &self.resolved);
         let ours = self.all_of_ours(kinds).await?;
         self.entries.clear();
@@ -106,9 +107,10 @@ impl Keeper {
             return self.unmark(key, kind, object).await;
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-        let intent = self.context.prunes(&self.name, &revision, key);
-        self.cluster.delete(kind, key, uid, self.propagation()).await?;
-        self.context.pruned(&self.name, &revision, key, intent);
+        let record = self.context.pruned(&self.name, &revision, key);
+        let delete = self.cluster.delete(kind, key, uid, self.propagation());
+        self.context.on_record(record, delete).await?;
+        self.context.metrics.prunes.inc();
         Ok(())
     }
 

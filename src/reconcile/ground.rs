@@ -13,6 +13,11 @@ use crate::core::manifest::Manifest;
 use crate::core::names::MANAGED_LABEL;
 use crate::core::object::ObjectKey;
 use crate::core::state::State;
+use crate::evidence::{Kind as What, Record};
+
+/// What is recorded of a destination namespace that Git does not declare.
+const MADE: &str = "CreateNamespace=true: it was not there";
+const MARKED: &str = "CreateNamespace=true: it lacked labels or annotations of managedNamespace";
 
 /// How long a new CRD may take to be served.
 const CRD_PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +26,12 @@ const CRD_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Keeper {
     /// `CreateNamespace=true`: makes the destination unless it is there, or the commit itself declares it.
-    pub(super) async fn make_namespace(&self, plan: &SyncPlan, manifests: &[Manifest]) -> Result<(), Error> {
+    pub(super) async fn make_namespace(
+        &self,
+        plan: &SyncPlan,
+        revision: &str,
+        manifests: &[Manifest],
+    ) -> Result<(), Error> {
         let key =
             ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: plan.namespace.clone() };
         let declared = manifests.iter().any(|manifest| manifest.key == key);
@@ -30,16 +40,21 @@ impl Keeper {
             return Ok(());
         }
         let NamespacePlan { labels, annotations } = &plan.made_with;
+        let record = |what: &str| {
+            let record = self.context.undeclared(What::Applied, &self.name, revision, &key);
+            Record { reason: Some(what.to_owned()), ..record }
+        };
         // In our own name: a tenant need not be allowed to look at namespaces to have its own.
         match self.context.cluster.get(&kind, &key).await? {
             None => {
                 let metadata = json!({"name": key.name, "labels": labels, "annotations": annotations});
                 let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
-                self.cluster.apply(&kind, &key, &body, Write::Real).await?;
+                let apply = self.cluster.apply(&kind, &key, &body, Write::Real);
+                self.context.on_record(record(MADE), apply).await?;
             }
             Some(live) => {
                 if let Some(patch) = marks_missing(&live, &plan.made_with) {
-                    self.cluster.patch(&kind, &key, patch).await?;
+                    self.context.on_record(record(MARKED), self.cluster.patch(&kind, &key, patch)).await?;
                 }
             }
         }

@@ -21,6 +21,8 @@ use super::entry::Entry;
 use super::fights::Fights;
 use super::history::History;
 use super::look::{Look, Looked, News};
+use super::moves::{Awaited, Tip};
+use super::pass::Before;
 use super::prune::Stray;
 use super::requests::Requests;
 use super::rollback::Pin;
@@ -28,18 +30,15 @@ use super::status::Failure;
 use super::windows::Windows;
 use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
-use crate::cluster::events::Note;
 use crate::cluster::fence::Role;
 use crate::cluster::secrets::Versions;
 use crate::cluster::{Cluster, Kind};
 use crate::core::exclude::Surroundings;
-use crate::core::fight::{jittered, salt};
 use crate::core::judge::Rules;
 use crate::core::object::ObjectKey;
 use crate::core::ready::Readiness;
 use crate::core::waves::Rollout;
 use crate::evidence::metrics::Outcome;
-use crate::evidence::{Kind as What, Record};
 use crate::git::{self, Problem};
 
 /// What a keeper is told.
@@ -52,10 +51,22 @@ pub enum Input {
     Fine(ObjectKey, u64, Readiness),
     /// An object that is gone, or has lost its label.
     Gone(ObjectKey),
-    /// An object that says it is ours and that nobody declares (yet): its version, `apiVersion` and kind.
-    Tracked(ObjectKey, u64, String, String),
+    /// An object that says it is ours and that nobody declares (yet).
+    Tracked(ObjectKey, Tracked),
     /// All there is of a kind.
     Listed(Kind, Arc<HashSet<ObjectKey>>),
+}
+
+/// As much of an object that nobody declares as its keeper needs: at a start these are all the objects there are.
+pub struct Tracked {
+    /// Its `resourceVersion`.
+    pub version: u64,
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Is it on its way out?
+    pub goes: bool,
 }
 
 /// Looks that pushes make happen are at least this far apart.
@@ -90,6 +101,10 @@ pub struct Keeper {
     pub(super) entries: HashMap<ObjectKey, Entry>,
     /// Objects that say they are ours and that Git does not declare.
     pub(super) strays: HashMap<ObjectKey, Stray>,
+    /// What Git declares and could not be read, or tried out: it is no stray. And why.
+    pub(super) hindered: HashMap<ObjectKey, String>,
+    /// When to look at those that have been on their way out for long.
+    pub(super) look_at_going: Option<Instant>,
     /// What left Git all at once, and the commit that was first seen to do that.
     pub(super) accident: Option<(String, BTreeSet<ObjectKey>)>,
     pub(super) observed: Option<String>,
@@ -100,8 +115,8 @@ pub struct Keeper {
     pub(super) failure: Option<Failure>,
     /// Kinds the last pass could not look at.
     pub(super) away: Away,
-    /// After a start, what each manifest was before: what is still the same is not new to the cluster.
-    pub(super) before: HashMap<ObjectKey, u64>,
+    /// In the first pass after a start, the commit the cluster was equal to before.
+    pub(super) before: Option<Before>,
     /// Were the namespaces and definitions of the commit that is being read written already?
     pub(super) founded: bool,
     /// When this keeper began, and what it heard until its first pass.
@@ -121,7 +136,7 @@ pub struct Keeper {
     pub(super) secret_versions: [Option<String>; 2],
     /// Answers of the Git server from before this moment are too old.
     pub(super) beat: Instant,
-    next_poll: Instant,
+    pub(super) next_poll: Instant,
     /// When the last look began: a flood of pushes makes it look again no sooner than a second later.
     looked: Option<Instant>,
     pub(super) pushed: Arc<Notify>,
@@ -132,6 +147,10 @@ pub struct Keeper {
     pub(super) pause_reminder: Option<Timestamp>,
     /// What is known of the commit a rollback pins.
     pub(super) pin: Pin,
+    /// The newest commit there is, and when Git said so.
+    pub(super) tip: Option<Tip>,
+    /// Whom it waits for before it deletes anything.
+    pub(super) awaited: Option<Awaited>,
 }
 
 // === impl Keeper ===
@@ -160,6 +179,8 @@ impl Keeper {
             plan: None,
             entries: HashMap::new(),
             strays: HashMap::new(),
+            hindered: HashMap::new(),
+            look_at_going: None,
             accident: None,
             observed: None,
             synced: None,
@@ -167,7 +188,7 @@ impl Keeper {
             lost: HashSet::new(),
             failure: None,
             away: Away::default(),
-            before: HashMap::new(),
+            before: None,
             founded: false,
             created: Instant::now(),
             heard: Some(Heard::default()),
@@ -186,6 +207,8 @@ impl Keeper {
             was_paused: false,
             pause_reminder: None,
             pin: Pin::default(),
+            tip: None,
+            awaited: None,
         }
     }
 
@@ -217,6 +240,7 @@ impl Keeper {
                 () = sleep_until(wake) => self.tick().await,
             }
             self.advance().await;
+            self.minds_what_goes(Instant::now());
             self.settle_revision();
             self.report().await;
         }
@@ -230,9 +254,7 @@ impl Keeper {
             }
             Input::Seen(key, object) => self.see(key, *object).await,
             Input::Fine(..) => {}
-            Input::Tracked(key, version, api_version, kind) => {
-                self.see_tracked(key, version, &api_version, &kind).await;
-            }
+            Input::Tracked(key, seen) => self.see_tracked(key, seen).await,
             Input::Gone(key) => {
                 self.heard.as_mut().into_iter().for_each(|heard| heard.gone(&key));
                 self.miss(key).await;
@@ -253,6 +275,10 @@ impl Keeper {
         }
         if self.leads() {
             self.look_again_at_what_is_due().await;
+        }
+        self.look_at_what_goes(Instant::now()).await;
+        if self.awaited.as_ref().is_some_and(|awaited| awaited.until <= Instant::now()) {
+            self.prune().await;
         }
         self.remind_of_ends();
         self.check_patience();
@@ -327,6 +353,9 @@ impl Keeper {
         self.context.metrics.fetched(outcome(answered), Timestamp::now());
         match news {
             Ok(News::Same) => {
+                if let Some(known) = self.known() {
+                    self.tell_it_is_read(&known, self.problems.is_empty());
+                }
                 if self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason)) {
                     self.failure = None;
                 }
@@ -352,37 +381,6 @@ impl Keeper {
         }
         // After what others depend on was written, the commit is read once more: then the look is over.
         self.requests.end(self.leads() && (!self.founded || self.failure.is_some()));
-    }
-
-    /// Sees to it that what failed is tried again, later each time; a Git server too, whose next interval may be hours away.
-    pub(super) fn try_again(&mut self) {
-        let salt = salt(&self.key());
-        let wait =
-            |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
-        let wait = self.failure.as_ref().zip(self.plan.as_ref()).map(wait);
-        let again = wait.map(|wait| Instant::now() + wait);
-        let is_of_git = self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason));
-        self.retry = again.filter(|_| !is_of_git);
-        if let Some(again) = again.filter(|again| is_of_git && *again < self.next_poll) {
-            (self.next_poll, self.beat) = (again, again);
-        }
-    }
-
-    /// Notes a failure; the same one again only counts.
-    pub(super) fn fail(&mut self, reason: &'static str, message: String) {
-        let before = self.failure.as_ref().or(self.failed_before.as_ref()).filter(|before| before.reason == reason);
-        let count = before.map_or(1, |before| before.count.saturating_add(1));
-        if self.leads() && before.is_none_or(|before| before.message != message) {
-            tracing::warn!(sync = self.name, reason, message, "sync failed");
-            self.context.evidence.record(Record {
-                sync: Some(self.name.clone()),
-                revision: self.observed.clone(),
-                reason: Some(message.clone()),
-                ..Record::new(What::SyncFailed, Timestamp::now())
-            });
-            self.note(Note { reason: reason.to_owned(), text: message.clone(), warning: true });
-        }
-        self.failure = Some(Failure { reason, message, count });
     }
 }
 

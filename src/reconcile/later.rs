@@ -31,8 +31,10 @@ impl Keeper {
             .chain(self.windows.turn())
             .chain(self.calm())
             .chain(self.patience_ends());
+        let awaited = self.awaited.as_ref().map(|awaited| awaited.until);
+        let going = self.look_at_going.into_iter().chain(awaited).filter(|_| leads);
         let moments = moments.map(|moment| now + until(moment, wall));
-        due.chain(moments).chain(self.next_look()).min().unwrap_or_else(|| now + IDLE)
+        due.chain(moments).chain(going).chain(self.next_look()).min().unwrap_or_else(|| now + IDLE)
     }
 
     /// Retries that are due, and break-glasses that have expired.
@@ -72,6 +74,7 @@ impl Keeper {
         entry.drifted = Some(Drifted {
             paths,
             since: before.as_ref().map_or_else(Timestamp::now, |before| before.since),
+            unanswered: before.as_ref().is_some_and(|before| before.unanswered),
             by: before.and_then(|before| before.by),
             why: why.to_owned(),
             failures,

@@ -30,8 +30,8 @@ pub enum News {
 pub struct Looked {
     /// What is to be made real.
     pub news: Result<News, Arc<git::Error>>,
-    /// The newest commit, if the server answered.
-    pub newest: Option<String>,
+    /// The newest commit, if the server answered, and when it was asked.
+    pub newest: Option<(String, Instant)>,
     /// The older commit that was sought in its place, as it was asked for, and which one that is, if it was found.
     pub sought: Option<(String, Option<String>)>,
 }
@@ -85,12 +85,12 @@ impl Look {
         let found = context.secret(secret_of(&self.sync, source)).await;
         let signers = context.secret(signers_of(&self.sync, source)).await;
         let newest = match repository(&context.cache, &self.sync, source, found.as_ref(), signers.as_ref()) {
-            Ok(repository) => self.ask(&context, repository.clone()).await.map(|sha| (repository, sha)),
+            Ok(repository) => self.ask(&context, repository.clone()).await.map(|newest| (repository, newest)),
             Err(error) => Err(Arc::new(error)),
         };
-        let tip = newest.as_ref().ok().map(|(_, sha)| sha.clone());
+        let tip = newest.as_ref().ok().map(|(_, newest)| newest.clone());
         let wanted = match newest {
-            Ok((repository, newest)) => self.wanted(repository, newest).await,
+            Ok((repository, (newest, _))) => self.wanted(repository, newest).await,
             Err(error) => Err(error),
         };
         let found = wanted.as_ref().ok().map(|(_, sha)| sha.clone());
@@ -142,15 +142,15 @@ impl Look {
         repository(&context.cache, &self.sync, &self.plan.source, None, signers)
     }
 
-    async fn ask(&self, context: &Context, repository: Repository) -> Result<String, Arc<git::Error>> {
+    async fn ask(&self, context: &Context, repository: Repository) -> Result<(String, Instant), Arc<git::Error>> {
         let source = &self.plan.source;
         let secret = secret_of(&self.sync, source).map(|(namespace, name)| format!("{namespace}/{name}"));
         let (url, revision) = (source.url.clone(), source.revision.clone());
         let signers = signers_of(&self.sync, source).map(|(namespace, name)| format!("{namespace}/{name}"));
         let signers = signers.zip(source.verify.as_ref().map(|verify| verify.mode));
         let question = Question { url, secret: secret.unwrap_or_default(), revision: revision.clone(), signers };
-        let answer = context.share.ask(&question, self.beat, move || repository.fetch(&revision)).await;
-        answer.map(|commit| commit.sha)
+        let (asked, answer) = context.share.ask(&question, self.beat, move || repository.fetch(&revision)).await;
+        answer.map(|commit| (commit.sha, asked))
     }
 
     fn news(

@@ -5,14 +5,23 @@
 //! each is reported once and shown in the status. Waves are deleted in reverse: while something of a higher wave is still going,
 //! what it may stand on stays, and the sight of its end goes on. Nothing waits in between.
 //!
+//! What left one sync may have moved to another: see `moves`. What Git does declare and could not be tried out is no stray: after a start nobody knows what it declares, but it has not left.
+//!
+//! A commit is synced when what it removes is gone as well: deleted and not on its way out any more. What is kept on purpose is not
+//! waited for: everything while `prune` is off or a window closes it, an object that opted out or has an owner, and dependents
+//! that are orphaned. More than the share limit is a failure, which ends with a confirmation or with another commit.
+//!
 //! A stray is deleted only as it was judged: whoever takes it over between the look and the deletion (another sync, another
 //! cluster's Holdfast, somebody who says `holdfast.dev/prune: disabled`) writes it, and what was written since is judged anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Tracked};
+use super::moves::Awaited;
 use super::plan::{confirms, is_tracked_by, is_within_limit, may_prune};
 use crate::api::PrunePropagation;
 use crate::cluster::events::Note;
@@ -30,10 +39,24 @@ pub struct Stray {
     pub kind: Kind,
     /// Why it is kept, once that is known.
     pub kept: Option<String>,
+    /// The wave it is of, once it is on its way out.
+    pub goes: Option<i32>,
+    /// Its deletion was not answered: whether it was done is not known.
+    pub unanswered: bool,
+    /// When the commit it left was first known.
+    pub since: Option<Instant>,
 }
 
 /// How often strays are judged anew at once when somebody writes one meanwhile; after that, with the next try of the commit.
 const JUDGEMENTS: usize = 5;
+
+/// Why an object that is ours is not as Git says, where Git says nothing that is known.
+const DECLARED: &str = "Git declares it, and it is not known what that means";
+const UNREAD: &str = "it is not in what could be read of Git, and stays until all of that can be read";
+const LEFT: &str = "it left Git; prune is off, or waits for a complete sync, or for what goes before";
+
+/// How long what was deleted may be on its way out before it is looked at again.
+const LONG: Duration = Duration::from_mins(1);
 
 /// What a look at a stray shows.
 enum Finding {
@@ -55,11 +78,21 @@ struct Doomed {
     wave: i32,
 }
 
+// === impl Stray ===
+
+impl Stray {
+    /// One that was not looked at yet.
+    pub fn new(kind: Kind, since: Option<Instant>) -> Self {
+        Self { kind, kept: None, goes: None, unanswered: false, since }
+    }
+}
+
 // === impl Keeper ===
 
 impl Keeper {
     /// An object that says it is ours came into sight, and nobody declared it then.
-    pub(super) async fn see_tracked(&mut self, key: ObjectKey, version: u64, api_version: &str, kind: &str) {
+    pub(super) async fn see_tracked(&mut self, key: ObjectKey, seen: Tracked) {
+        let Tracked { version, api_version, kind, goes } = seen;
         if let Some(heard) = &mut self.heard {
             // The first pass takes stock of it.
             heard.of(&key, version);
@@ -68,31 +101,85 @@ impl Keeper {
         match self.entries.get(&key) {
             Some(entry) if version <= entry.judged => {}
             Some(_) => self.miss(key).await,
-            None => self.see_stray(key, api_version, kind).await,
+            None => self.see_stray(key, &api_version, &kind, goes).await,
         }
     }
 
-    /// An undeclared object that says it is ours came into sight.
-    pub(super) async fn see_stray(&mut self, key: ObjectKey, api_version: &str, kind: &str) {
+    /// An undeclared object that says it is ours came into sight, perhaps on its way out.
+    pub(super) async fn see_stray(&mut self, key: ObjectKey, api_version: &str, kind: &str, goes: bool) {
         let Ok(Some(kind)) = self.cluster.kind(api_version, kind).await else { return };
-        if let std::collections::hash_map::Entry::Vacant(e) = self.strays.entry(key) {
-            e.insert(Stray { kind, kept: None });
+        let known = self.strays.get(&key);
+        let made_anew = known.is_some_and(|known| known.goes.is_some()) && !goes;
+        if known.is_none() || made_anew {
+            self.strays.insert(key, Stray::new(kind, self.since()));
             self.prune().await;
         }
     }
 
-    /// A stray is gone; what it kept from being deleted may go now.
+    /// A stray is gone; what it kept from being deleted may go now, unless others of its wave keep that still.
     pub(super) async fn miss_stray(&mut self, key: &ObjectKey) {
-        if self.strays.remove(key).is_some() {
+        let Some(stray) = self.strays.remove(key) else { return };
+        self.tell_if_it_was_pruned(key, &stray);
+        if !self.strays.values().any(|other| other.goes.is_some() && other.goes >= stray.goes) {
             self.prune().await;
+        }
+    }
+
+    /// What left Git, and a commit is not synced before it is gone.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = &ObjectKey> {
+        let kept = self.keeps_all();
+        let leaves = move |stray: &Stray| stray.goes.is_some() || (!kept && stray.kept.is_none());
+        self.left().filter(move |(_, stray)| leaves(stray)).map(|(key, _)| key)
+    }
+
+    /// What left Git and is still there.
+    pub(super) fn left(&self) -> impl Iterator<Item = (&ObjectKey, &Stray)> {
+        self.strays.iter().filter(|(key, _)| !self.hindered.contains_key(*key))
+    }
+
+    /// What is ours and of which nobody knows what Git declares, or that left it, as people are told.
+    pub(super) fn undeclared(&self) -> Vec<(&ObjectKey, String)> {
+        let window = self.unpruned();
+        let why = |(key, stray): (&ObjectKey, &Stray)| match self.hindered.get(key) {
+            Some(why) => format!("{DECLARED}: {why}"),
+            None if stray.goes.is_some() => "it left Git, and is on its way out".to_owned(),
+            None if !self.problems.is_empty() => UNREAD.to_owned(),
+            None if self.awaited.is_some() => self.awaited.iter().map(Awaited::told).collect(),
+            None => window.clone().unwrap_or_else(|| LEFT.to_owned()),
+        };
+        let all = self.strays.iter().filter(|(_, stray)| stray.kept.is_none());
+        all.map(|(key, stray)| (key, why((key, stray)))).collect()
+    }
+
+    /// The window that keeps what left Git.
+    fn unpruned(&self) -> Option<String> {
+        let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
+        let closed = self.closed(Action::Prune, self.observed.as_deref()).filter(|_| prunes)?;
+        Some(format!("it left Git; {closed}"))
+    }
+
+    /// Is everything that left Git kept, on purpose?
+    fn keeps_all(&self) -> bool {
+        let wanted = self.plan.as_ref().is_some_and(|plan| plan.prune);
+        !wanted || self.windows.falls_back || self.is_closed(Action::Prune, self.observed.as_deref())
+    }
+
+    /// A stray is gone, or going. If nobody knew whether we had deleted it, this says it.
+    fn tell_if_it_was_pruned(&self, key: &ObjectKey, stray: &Stray) {
+        if stray.unanswered {
+            let revision = self.observed.clone().unwrap_or_default();
+            self.context.found_pruned(self.context.pruned(&self.name, &revision, key));
         }
     }
 
     /// Deletes every stray that may be deleted, if anything may be deleted now.
     pub(super) async fn prune(&mut self) {
-        if self.strays.is_empty() || !self.may_prune_now() {
+        let is_here = self.strays.values().any(|stray| stray.goes.is_none());
+        if !is_here || !self.may_prune_now() {
+            self.awaited = None;
             return;
         }
+        self.ask_others();
         let mut pruned = self.try_prune().await;
         for _ in 1..JUDGEMENTS {
             if !pruned.as_ref().is_err_and(Error::is_conflict) {
@@ -102,37 +189,46 @@ impl Keeper {
         }
         match pruned {
             Ok(()) => {}
-            Err(error) if error.is_not_leading() => self.interrupt(),
+            Err(error) if error.is_not_leading() => return self.interrupt(),
             Err(error) => self.fail("PruneFailed", error.to_string()),
+        }
+        if !self.is_unhindered() {
+            // Whoever made it prune may have been the sight of an object, after which nobody tries again.
+            self.try_again();
         }
     }
 
     fn may_prune_now(&self) -> bool {
-        let wanted = self.plan.as_ref().is_some_and(|plan| plan.prune);
         // Until every sync was read, nobody knows what another one declares.
         let all_read = self.context.publisher.is_complete();
-        wanted
+        !self.keeps_all()
             && all_read
             && self.observed.is_some()
             && self.problems.is_empty()
             && self.is_unhindered()
             && self.rollout.is_none()
-            && !self.windows.falls_back
             && !self.is_paused()
-            && !self.is_closed(Action::Prune, self.observed.as_deref())
             && self.leads()
     }
 
     async fn try_prune(&mut self) -> Result<(), Error> {
-        let (mut doomed, mut going) = (Vec::new(), Vec::new());
-        let seen = self.strays.iter().filter(|(key, _)| !self.away.keeps(key));
+        let mut doomed = Vec::new();
+        let mut waits = HashMap::new();
+        let mut waits = |since: Instant| *waits.entry(since).or_insert_with(|| self.await_others(since).is_some());
+        let seen = self.left().filter(|(key, stray)| stray.goes.is_none() && !self.away.keeps(key));
+        let seen = seen.filter(|(_, stray)| !stray.since.is_some_and(&mut waits));
         let strays: Vec<_> = seen.map(|(key, stray)| (key.clone(), stray.clone())).collect();
         for (key, stray) in strays {
             let live = self.cluster.get(&stray.kind, &key).await?;
             let wave = live.as_ref().map(wave).unwrap_or_default();
-            match self.judge_stray(&key, live.as_ref()) {
+            let finding = self.judge_stray(&key, live.as_ref());
+            if live.is_none() || matches!(finding, Finding::Going) {
+                self.tell_if_it_was_pruned(&key, &stray);
+            }
+            self.strays.get_mut(&key).into_iter().for_each(|stray| stray.unanswered = false);
+            match finding {
                 Finding::NotOurs => drop(self.strays.remove(&key)),
-                Finding::Going => going.push((key, wave)),
+                Finding::Going => self.is_going(&key, wave),
                 Finding::Keep(why) => self.keep_stray(key, stray, why),
                 Finding::Delete => {
                     doomed.extend(live.map(|judged| Doomed { key, kind: stray.kind, judged, wave }));
@@ -145,37 +241,56 @@ impl Keeper {
             self.fail("PruneLimit", accident);
             return Ok(());
         }
-        let lowest = doomed.iter().map(|one| one.wave).min();
-        let is_awaited = |wave: i32| lowest.is_some_and(|lowest| lowest < wave);
-        for (key, _) in going.iter().filter(|(_, wave)| !is_awaited(*wave)) {
-            self.strays.remove(key);
-        }
-        let highest = going.iter().map(|(_, wave)| *wave).filter(|wave| is_awaited(*wave));
-        let highest = highest.chain(doomed.iter().map(|one| one.wave)).max();
+        let going = self.strays.values().filter_map(|stray| stray.goes);
+        let highest = doomed.iter().map(|one| one.wave).chain(going).max();
         for one in doomed.into_iter().filter(|one| Some(one.wave) == highest) {
-            self.delete_stray(one, &revision, is_awaited).await?;
+            self.delete_stray(one, &revision).await?;
         }
         Ok(())
     }
 
-    async fn delete_stray(
-        &mut self,
-        doomed: Doomed,
-        revision: &str,
-        is_awaited: impl Fn(i32) -> bool,
-    ) -> Result<(), Error> {
-        let Doomed { key, kind, judged, wave } = doomed;
-        if is_awaited(wave) {
+    /// A stray is on its way out: the sight of its end is waited for.
+    fn is_going(&mut self, key: &ObjectKey, wave: i32) {
+        if let Some(stray) = self.strays.get_mut(key) {
+            stray.goes = Some(wave);
             // Nobody listens only when the process is stopping.
-            self.wanted.send(kind.clone()).ok();
+            self.wanted.send(stray.kind.clone()).ok();
         }
-        let intent = self.context.prunes(&self.name, revision, &key);
-        self.cluster.delete_as_judged(&kind, &key, &judged, self.propagation()).await?;
-        self.context.pruned(&self.name, revision, &key, intent);
-        if !is_awaited(wave) {
-            self.strays.remove(&key);
-        }
+    }
+
+    async fn delete_stray(&mut self, doomed: Doomed, revision: &str) -> Result<(), Error> {
+        let Doomed { key, kind, judged, wave } = doomed;
+        let record = self.context.pruned(&self.name, revision, &key);
+        let delete = self.cluster.delete_as_judged(&kind, &key, &judged, self.propagation());
+        let answer = self.context.on_record(record, delete).await;
+        self.strays.get_mut(&key).into_iter().for_each(|stray| {
+            stray.unanswered = answer.as_ref().is_err_and(Error::leaves_open);
+        });
+        answer?;
+        self.context.metrics.prunes.inc();
+        self.is_going(&key, wave);
         Ok(())
+    }
+
+    /// Looks again at what has been on its way out for long: the watch of a kind that is served no more says nothing.
+    pub(super) async fn look_at_what_goes(&mut self, now: Instant) {
+        if self.look_at_going.is_none_or(|then| now < then) {
+            return;
+        }
+        let going = self.strays.iter().filter(|(_, stray)| stray.goes.is_some());
+        let going: Vec<_> = going.map(|(key, stray)| (key.clone(), stray.kind.clone())).collect();
+        for (key, kind) in going {
+            if let Ok(None) = self.cluster.get(&kind, &key).await {
+                self.miss_stray(&key).await;
+            }
+        }
+        self.look_at_going = None;
+    }
+
+    /// When to do so.
+    pub(super) fn minds_what_goes(&mut self, now: Instant) {
+        let any = self.strays.values().any(|stray| stray.goes.is_some());
+        self.look_at_going = any.then(|| self.look_at_going.unwrap_or(now + LONG));
     }
 
     /// What becomes of the dependents of what is pruned.
@@ -206,7 +321,7 @@ impl Keeper {
         if stray.kept.as_ref() != Some(&why) {
             let revision = self.observed.clone().unwrap_or_default();
             self.context.spared(&self.name, &revision, &key, &why);
-            self.strays.insert(key, Stray { kept: Some(why), ..stray });
+            self.strays.insert(key, Stray { kept: Some(why), unanswered: false, ..stray });
         }
     }
 

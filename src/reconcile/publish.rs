@@ -1,12 +1,14 @@
 //! One snapshot out of what every sync declares, for everybody who judges.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::around::{Exempt, Seen};
 use super::claims::{Claim, Claims, Contested};
+use super::moves::{Awaited, Readers};
 use crate::core::exclude::{LabelMap, Scaler, Surroundings, Target};
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Managed, Snapshot};
@@ -19,6 +21,7 @@ pub type Desired = watch::Receiver<Option<Arc<Snapshot>>>;
 pub struct Publisher {
     state: Mutex<State>,
     claims: Mutex<Claims>,
+    readers: Mutex<Readers>,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
     around: watch::Sender<Arc<Surroundings>>,
     contested: watch::Sender<Arc<Contested>>,
@@ -45,7 +48,8 @@ impl Publisher {
     pub fn new() -> (Self, Desired) {
         let (sender, receiver) = watch::channel(None);
         let (around, contested) = (watch::Sender::default(), watch::Sender::default());
-        (Self { state: Mutex::default(), claims: Mutex::default(), sender, around, contested }, receiver)
+        let (state, claims, readers) = (Mutex::default(), Mutex::default(), Mutex::default());
+        (Self { state, claims, readers, sender, around, contested }, receiver)
     }
 
     /// What exclusions depend on besides the objects.
@@ -126,9 +130,54 @@ impl Publisher {
         self.sender.borrow().is_some()
     }
 
-    /// Does another sync declare this object?
+    /// Does another sync declare this object, or is it going to?
     pub fn is_claimed_by_other(&self, sync: &str, key: &ObjectKey) -> bool {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner).is_claimed_by_other(sync, key)
+        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.is_claimed_by_other(sync, key) || self.readers().is_announced_by_other(sync, key)
+    }
+
+    /// A sync follows this repository.
+    pub fn follows(&self, sync: &str, repository: &str) {
+        self.readers().follow(sync, repository);
+    }
+
+    /// What `sync` declares, or is going to, is known, as of when Git was asked.
+    pub fn has_read(&self, sync: &str, asked: Instant) {
+        let is_awaited = self.readers().read(sync, asked);
+        self.wake_if(is_awaited);
+    }
+
+    /// It is not, and may not be for long.
+    pub fn has_not_read(&self, sync: &str) {
+        let is_awaited = self.readers().fail(sync);
+        self.wake_if(is_awaited);
+    }
+
+    /// `sync` has nothing more to read.
+    pub fn reads_no_more(&self, sync: &str) {
+        let is_awaited = self.readers().forget(sync);
+        self.wake_if(is_awaited);
+    }
+
+    /// A commit of `sync` that waits declares these.
+    pub fn announces(&self, sync: &str, keys: HashSet<ObjectKey>) {
+        self.readers().announce(sync, keys);
+    }
+
+    /// Whom `sync` has to wait for before it deletes what left it in a commit known at `since`.
+    pub fn awaited(&self, sync: &str, since: Instant, now: Instant) -> Option<Awaited> {
+        self.readers().awaited(sync, since, now)
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever waits to delete looks again.
+    fn wake_if(&self, is_awaited: bool) {
+        if is_awaited {
+            self.contested.send_modify(|_| {});
+        }
     }
 
     /// This is what `sync` declares now, its exclusions resolved in these surroundings; and what it would if other syncs did not
@@ -155,6 +204,7 @@ impl Publisher {
     /// `sync` could not be read; what it declared before still holds.
     pub fn failed(&self, sync: &str) {
         self.update(|state| state.settle(sync));
+        self.has_not_read(sync);
     }
 
     /// `sync` is no more.
@@ -166,6 +216,7 @@ impl Publisher {
             state.settle(sync);
         });
         self.settle_claims(|claims| claims.forget(sync));
+        self.reads_no_more(sync);
     }
 
     /// Changes who claims what; keepers are told if that changes what is contested.

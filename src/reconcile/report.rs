@@ -138,36 +138,46 @@ impl Context {
         self.evidence.record_end(intent, self.record(Kind::Applied, managed, deviations));
     }
 
-    /// An object that left Git is about to be deleted.
-    pub(super) fn prunes(&self, sync: &str, revision: &str, key: &ObjectKey) -> Intent {
-        self.evidence.intend(left_git(Kind::Pruned, sync, revision, key))
+    /// The next look shows that a write was done whose answer did not come.
+    pub(super) fn found_written(&self, managed: &Managed, aim: Kind, took: Duration, why: &str) {
+        let is_heal = aim == Kind::Healed;
+        if is_heal {
+            self.metrics.healed(HealOutcome::Healed);
+            self.metrics.remediated(took);
+        } else {
+            self.metrics.applied(Outcome::Success);
+        }
+        let (reason, remediation) = (Some(why.to_owned()), is_heal.then_some(took));
+        self.evidence.record(Record { reason, remediation, ..self.record(aim, managed, &[]) });
     }
 
-    /// It was.
-    pub(super) fn pruned(&self, sync: &str, revision: &str, key: &ObjectKey, intent: Intent) {
-        self.metrics.prunes.inc();
-        self.evidence.record_end(intent, left_git(Kind::Pruned, sync, revision, key));
+    /// What an object that left Git is recorded as when it is deleted.
+    pub(super) fn pruned(&self, sync: &str, revision: &str, key: &ObjectKey) -> Record {
+        self.undeclared(Kind::Pruned, sync, revision, key)
     }
 
     /// It is kept, for this reason.
     pub(super) fn spared(&self, sync: &str, revision: &str, key: &ObjectKey, why: &str) {
-        let record = left_git(Kind::PruneWithheld, sync, revision, key);
+        let record = self.undeclared(Kind::PruneWithheld, sync, revision, key);
         self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
+    }
+
+    /// A record about an object that is ours and that Git does not declare, now.
+    pub(super) fn undeclared(&self, kind: Kind, sync: &str, revision: &str, key: &ObjectKey) -> Record {
+        let around = self.publisher.around().borrow().clone();
+        Record {
+            sync: Some(sync.to_owned()),
+            object: Some(key.clone()),
+            team: around.teams.of_object(key, None, &around),
+            revision: Some(revision.to_owned()),
+            ..Record::new(kind, Timestamp::now())
+        }
     }
 
     /// Publishes an Event about a managed object.
     pub(super) fn note(&self, managed: &Managed, reason: &str, text: String, warning: bool) {
         let about = reference(&managed.manifest.key, &managed.manifest.api_version, None);
         self.events.publish(about, Note { reason: reason.to_owned(), text, warning });
-    }
-}
-
-fn left_git(kind: Kind, sync: &str, revision: &str, key: &ObjectKey) -> Record {
-    Record {
-        sync: Some(sync.to_owned()),
-        object: Some(key.clone()),
-        revision: Some(revision.to_owned()),
-        ..Record::new(kind, Timestamp::now())
     }
 }
 

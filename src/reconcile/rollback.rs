@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use super::keeper::Keeper;
 use super::look::{Looked, News, Sought};
+use super::moves::Tip;
 use crate::api::meaning::RollbackPlan;
 use crate::api::{CommitOutcome, GitSyncStatus, PinnedRevision};
 use crate::cluster::events::Note;
@@ -113,8 +114,11 @@ impl Keeper {
             self.look_again();
             return None;
         }
+        if let Some((newest, asked)) = &newest {
+            Tip::note(&mut self.tip, newest, *asked);
+        }
         let Some((requested, found)) = sought else { return Some(news) };
-        self.pin.newest = newest.or(self.pin.newest.take());
+        self.pin.newest = newest.map(|(newest, _)| newest).or(self.pin.newest.take());
         if let Some(found) = found.filter(|found| self.pin.of(&requested).is_none_or(|known| known.revision != *found))
         {
             let in_force = self.in_force();

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::heal::End;
 use super::keeper::Keeper;
+use super::moves::Awaited;
 use super::plan::{Stage, stage};
 use super::report::summary;
 use super::watchful::Job;
@@ -128,7 +129,7 @@ impl Keeper {
         self.plan.as_ref().map(|plan| SignedDuration::try_from(plan.wave_timeout).unwrap_or(SignedDuration::MAX))
     }
 
-    /// What a commit waits for, in words: a wave, or the end of what is to be made anew.
+    /// What a commit waits for, in words: a wave, or the end of what is to be made anew, or of what left Git.
     pub(super) fn waits_for(&self) -> Option<String> {
         match &self.rollout {
             Some(rollout) => rollout.told(),
@@ -137,10 +138,17 @@ impl Keeper {
     }
 
     fn goings(&self) -> Option<String> {
-        let going = self.entries.values().filter(|entry| entry.is_going() && self.complete);
-        let mut going: Vec<_> = going.map(|entry| entry.managed.manifest.key.to_string()).collect();
-        going.sort();
-        (!going.is_empty()).then(|| format!("to be made anew, and not yet gone: {}", summary(&going)))
+        if !self.complete {
+            return None;
+        }
+        let anew = self.entries.values().filter(|entry| entry.is_going());
+        let anew = not_yet_gone("to be made anew", anew.map(|entry| &entry.managed.manifest.key));
+        // What comes into sight later holds up no commit.
+        let left = self.leaving().filter(|_| self.synced != self.observed);
+        let left = not_yet_gone("left Git", left);
+        let awaited = self.awaited.as_ref().filter(|_| left.is_some()).map(Awaited::told);
+        let said: Vec<_> = anew.into_iter().chain(left).chain(awaited).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// Is it to be written, and not yet?
@@ -179,6 +187,12 @@ impl Keeper {
             Err(error) => Readiness::Waits(error.to_string()),
         });
     }
+}
+
+fn not_yet_gone<'k>(what: &str, keys: impl Iterator<Item = &'k ObjectKey>) -> Option<String> {
+    let mut keys: Vec<_> = keys.map(ToString::to_string).collect();
+    keys.sort();
+    (!keys.is_empty()).then(|| format!("{what}, and not yet gone: {}", summary(&keys)))
 }
 
 /// How ready an object is that may not be there.

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::Contested;
-use super::entry::version;
-use super::keeper::{Input, Keeper};
+use super::entry::{goes, version};
+use super::keeper::{Input, Keeper, Tracked};
 use super::plan::{Policy, Response, respond};
 use super::{Context, Desired};
 use crate::api::GitSync;
@@ -235,10 +235,10 @@ fn tracker_of(key: &ObjectKey, object: &Value) -> Option<String> {
     tracked_by(id, key).map(str::to_owned)
 }
 
-/// Only as much of it as its keeper needs: at a start these are all the objects there are.
 fn tracked(key: ObjectKey, object: &Value) -> Input {
     let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Input::Tracked(key, version(object), text("apiVersion"), text("kind"))
+    let (version, api_version, kind) = (version(object), text("apiVersion"), text("kind"));
+    Input::Tracked(key, Tracked { version, api_version, kind, goes: goes(object) })
 }
 
 fn name(sync: &GitSync) -> String {

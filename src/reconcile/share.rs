@@ -54,24 +54,24 @@ impl Default for Share {
 }
 
 impl Share {
-    /// The answer to a question, asked at `beat` or later; `ask` blocks.
+    /// The answer to a question, asked at `beat` or later, and when that was; `ask` blocks.
     pub async fn ask(
         &self,
         question: &Question,
         beat: Instant,
         ask: impl FnOnce() -> Result<Commit, Error> + Send + 'static,
-    ) -> Answer {
+    ) -> (Instant, Answer) {
         let last = self.last(question);
         let mut last = last.lock().await;
         if let Some((asked, answer)) = &*last
             && *asked >= beat
         {
-            return answer.clone();
+            return (*asked, answer.clone());
         }
         let asked = Instant::now();
         let answer = blocking(ask).await.map_err(Arc::new);
         *last = Some((asked, answer.clone()));
-        answer
+        (asked, answer)
     }
 
     /// The beat of whoever asks for the first time: at the start of the process all of them are one.
@@ -158,14 +158,14 @@ mod tests {
                     asked.fetch_add(1, Ordering::SeqCst);
                     Ok(commit("a"))
                 };
-                share.ask(&question("main"), beat, ask).await.expect("an answer").sha
+                share.ask(&question("main"), beat, ask).await.1.expect("an answer").sha
             });
         }
         assert!(all.join_all().await.iter().all(|sha| sha == "a"));
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        let later = share.ask(&question("main"), Instant::now(), || Ok(commit("b"))).await;
+        let later = share.ask(&question("main"), Instant::now(), || Ok(commit("b"))).await.1;
         assert_eq!(later.expect("an answer").sha, "b", "the next beat is asked anew");
-        let other = share.ask(&question("v1"), beat, || Ok(commit("c"))).await;
+        let other = share.ask(&question("v1"), beat, || Ok(commit("c"))).await.1;
         assert_eq!(other.expect("an answer").sha, "c", "another revision is another question");
     }
 
@@ -174,8 +174,8 @@ mod tests {
         let share = Share::default();
         let beat = Instant::now();
         let fails = || Err(Error::Untrusted { url: "https://h/r".to_owned(), reason: "no".to_owned() });
-        share.ask(&question("main"), beat, fails).await.expect_err("it fails");
-        let again = share.ask(&question("main"), beat, || Ok(commit("a"))).await;
+        share.ask(&question("main"), beat, fails).await.1.expect_err("it fails");
+        let again = share.ask(&question("main"), beat, || Ok(commit("a"))).await.1;
         assert_eq!(again.expect_err("the same answer").condition(), "ServerUntrusted");
     }
 }

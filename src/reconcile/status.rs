@@ -1,12 +1,9 @@
 //! The status of a `GitSync`: a pure function of what its keeper knows, written only when it changes.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::entry::{Drifted, Entry};
-use super::prune::Stray;
 use crate::api::{DriftedObject, GitSyncStatus, HistoryEntry, ObjectRef, PinnedRevision};
 use crate::core::object::ObjectKey;
 use crate::git::Problem;
@@ -28,8 +25,8 @@ pub struct Facts<'a> {
     pub synced: Option<&'a str>,
     /// The objects.
     pub entries: &'a mut dyn Iterator<Item = &'a Entry>,
-    /// What left Git and is still there.
-    pub strays: &'a HashMap<ObjectKey, Stray>,
+    /// What is there, is ours, and is not known to be declared; and why.
+    pub undeclared: Vec<(&'a ObjectKey, String)>,
     /// What other syncs declare as well, in words, and whether one of them keeps it.
     pub shared: &'a [(bool, String)],
     /// What could not be read.
@@ -52,8 +49,6 @@ pub struct Facts<'a> {
     pub window: Option<String>,
     /// Why the newest commit is not in force.
     pub waits: Option<String>,
-    /// Why what left Git is still there, if a window keeps it.
-    pub unpruned: Option<String>,
     /// Fights with others.
     pub fighting: Option<String>,
     /// Kinds there are objects of.
@@ -77,10 +72,9 @@ pub struct Failure {
 
 /// The status that says all this. Conditions that have not changed keep their transition times from `before`.
 pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSyncStatus {
-    let Facts {
-        generation, observed, synced, entries, strays, shared, problems, failure, limit, paused, kinds, ..
-    } = facts;
-    let Facts { window, waits, kept_out, unpruned, fighting, enforced, waiting, history, handled, .. } = facts;
+    let Facts { generation, observed, synced, entries, undeclared, shared, problems, .. } = facts;
+    let Facts { failure, limit, paused, kinds, window, waits, kept_out, fighting, .. } = facts;
+    let Facts { enforced, waiting, history, handled, .. } = facts;
     let Facts { rolled_back, pinned, .. } = facts;
     let (mut objects, mut drift, mut open) = (0, Vec::new(), 0_usize);
     let (mut undecided, mut held) = (Vec::new(), Vec::new());
@@ -91,8 +85,7 @@ pub fn status(facts: Facts<'_>, before: &GitSyncStatus, now: Timestamp) -> GitSy
         open += usize::from(entry.glass.is_some());
         drift.extend(entry.drifted.as_ref().map(|drifted| listed(entry, drifted)));
     }
-    let left = strays.iter().filter(|(_, stray)| stray.kept.is_none());
-    drift.extend(left.map(|(key, _)| unwanted(key, unpruned.clone(), before, now)));
+    drift.extend(undeclared.into_iter().map(|(key, why)| unwanted(key, why, before, now)));
     drift.sort_by_cached_key(|object| format!("{:?}", object.object));
     let drifted = drift.len();
     drift.truncate(LISTED);
@@ -249,8 +242,8 @@ fn listed(entry: &Entry, drifted: &Drifted) -> DriftedObject {
     }
 }
 
-/// An object that left Git and is still there. Since when is remembered by the status itself.
-fn unwanted(key: &ObjectKey, window: Option<String>, before: &GitSyncStatus, now: Timestamp) -> DriftedObject {
+/// An object that is not known to be declared, and is still there. Since when is remembered by the status itself.
+fn unwanted(key: &ObjectKey, why: String, before: &GitSyncStatus, now: Timestamp) -> DriftedObject {
     let object = ObjectRef::from(key);
     let known = before.drift.iter().find(|known| known.object == object);
     DriftedObject {
@@ -258,9 +251,7 @@ fn unwanted(key: &ObjectKey, window: Option<String>, before: &GitSyncStatus, now
         object,
         paths: Vec::new(),
         by: None,
-        why: Some(window.unwrap_or_else(|| {
-            "it left Git; prune is off, or waits for a complete sync, or for what goes before".to_owned()
-        })),
+        why: Some(why),
     }
 }
 

@@ -63,12 +63,13 @@ impl Subscriptions {
 // === impl Keeper ===
 
 impl Keeper {
-    /// Wants to know of pushes to what `plan` follows.
+    /// Wants to know of pushes to what `plan` follows, and is known to follow it.
     pub(super) fn subscribe(&self, plan: &SyncPlan) {
         let secret = secret_of(&self.name, &plan.source);
         let secret = secret.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
         let (revision, wake) = (plan.source.revision.clone(), Arc::clone(&self.pushed));
         let subscription = Subscription { revision, secret, wake };
         self.context.subscriptions.set(&self.name, &plan.source.url, subscription);
+        self.context.publisher.follows(&self.name, &plan.source.url);
     }
 }

@@ -15,7 +15,6 @@ use crate::cluster::events::{Note, reference};
 use crate::cluster::{Error, Kind};
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
-use crate::core::window::Action;
 
 // === impl Keeper ===
 
@@ -39,7 +38,7 @@ impl Keeper {
             enforced: self.in_force(),
             synced: self.synced.as_deref(),
             entries: &mut self.entries.values(),
-            strays: &self.strays,
+            undeclared: self.undeclared(),
             shared: &self.shared(),
             problems: &self.problems,
             failure: self.failure.as_ref(),
@@ -51,7 +50,6 @@ impl Keeper {
             kept_out: self.kept_out(),
             window: self.window_words(),
             waits: self.held_words(),
-            unpruned: self.unpruned(),
             fighting: self.fight_words(),
             kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
             history: self.history.entries(),
@@ -112,12 +110,6 @@ impl Keeper {
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
         }
-    }
-
-    fn unpruned(&self) -> Option<String> {
-        let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune);
-        let closed = self.closed(Action::Prune, self.observed.as_deref()).filter(|_| prunes)?;
-        Some(format!("it left Git; {closed}"))
     }
 
     fn count(&self) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::entry::{Drifted, Entry, until as wait_for, version};
+use super::entry::{Drifted, Entry, goes, until as wait_for, version};
 use super::errands::aim;
 use super::heal::End;
 use super::keeper::Keeper;
@@ -44,7 +44,7 @@ impl Keeper {
             Some(_) => self.settle(key, Some(object)).await,
             None if is_tracked_by(&self.name, &key, &object) => {
                 let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
-                self.see_stray(key, text("apiVersion"), text("kind")).await;
+                self.see_stray(key, text("apiVersion"), text("kind"), goes(&object)).await;
             }
             None => {}
         }
@@ -54,11 +54,13 @@ impl Keeper {
     pub(super) fn fine(&mut self, key: &ObjectKey, version: u64, ready: &Readiness) -> bool {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.judged < version) else { return false };
         entry.judged = version;
+        let (aim, drifted) = (aim(entry), entry.drifted.take());
         entry.pending = false;
-        let drifted = entry.drifted.take().is_some();
         let glass = entry.glass.take().is_some();
         entry.reminder = None;
-        self.notice(key, || ready.clone()) || drifted || glass
+        let is_news = drifted.is_some() || glass;
+        self.tell_what_was_done(key, aim, drifted);
+        self.notice(key, || ready.clone()) || is_news
     }
 
     /// An object is gone, or has lost the label we watch by: only a look tells.
@@ -165,7 +167,11 @@ impl Keeper {
         entry.note_glass(job.live.as_ref().and_then(|live| breakglass::open(&State::whole(live), now)), now);
         match response {
             Response::Heal => return Some(job),
-            Response::InSync => (entry.drifted, entry.pending) = (None, false),
+            Response::InSync => {
+                let (aim, drifted) = (aim(entry), entry.drifted.take());
+                entry.pending = false;
+                self.tell_what_was_done(&job.key, aim, drifted);
+            }
             Response::Terminating | Response::Wait => entry.drifted = None,
             Response::Open(glass) => {
                 entry.held_open = false;
@@ -256,11 +262,7 @@ impl Keeper {
             }
             Ok(End::Terminating) => {}
             Ok(End::Replaced(why)) => self.context.replaced(&entry.managed, &job.deviations, intent, &why),
-            Err(error) if error.is_not_leading() => {
-                let record = self.context.record(aim(entry), &entry.managed, &job.deviations);
-                self.context.evidence.record_interrupted(intent, record);
-                self.interrupt();
-            }
+            Err(error) if error.leaves_open() => self.unanswered(job, intent, &error),
             Err(error) => self.failed(job, intent, &error),
         }
     }
@@ -272,6 +274,7 @@ impl Keeper {
         let why = format!("written, and changed back at once: {}", summary(&paths));
         self.context.not_healed(&entry.managed, left, intent, (HealOutcome::Refused, &why));
         self.postpone(key, paths, &why);
+        self.is_answered(key);
     }
 
     /// The write did not go through. It is tried for as long as it takes, and reported once.
@@ -280,13 +283,13 @@ impl Keeper {
         let outcome = match error.cause {
             Cause::Conflict(_) => HealOutcome::Conflict,
             Cause::Invalid(_) | Cause::Refused(_) => HealOutcome::Refused,
-            Cause::NotFound(_) | Cause::Unavailable(_) | Cause::Away(_) | Cause::NotLeading => HealOutcome::Failed,
+            _ => HealOutcome::Failed,
         };
-        if entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0) {
+        if entry.drifted.as_ref().is_none_or(|drifted| drifted.failures == 0 || drifted.unanswered) {
             self.context.not_healed(&entry.managed, &job.deviations, intent, (outcome, &error.to_string()));
         }
-        let paths = job.drifted(String::new(), 0, None).paths;
-        self.postpone(&job.key, paths, &error.to_string());
+        self.postpone(&job.key, job.paths(), &error.to_string());
+        self.is_answered(&job.key);
     }
 
     /// Records what was written: because of a commit, or to undo drift.
@@ -324,17 +327,23 @@ impl Keeper {
 // === impl Job ===
 
 impl Job {
-    fn drifted(&self, why: String, failures: u32, retry: Option<Instant>) -> Drifted {
+    /// What deviates, as people read it; nothing where it is the whole object.
+    pub(super) fn paths(&self) -> Vec<String> {
         let whole = self.deviations.iter().all(|deviation| deviation.path.steps().is_empty());
         let path = |deviation: &Deviation| deviation.path.to_string();
+        if whole { Vec::new() } else { self.deviations.iter().map(path).collect() }
+    }
+
+    fn drifted(&self, why: String, failures: u32, retry: Option<Instant>) -> Drifted {
         Drifted {
-            paths: if whole { Vec::new() } else { self.deviations.iter().map(path).collect() },
+            paths: self.paths(),
             since: self.since,
             by: self.author.as_ref().map(|author| author.manager.clone()),
             why,
             failures,
             retry,
             undecided: false,
+            unanswered: false,
         }
     }
 }

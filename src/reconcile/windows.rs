@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::entry::Entry;
 use super::keeper::Keeper;
+use super::moves::Held;
 use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::cluster::events::Note;
 use crate::core::names::SYNC_NOW;
@@ -156,7 +157,12 @@ impl Keeper {
         self.windows.falls_back =
             if is_newest { fell_back && waits.is_some() } else { fell_back || self.entries.is_empty() };
         match (waits, before) {
-            (Some(closed), before) => self.hold(&revision, &closed, before).await,
+            (Some(closed), before) => {
+                let held = Held::of(&reading);
+                drop(reading);
+                self.hold(&revision, &closed, before).await;
+                self.announce_held(held);
+            }
             (None, Some(before)) if self.entries.is_empty() => {
                 self.windows.held = None;
                 self.pass_after_start(reading, before).await;
@@ -225,7 +231,7 @@ impl Keeper {
         let now: BTreeSet<_> = shut.iter().map(|(action, _)| *action).collect();
         let before = std::mem::replace(&mut self.windows.closed, now.clone());
         for (action, closed) in shut.iter().filter(|(action, _)| !before.contains(action)) {
-            self.tell_window(What::WindowClosed, format!("{action}: {closed}"), closed.until.is_none());
+            self.tell_window(What::WindowClosed, format!("{action}: {closed}"), closed.until.at().is_none());
         }
         let opened: Vec<_> = before.difference(&now).map(ToString::to_string).collect();
         if !opened.is_empty() {
@@ -281,7 +287,11 @@ impl Keeper {
         };
         let drifted = self.entries.values().filter(waits).count();
         let prunes = self.plan.as_ref().is_some_and(|plan| plan.prune) && is_closed(Action::Prune);
-        let strays = if prunes { self.strays.values().filter(|stray| stray.kept.is_none()).count() } else { 0 };
+        let strays = if prunes {
+            self.left().filter(|(_, stray)| stray.kept.is_none() && stray.goes.is_none()).count()
+        } else {
+            0
+        };
         let commit = self.windows.held.iter().map(|held| format!("commit {}", held.get(..TELLING).unwrap_or(held)));
         let counted = [(drifted, "object(s) that differ"), (strays, "object(s) that left Git")];
         let counted =

@@ -21,6 +21,7 @@ mod world;
 
 mod accepted;
 mod adoption;
+mod answers;
 mod away;
 mod balancer;
 mod breakglass;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        answers::trials(),
         replicas::trials(),
         rollback::trials(),
         chaos::trials(),

@@ -21,6 +21,8 @@ pub fn trials() -> Vec<Trial> {
     tests![
         what_drifts_while_it_is_down_is_healed_afterwards,
         what_left_git_while_it_was_down_is_pruned_afterwards,
+        what_is_withheld_from_pruning_is_guarded_and_healed_after_a_start,
+        what_a_broken_file_declared_is_guarded_after_a_start,
         a_kind_is_known_before_the_first_of_it_is_written,
         a_restart_without_drift_writes_nothing_and_asks_nothing,
         without_its_webhooks_everything_slips_and_is_healed,
@@ -66,6 +68,52 @@ async fn what_left_git_while_it_was_down_is_pruned_afterwards() -> Result<()> {
     place.becomes("Deployment/web", "", &Value::Null).await?;
     place.is_synced(&commit).await?;
     place.is("ConfigMap/two", "/data/a", json!("b")).await
+}
+
+const GONE: &str = r#"patch configmap/gone --type=merge --patch={"data":{"a":"c"}}"#;
+
+/// What leaves Git all at once stays as it was declared until somebody confirms that it may go.
+async fn what_is_withheld_from_pruning_is_guarded_and_healed_after_a_start() -> Result<()> {
+    let stage = fragile().await?;
+    let gone = config("gone", "a", "b");
+    let files = [("settings.yaml", SETTINGS), ("gone.yaml", &*gone), ("web.yaml", WEB)];
+    let place = Place::at(&stage, "withheld", &files, |_| {}).await?;
+    let commit = place.remove(&["gone.yaml", "web.yaml"]).await?;
+    let withheld = ["2 of 3 objects", "holdfast.dev/confirm-prune="];
+    place.condition("Ready", false, &withheld).await?;
+    place.refuses(Who::Alice, GONE).await?;
+    stage.world.stop_holdfast().await?;
+    place.accepts(Who::Alice, "scale deployment/web --replicas=5").await?;
+    stage.world.start_holdfast().await?;
+    place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await?;
+    place.condition("Ready", false, &withheld).await?;
+    let said = place.refuses(Who::Alice, GONE).await?;
+    ensure!(said.contains("withheld/gone.yaml"), "{said}");
+    place.accepts(Who::Collector, GONE).await?;
+    place.becomes("ConfigMap/gone", "/data/a", &json!("b")).await?;
+
+    let confirmation = format!("holdfast.dev/confirm-prune={}", &commit[..12]);
+    let line = ["annotate", "gitsync", "withheld", "--namespace", HOLDFAST_NAMESPACE, &confirmation];
+    place.run(Who::Administrator, &line, "").await?.success()?;
+    place.is_synced(&commit).await?;
+    ensure!(place.live("Deployment/web").await?.is_null(), "it is still there");
+    place.is("ConfigMap/settings", "/data/mode", json!("fast")).await
+}
+
+async fn what_a_broken_file_declared_is_guarded_after_a_start() -> Result<()> {
+    let stage = fragile().await?;
+    let gone = config("gone", "a", "b");
+    let place = Place::at(&stage, "broken-start", &[("settings.yaml", SETTINGS), ("gone.yaml", &gone)], |_| {}).await?;
+    place.write(&[("gone.yaml", "{ this is no YAML")]).await?;
+    place.condition("Ready", false, &["broken-start/gone.yaml"]).await?;
+    place.refuses(Who::Alice, GONE).await?;
+    stage.world.stop_holdfast().await?;
+    stage.world.start_holdfast().await?;
+    place.condition("Ready", false, &["broken-start/gone.yaml"]).await?;
+    let dry = format!("{GONE} --dry-run=server");
+    wait_until("it is guarded again", PATIENCE, || place.refuses(Who::Alice, &dry)).await?;
+    place.accepts(Who::Collector, GONE).await?;
+    place.becomes("ConfigMap/gone", "/data/a", &json!("b")).await
 }
 
 /// Killed in between, it would never look for one that leaves Git before the next start.

@@ -19,7 +19,10 @@ pub fn trials() -> Vec<Trial> {
         a_namespace_in_git_comes_before_what_lives_in_it,
         two_syncs_do_not_fight_over_one_object,
         who_lets_go_hands_over_without_deleting,
+        what_moves_to_another_sync_is_not_deleted_in_between,
+        who_cannot_read_keeps_others_from_deleting_only_for_a_while,
         the_end_of_a_sync_leaves_its_objects,
+        what_git_declares_and_cannot_be_made_has_not_left_git,
         a_pause_marks_and_does_not_heal,
         a_pause_of_what_git_declares_takes_no_commit_and_is_undone_by_none,
         a_path_that_is_not_there_is_said,
@@ -46,6 +49,8 @@ async fn the_namespace_is_made_when_asked_for() -> Result<()> {
     let (place, target) = elsewhere("made", json!(["CreateNamespace=true"])).await?;
     place.condition("Ready", true, &[]).await?;
     target.is("ConfigMap/settings", "/data/mode", json!("fast")).await?;
+    let made = target.record("Applied", "Namespace/made-new").await?;
+    ensure!(made["sync"] == "holdfast-system/made" && made["revision"].is_string(), "{made}");
     // It holds what Git declares; Git does not declare the namespace itself.
     target.refuses(Who::Administrator, "delete namespace made-new --wait=false").await.map(drop)
 }
@@ -140,6 +145,59 @@ async fn who_lets_go_hands_over_without_deleting() -> Result<()> {
     first.is("ConfigMap/settings", "/metadata/uid", uid).await
 }
 
+/// One that prunes, with something that stays and something that leaves; and one beside it that looks at Git once an hour.
+async fn beside_each_other(name: &str, change: impl FnOnce(&mut Value)) -> Result<(Place<'static>, Place<'static>)> {
+    let files = [("settings.yaml", SETTINGS), ("leaves.yaml", &config("leaves", "a", "b"))];
+    let first = Place::with(&format!("{name}-a"), &files, |spec| {
+        spec["syncPolicy"]["automated"]["prune"] = json!(true);
+    })
+    .await?;
+    let second = Place::empty(shared().await?, &format!("{name}-b")).await?;
+    second.write(&[("own.yaml", &config("own", "a", "b"))]).await?;
+    second
+        .sync(|spec| {
+            spec["destination"]["namespace"] = json!(first.name);
+            spec["source"]["interval"] = json!("1h");
+            change(spec);
+        })
+        .await?;
+    Ok((first, second))
+}
+
+async fn what_moves_to_another_sync_is_not_deleted_in_between() -> Result<()> {
+    let (first, second) = beside_each_other("moved", |_| {}).await?;
+    second.condition("Ready", true, &[]).await?;
+    let uid = first.live("ConfigMap/leaves").await?["metadata"]["uid"].clone();
+    let moves = |root: &std::path::Path| {
+        let (from, to) = (root.join("moved-a/leaves.yaml"), root.join("moved-b/leaves.yaml"));
+        Ok(std::fs::rename(from, to)?)
+    };
+    let commit = first.stage.commit("moved: to the other", moves).await?;
+    first.is_synced(&commit).await?;
+    first.is("ConfigMap/leaves", "/metadata/uid", uid.clone()).await?;
+    second.is_synced(&commit).await?;
+    first.is("ConfigMap/leaves", "/metadata/uid", uid).await?;
+    let id = json!("holdfast-system/moved-b:/ConfigMap:moved-a/leaves");
+    first.becomes("ConfigMap/leaves", "/metadata/annotations/holdfast.dev~1tracking-id", &id).await?;
+    ensure!(first.records("Pruned", "ConfigMap/leaves")?.is_empty(), "it was pruned");
+    Ok(())
+}
+
+async fn who_cannot_read_keeps_others_from_deleting_only_for_a_while() -> Result<()> {
+    let (first, second) = beside_each_other("awaits", |spec| {
+        spec["source"]["secretRef"] = json!({"name": "there-is-none"});
+    })
+    .await?;
+    second.condition("Ready", false, &["there-is-none"]).await?;
+    let commit = first.remove(&["leaves.yaml"]).await?;
+    let words = ["left Git, and not yet gone: ConfigMap awaits-a/leaves", "GitSync holdfast-system/awaits-b cannot"];
+    first.condition("Synced", false, &words).await?;
+    first.is("ConfigMap/leaves", "/data/a", json!("b")).await?;
+    first.is_synced(&commit).await?;
+    ensure!(first.live("ConfigMap/leaves").await?.is_null(), "it is still there");
+    Ok(())
+}
+
 async fn the_end_of_a_sync_leaves_its_objects() -> Result<()> {
     let place = Place::new("ended", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
     place.refuses(Who::Alice, SLOW).await?;
@@ -155,6 +213,27 @@ async fn the_end_of_a_sync_leaves_its_objects() -> Result<()> {
     place.sync(|_| {}).await?;
     place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
     place.becomes("Deployment/web", "/spec/replicas", &json!(3)).await
+}
+
+/// Whoever begins anew, with objects that are there already, knows of such a one only that it is ours and what the API server says.
+async fn what_git_declares_and_cannot_be_made_has_not_left_git() -> Result<()> {
+    let place = Place::new("hindered", &[("settings.yaml", SETTINGS), ("web.yaml", WEB)]).await?;
+    let delete = ["delete", "gitsync", "hindered", "--namespace", HOLDFAST_NAMESPACE];
+    place.run(Who::Administrator, &delete, "").await?.success()?;
+    place.write(&[("web.yaml", &WEB.replace("{app: web}", "{app: other}"))]).await?;
+    place.sync(|_| {}).await?;
+    let told = async |status: &Value| {
+        let why = status["drift"][0]["why"].as_str().with_context(|| format!("nothing is told: {status}"))?;
+        ensure!(why.contains("Git declares it") && why.contains("field is immutable"), "{why}");
+        ensure!(status["drifted"] == 1, "{status}");
+        Ok(())
+    };
+    place.says("it is told as what it is", told).await?;
+    // And once Git declares it no more, it is a stray like any other.
+    let commit = place.remove(&["web.yaml"]).await?;
+    place.is_synced(&commit).await?;
+    ensure!(place.live("Deployment/web").await?.is_null(), "it is still there");
+    Ok(())
 }
 
 async fn a_pause_marks_and_does_not_heal() -> Result<()> {

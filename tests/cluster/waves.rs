@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 
 use crate::manifests::{SETTINGS, config};
 use crate::place::{Place, condition};
-use crate::stage::{shared, tests};
+use crate::stage::{PATIENCE, fragile, shared, tests};
 use crate::who::Who;
+use crate::world::wait_until;
 
 pub fn trials() -> Vec<Trial> {
     tests![
         a_wave_waits_until_the_one_before_is_ready_and_nobody_else_does,
         what_left_git_goes_in_reverse_and_last_of_all,
+        what_could_not_be_deleted_is_tried_again,
     ]
 }
 
@@ -99,16 +101,82 @@ async fn what_left_git_goes_in_reverse_and_last_of_all() -> Result<()> {
     place.condition("Synced", false, &["what left Git waits for Pod waves-back/db"]).await?;
     place.is("ConfigMap/high", "/metadata/deletionTimestamp", Value::Null).await?;
     place.accepts(Who::Administrator, &format!("patch pod/db {READY}")).await?;
-    place.is_synced(&commit).await?;
     let going = async || {
         let live = place.live("ConfigMap/high").await?;
         ensure!(live["metadata"]["deletionTimestamp"].is_string(), "{live}");
         Ok(())
     };
-    crate::world::wait_until("the last wave goes first", crate::stage::PATIENCE, going).await?;
+    wait_until("the last wave goes first", PATIENCE, going).await?;
     place.is("ConfigMap/low", "/metadata/deletionTimestamp", Value::Null).await?;
+    // A commit that removes something is not synced before that is gone, all of it.
+    place.condition("Synced", false, &["left Git, and not yet gone: ConfigMap waves-back/high"]).await?;
+    let early = place.git_sync().await?["status"]["syncedRevision"].clone();
+    ensure!(place.stage.is_at(&early, &commit).await.is_err(), "synced before it was gone");
     let release = r#"patch configmap/high --type=merge --patch={"metadata":{"finalizers":null}}"#;
     place.accepts(Who::Administrator, release).await?;
-    place.becomes("ConfigMap/low", "", &Value::Null).await?;
+    place.is_synced(&commit).await?;
+    ensure!(place.live("ConfigMap/low").await?.is_null(), "synced before it was gone");
     place.record("Pruned", "ConfigMap/low").await.map(drop)
+}
+
+/// Somebody's policy refuses for a while. Nobody commits anything, and nothing is seen.
+fn refusal(namespace: &str) -> Value {
+    let (api_version, name) = ("admissionregistration.k8s.io/v1", "nothing-goes");
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["configmaps"], "resourceNames": ["low"]});
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": api_version, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {"resourceRules": [rule], "namespaceSelector": selector},
+                "validations": [{"expression": "false", "message": "nothing goes today"}],
+            },
+        },
+        {
+            "apiVersion": api_version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        },
+    ]})
+}
+
+async fn what_could_not_be_deleted_is_tried_again() -> Result<()> {
+    let stage = fragile().await?;
+    let low = in_wave("low", "holdfast.dev/wave", 1).to_string();
+    let mut high = in_wave("high", "holdfast.dev/wave", 2);
+    high["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let (high, stays) = (high.to_string(), ["one", "two", "three"].map(|name| config(name, "a", name)));
+    let files = [
+        ("one.yaml", &*stays[0]),
+        ("two.yaml", &*stays[1]),
+        ("three.yaml", &*stays[2]),
+        ("low.yaml", &*low),
+        ("high.yaml", &*high),
+    ];
+    let place = Place::at(&stage, "waves-refused", &files, |spec| {
+        spec["syncPolicy"]["automated"]["prune"] = json!(true);
+    })
+    .await?;
+    stage.world.apply(&refusal("waves-refused")).await?;
+    let delete = "delete configmap/low --dry-run=server";
+    let refuses = async || {
+        let said = place.run(Who::Collector, &delete.split(' ').collect::<Vec<_>>(), "").await?.stderr;
+        ensure!(said.contains("nothing goes today"), "{said}");
+        Ok(())
+    };
+    wait_until("the policy is in force", PATIENCE, refuses).await?;
+    let commit = place.remove(&["low.yaml", "high.yaml"]).await?;
+    let going = async || {
+        let live = place.live("ConfigMap/high").await?;
+        ensure!(live["metadata"]["deletionTimestamp"].is_string(), "{live}");
+        Ok(())
+    };
+    wait_until("the last wave goes first", PATIENCE, going).await?;
+    let release = r#"patch configmap/high --type=merge --patch={"metadata":{"finalizers":null}}"#;
+    place.accepts(Who::Administrator, release).await?;
+    place.condition("Ready", false, &["nothing goes today"]).await?;
+    let policies = "validatingadmissionpolicy,validatingadmissionpolicybinding";
+    stage.world.kubectl(Who::Administrator.person(), &["delete", policies, "nothing-goes"]).await?.success()?;
+    place.becomes("ConfigMap/low", "", &Value::Null).await?;
+    place.is_synced(&commit).await?;
+    place.condition("Ready", true, &[]).await
 }

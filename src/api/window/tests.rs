@@ -57,7 +57,7 @@ fn what_never_opens_is_refused() {
     let never = json!({"kind": "allow", "schedule": "0 0 31 2 *", "applies": ["heal"]});
     assert!(fault(&json!([typed(&never)])).contains("never lets it heal"));
     let cancelled = json!([typed(&json!({"kind": "allow"})), typed(&json!({"duration": "11h"}))]);
-    assert!(fault(&cancelled).contains("never lets it sync"));
+    assert!(fault(&cancelled).contains("does not let it sync within the next 1000 times"));
 }
 
 #[test]

@@ -10,6 +10,14 @@ use jiff::civil::{Date, DateTime};
 
 /// The days looked at for one the schedule names: five years, so that the 29th of February is found.
 const DAYS: usize = 5 * 366 + 1;
+/// The last minute of a day.
+const LAST_MINUTE: u32 = 24 * 60 - 1;
+
+#[cfg(test)]
+thread_local! {
+    /// Days that were looked at.
+    pub(super) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// Minutes named by five cron fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +30,8 @@ pub struct Schedule {
     weekdays: u64,
     /// Both kinds of days are restricted: either is enough.
     either: bool,
+    /// The longest time from one minute named to the next, in minutes, where every day is named.
+    pub(super) longest_gap: u32,
 }
 
 /// Why a text is no schedule.
@@ -73,14 +83,16 @@ impl std::str::FromStr for Schedule {
         let parts: Vec<_> = text.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = parts[..] else { return Err(BadSchedule::Fields(parts.len())) };
         let weekdays = FIELDS[4].read(weekday)?;
+        let (minutes, hours) = (FIELDS[0].read(minute)?, FIELDS[1].read(hour)?);
         Ok(Self {
             text: parts.join(" ").into(),
-            minutes: FIELDS[0].read(minute)?,
-            hours: FIELDS[1].read(hour)?,
+            minutes,
+            hours,
             days: FIELDS[2].read(day)?,
             months: FIELDS[3].read(month)?,
             weekdays: weekdays | (weekdays >> 7 & 1),
             either: !day.starts_with('*') && !weekday.starts_with('*'),
+            longest_gap: longest_gap(hours, minutes),
         })
     }
 }
@@ -97,8 +109,7 @@ impl Schedule {
         let mut after = minute_of_day(from);
         let mut date = from.date();
         for _ in 0..DAYS {
-            let found = self.names_day(date).then(|| self.times().find(|minute| *minute >= after)).flatten();
-            if let Some(minute) = found {
+            if let Some(minute) = self.names_day(date).then(|| self.first(after)).flatten() {
                 return Some(at(date, minute));
             }
             (date, after) = (date.tomorrow().ok()?, 0);
@@ -106,16 +117,15 @@ impl Schedule {
         None
     }
 
-    /// The last minute named at or before `until`; none within five years means never.
-    pub fn previous(&self, until: DateTime) -> Option<DateTime> {
+    /// The last minute named at or before `until`, on that day or one of the days before, `days` in all.
+    pub fn previous(&self, until: DateTime, days: usize) -> Option<DateTime> {
         let mut before = minute_of_day(until);
         let mut date = until.date();
-        for _ in 0..DAYS {
-            let found = self.names_day(date).then(|| self.times_backwards().find(|minute| *minute <= before)).flatten();
-            if let Some(minute) = found {
+        for _ in 0..days.min(DAYS) {
+            if let Some(minute) = self.names_day(date).then(|| self.last(before)).flatten() {
                 return Some(at(date, minute));
             }
-            (date, before) = (date.yesterday().ok()?, u32::MAX);
+            (date, before) = (date.yesterday().ok()?, LAST_MINUTE);
         }
         None
     }
@@ -128,28 +138,27 @@ impl Schedule {
 
     /// Is any minute of this day named?
     pub fn names_day(&self, date: Date) -> bool {
+        #[cfg(test)]
+        LOOKS.set(LOOKS.get() + 1);
         let day = has(self.days, number(date.day()));
         let weekday = has(self.weekdays, number(date.weekday().to_sunday_zero_offset()));
         has(self.months, number(date.month())) && if self.either { day || weekday } else { day && weekday }
     }
 
-    /// The longest time from one minute named to the next, in minutes, where every day is named.
-    pub fn longest_gap(&self) -> u32 {
-        let wrapped = self.times().next().map(|first| first + 24 * 60);
-        let gaps = self.times().zip(self.times().skip(1).chain(wrapped)).map(|(one, next)| next - one);
-        gaps.max().unwrap_or(u32::MAX)
+    /// The first minute of a day it names, at `after` or later.
+    fn first(&self, after: u32) -> Option<u32> {
+        let (hour, minute) = (after / 60, after % 60);
+        let this =
+            lowest(self.minutes & from(minute)).filter(|_| has(self.hours, hour)).map(|minute| hour * 60 + minute);
+        this.or_else(|| Some(lowest(self.hours & from(hour + 1))? * 60 + lowest(self.minutes)?))
     }
 
-    /// The minutes of a day, in order.
-    fn times(&self) -> impl Iterator<Item = u32> {
-        let hours = (0..24).filter(|hour| has(self.hours, *hour));
-        hours.flat_map(|hour| (0..60).filter(|minute| has(self.minutes, *minute)).map(move |minute| hour * 60 + minute))
-    }
-
-    fn times_backwards(&self) -> impl Iterator<Item = u32> {
-        let hours = (0..24).rev().filter(|hour| has(self.hours, *hour));
-        let minutes = || (0..60).rev().filter(|minute| has(self.minutes, *minute));
-        hours.flat_map(move |hour| minutes().map(move |minute| hour * 60 + minute))
+    /// The last, at `before` or earlier.
+    fn last(&self, before: u32) -> Option<u32> {
+        let (hour, minute) = (before / 60, before % 60);
+        let this = highest(self.minutes & !from(minute + 1)).filter(|_| has(self.hours, hour));
+        let this = this.map(|minute| hour * 60 + minute);
+        this.or_else(|| Some(highest(self.hours & !from(hour))? * 60 + highest(self.minutes)?))
     }
 }
 
@@ -186,6 +195,30 @@ impl Field {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         named.or(digits).filter(|number| (self.first..=self.last).contains(number))
     }
+}
+
+/// From one minute of these to the next, around midnight, too.
+fn longest_gap(hours: u64, minutes: u64) -> u32 {
+    let hours = (0..24).filter(|hour| has(hours, *hour));
+    let times =
+        hours.flat_map(|hour| (0..60).filter(|minute| has(minutes, *minute)).map(move |minute| hour * 60 + minute));
+    let times: Vec<_> = times.collect();
+    let wrapped = times.first().map(|first| first + LAST_MINUTE + 1);
+    let gaps = times.iter().zip(times.iter().copied().skip(1).chain(wrapped)).map(|(one, next)| next - one);
+    gaps.max().unwrap_or(u32::MAX)
+}
+
+/// All bits from this one on.
+fn from(number: u32) -> u64 {
+    u64::MAX << number
+}
+
+fn lowest(bits: u64) -> Option<u32> {
+    (bits != 0).then(|| bits.trailing_zeros())
+}
+
+fn highest(bits: u64) -> Option<u32> {
+    (bits != 0).then(|| bits.ilog2())
 }
 
 fn has(bits: u64, number: u32) -> bool {

@@ -44,7 +44,9 @@ fn until<W: Borrow<Window>>(windows: &[W], now: &str) -> String {
     let windows: Vec<Window> = windows.iter().map(|window| window.borrow().clone()).collect();
     match gate(&windows, Action::Heal, false, at(now)) {
         Gate::Open => "open".to_owned(),
-        Gate::Closed(Closed { until, .. }) => until.map_or_else(|| "never".to_owned(), |until| until.to_string()),
+        Gate::Closed(Closed { until: Opening::At(until), .. }) => until.to_string(),
+        Gate::Closed(Closed { until: Opening::Never, .. }) => "never".to_owned(),
+        Gate::Closed(Closed { until: Opening::NotWithin(turns), .. }) => format!("not within {turns}"),
     }
 }
 
@@ -130,9 +132,40 @@ fn never_is_an_answer() {
     assert_eq!(until(&[deny("0 0 * * *", 1440, "UTC")], "2026-11-20T05:10:00Z"), "never");
     assert_eq!(until(&[allow("0 0 30 2 *", 60, "UTC")], "2026-11-20T05:10:00Z"), "never");
     assert_eq!(until(&[allow("0 0 29 2 *", 60, "UTC")], "2026-11-20T05:10:00Z"), "2028-02-29T00:00:00Z");
-    let same = [allow("0 8 * * *", 60, "UTC"), deny("0 8 * * *", 60, "UTC")];
-    assert_eq!(until(&same, "2026-11-20T05:10:00Z"), "never");
     assert_eq!(turn(&[deny("0 0 * * *", 1440, "UTC")], at("2026-11-20T05:10:00Z")), None);
+}
+
+/// A window of a `GitSync` and one of the policy, each well meant: whoever asks must get an answer at once, and does so for everything
+/// that happens. Counted in days a schedule is asked about, of which one costs nanoseconds.
+#[test]
+fn windows_that_together_never_open_are_cheap_to_ask() {
+    let never = [
+        vec![allow("*/2 * * * *", 1, "UTC"), deny("*/2 * * * *", 1, LONDON)],
+        vec![allow("0 12 * * *", 600, LONDON), deny("* 0-22 * * *", 1, LONDON)],
+        vec![allow("0 8 * * *", 60, "UTC"), deny("0 8 * * *", 60, "UTC")],
+        vec![allow("0 8 * * *", 60, "UTC"), allow("0 0 30 2 *", 60, NEW_YORK), deny("0 8 * * *", 60, "UTC")],
+        vec![allow("0 0 30 2 *", 60, LONDON), allow("*/2 * * * *", 1, LONDON), deny("* * * * *", 1, LONDON)],
+    ];
+    for windows in never {
+        let before = schedule::LOOKS.get();
+        assert_eq!(until(&windows, "2026-11-20T05:10:00Z"), format!("not within {TURNS}"), "{windows:?}");
+        turn(&windows, at("2026-11-20T05:10:00Z")).expect("they take turns");
+        let looks = schedule::LOOKS.get() - before;
+        assert!(looks < 12_000, "{looks} looks: {windows:?}");
+    }
+    let denied = [allow("0 3 * * *", 60, LONDON), deny("0 3 * 1-11 *", 60, LONDON)];
+    assert_eq!(until(&denied, "2026-01-20T05:10:00Z"), "2026-12-01T03:00:00Z", "a year ahead is seen");
+    let closed = gate(
+        &[allow("*/2 * * * *", 1, "UTC"), deny("*/2 * * * *", 1, "UTC")],
+        Action::Heal,
+        false,
+        at("2026-11-20T05:10:00Z"),
+    );
+    let Gate::Closed(closed) = closed else { panic!("it is open") };
+    assert!(
+        closed.to_string().ends_with("it does not open within the next 1000 times a window begins or ends"),
+        "{closed}"
+    );
 }
 
 /// In spring the hour from one to two (London) or two to three (New York) is left out.
@@ -269,7 +302,7 @@ proptest! {
         let first = (minute..MINUTES).find(|minute| !walk.is_closed(&windows, *minute)).map(|minute| walk.instant(minute));
         let said = match gate(&windows, Action::Sync, false, now) {
             Gate::Open => Some(now),
-            Gate::Closed(closed) => closed.until,
+            Gate::Closed(closed) => closed.until.at(),
         };
         let end = walk.instant(MINUTES - 1);
         prop_assert_eq!(said.filter(|said| *said <= end), first);

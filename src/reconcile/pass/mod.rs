@@ -4,6 +4,7 @@
 //! first write, write what differs in stages, and delete what left Git. Namespaces and CRDs others depend on are written
 //! first, and the commit is read again: only then is it known what the rest means.
 
+mod recall;
 mod stages;
 mod understand;
 
@@ -12,10 +13,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub(super) use self::recall::Before;
 use self::understand::Understood;
 use super::away::AWAY;
 use super::census::Live;
-use super::declare::fingerprint;
 use super::entry::Entry;
 use super::keeper::Keeper;
 use super::status::Failure;
@@ -61,10 +62,9 @@ impl Keeper {
     /// The first pass after a start, to another commit than the cluster was equal to before. What is wrong with an object whose
     /// manifest is still the same has drifted meanwhile. And if this commit is refused, the one before stays in force.
     pub(super) async fn pass_after_start(&mut self, reading: Reading, before: Reading) {
-        self.before =
-            before.manifests.iter().map(|manifest| (manifest.key.clone(), fingerprint(&manifest.text()))).collect();
+        self.before = Some(Before::of(before));
         self.pass(reading).await;
-        self.before.clear();
+        let Some(Before { reading: before, .. }) = self.before.take() else { return };
         let is_refused = |failure: &Failure| [REFUSED, FORBIDDEN].contains(&failure.reason);
         if self.entries.is_empty() && self.failure.as_ref().is_some_and(is_refused) {
             let (refusal, refused) = (self.failure.take(), self.observed.take());
@@ -81,16 +81,18 @@ impl Keeper {
         plan: &SyncPlan,
         revision: &str,
         manifests: Vec<Manifest>,
-        mut problems: Vec<Problem>,
+        problems: Vec<Problem>,
         again: bool,
     ) -> Result<(), Error> {
         if !self.keeps_out(revision) {
-            self.make_namespace(plan, &manifests).await?;
+            self.make_namespace(plan, revision, &manifests).await?;
         }
-        let known = if again { self.list(&manifests).await? } else { Live::new() };
+        let mut known = if again { self.list(&manifests).await? } else { Live::new() };
         let rollback = self.rolled_back_to(revision);
         let sync = Arc::new(Sync { rollback, ..facts(&self.name, plan, revision) });
-        let mut understood = self.understand(&sync, plan, manifests, known, again).await;
+        let mut understood = self.understand(&sync, plan, manifests, &mut known, again).await;
+        self.context.publisher.announces(&self.name, HashSet::new());
+        self.tell_it_is_read(revision, problems.is_empty());
         if let Some(error) = understood.unavailable.take() {
             return Err(error);
         }
@@ -107,26 +109,41 @@ impl Keeper {
             return Ok(());
         }
         self.founded = false;
-        problems.append(&mut understood.invalid);
-        let hindered = [understood.premature, understood.stuck, understood.refused].concat();
+        self.make_real(plan, revision, understood, problems, known).await;
+        Ok(())
+    }
+
+    /// Takes over what was understood, writes what differs, and deletes what left Git. `known` is what was seen of other objects.
+    async fn make_real(
+        &mut self,
+        plan: &SyncPlan,
+        revision: &str,
+        understood: Understood,
+        mut problems: Vec<Problem>,
+        known: Live,
+    ) {
+        let Understood { mut entries, mut live, premature, stuck, refused, mut invalid, lost, .. } = understood;
+        problems.append(&mut invalid);
+        let hindered = [premature, stuck, refused].concat();
         let is_synced = self.synced.as_deref() == Some(revision);
-        for (key, entry) in &mut understood.entries {
-            entry.pending &= !is_synced && self.before.get(key) != Some(&entry.fingerprint);
+        for (key, entry) in &mut entries {
+            entry.pending &= !is_synced && !self.before.as_ref().is_some_and(|before| before.said(key, entry));
         }
         self.failed_before = self.failure.take().or(self.failed_before.take());
         self.complete = false;
-        self.lost = understood.lost;
+        (self.lost, self.hindered) = (lost, understood.hindered);
         let is_complete = problems.is_empty() && hindered.is_empty();
         self.problems = problems;
-        let mut renewed = self.excluded_otherwise(&understood.entries);
+        self.recall(plan, &entries, known, is_complete, &mut live).await;
+        let mut renewed = self.excluded_otherwise(&entries);
         self.make_peace(&renewed);
         self.windows.declare(revision, plan);
-        if let Some(accident) = self.adopt(revision, understood.entries, is_complete) {
+        if let Some(accident) = self.adopt(revision, entries, is_complete) {
             self.fail("PruneLimit", accident);
         }
         renewed.extend(self.take_surroundings());
-        renewed.retain(|key| !understood.live.contains_key(key));
-        self.write(understood.live).await;
+        renewed.retain(|key| !live.contains_key(key));
+        self.write(live).await;
         for key in renewed {
             self.miss(key).await;
         }
@@ -134,7 +151,6 @@ impl Keeper {
         self.prune().await;
         self.complete = self.failure.is_none() && self.problems.is_empty() && self.lost.is_empty();
         self.settle_revision();
-        Ok(())
     }
 
     /// Nothing of this commit is written. What the cluster was made equal to is the one before.
@@ -143,6 +159,7 @@ impl Keeper {
         understood.invalid.append(&mut understood.refused);
         self.observed = Some(revision.to_owned());
         self.complete = false;
+        self.hindered = std::mem::take(&mut understood.hindered);
         let message = refusal(revision, &understood.invalid, self.founded);
         if self.leads() {
             self.history.add(revision, CommitOutcome::Refused, Some(&message), Timestamp::now());
@@ -183,12 +200,14 @@ impl Keeper {
     }
 
     /// Does the cluster equal the commit that was read? Not before all of a pass went well, and not while a break-glass keeps the
-    /// commit from an object, or one is still to be gone before it can be made anew.
+    /// commit from an object, or one is still to be gone: before it can be made anew, or because it left Git and is not kept on purpose
+    /// (see `prune`).
     pub(super) fn settle_revision(&mut self) {
         self.tell_of_the_rollback();
         let done = self.complete && self.rollout.is_none() && !self.is_paused() && self.leads();
         let waits = |entry: &Entry| entry.pending && entry.drifted.is_some() && self.is_closed_for(entry);
         let held = self.entries.values().any(|entry| entry.is_held() || entry.is_going() || waits(entry));
+        let held = held || self.leaving().next().is_some();
         if let Some(revision) = self.observed.clone().filter(|_| done && !held) {
             self.failed_before = None;
             self.arrive(&revision);

@@ -12,6 +12,7 @@ use crate::cluster::Error;
 use crate::cluster::objects::Write;
 use crate::core::object::ObjectKey;
 use crate::evidence::Kind as What;
+use crate::evidence::metrics::Outcome;
 
 // === impl Keeper ===
 
@@ -28,9 +29,10 @@ impl Keeper {
         }
         for (kind, managed) in &missing {
             let manifest = &managed.manifest;
-            let intent = self.context.evidence.intend(self.context.record(What::Applied, managed, &[]));
-            self.cluster.apply(kind, &manifest.key, &manifest.value(), Write::Real).await?;
-            self.context.applied(managed, &[], intent);
+            let (record, body) = (self.context.record(What::Applied, managed, &[]), manifest.value());
+            let apply = self.cluster.apply(kind, &manifest.key, &body, Write::Real);
+            self.context.on_record(record, apply).await?;
+            self.context.metrics.applied(Outcome::Success);
             if manifest.key.kind == "CustomResourceDefinition" {
                 wait_until_served(&self.cluster, kind, &manifest.key).await?;
             }
@@ -54,12 +56,12 @@ impl Keeper {
         let kept = self.entries.keys().filter(|key| !entries.contains_key(*key) && self.away.keeps(key)).count();
         let prunes = is_complete && self.plan.as_ref().is_some_and(|plan| plan.prune);
         let accident = prunes.then(|| self.accident(leaving, entries.len() + kept, revision)).flatten();
-        let complete = is_complete && accident.is_none();
+        let (complete, since) = (is_complete && accident.is_none(), self.since());
         for (key, entry) in std::mem::replace(&mut self.entries, entries) {
             match self.entries.get_mut(&key) {
                 Some(renewed) => renewed.replaces(&entry),
                 None if complete && !self.away.keeps(&key) => {
-                    _ = self.strays.insert(key, Stray { kind: entry.kind, kept: None });
+                    _ = self.strays.insert(key, Stray::new(entry.kind, since));
                 }
                 None => _ = self.entries.insert(key, entry),
             }

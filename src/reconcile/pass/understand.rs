@@ -22,7 +22,7 @@ use crate::core::snapshot::Sync;
 use crate::git::Problem;
 
 /// Requests under way at once in one pass: enough to keep an API server busy, few enough not to be throttled by it.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 
 /// What became of a commit's manifests.
 #[derive(Default)]
@@ -37,6 +37,8 @@ pub(super) struct Understood {
     pub(super) invalid: Vec<Problem>,
     /// What somebody refuses, which may end without a commit.
     pub(super) refused: Vec<Problem>,
+    /// What Git declares and of which it is not known what that means, and why.
+    pub(super) hindered: HashMap<ObjectKey, String>,
     /// Is any of that for want of a right?
     pub(super) forbidden: bool,
     /// Objects another sync keeps.
@@ -49,13 +51,14 @@ pub(super) struct Understood {
 // === impl Keeper ===
 
 impl Keeper {
-    /// Declares every manifest; what has not changed since the last commit is known already.
+    /// Declares every manifest; what has not changed since the last commit is known already. Leaves behind what was seen of other
+    /// objects.
     pub(super) async fn understand(
         &self,
         sync: &Arc<Sync>,
         plan: &SyncPlan,
         manifests: Vec<Manifest>,
-        mut known: Live,
+        known: &mut Live,
         again: bool,
     ) -> Understood {
         let identities = &self.context.rules.borrow().identities.clone();
@@ -78,7 +81,7 @@ impl Keeper {
                     let entry = entry.renewed(managed);
                     if again && !away { understood.look_at(entry, live) } else { understood.keep(entry) }
                 }
-                None if away => {}
+                None if away => _ = understood.hindered.insert(key, "its kind is away".to_owned()),
                 None => asked.push(async move { (key, declaring.declare(manifest, live).await) }),
             }
         }
@@ -104,6 +107,9 @@ impl Understood {
     }
 
     fn hear(&mut self, key: ObjectKey, answer: Result<Declared, Undeclared>) {
+        if let Err(undeclared) = &answer {
+            self.hindered.insert(key.clone(), undeclared.to_string());
+        }
         match answer {
             Ok(Declared { managed, kind, live }) => {
                 let fingerprint = fingerprint(managed.manifest.text());
