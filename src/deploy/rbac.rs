@@ -78,7 +78,7 @@ fn controller() -> ClusterRole {
     let rules = vec![
         rule(&["*"], &["*"], &["*"]),
         rule(&[GROUP], &["gitsyncs", "driftpolicies"], &["get", "list", "watch"]),
-        rule(&[GROUP], &["gitsyncs/status"], &["get", "update", "patch"]),
+        rule(&[GROUP], &["gitsyncs/status", "driftpolicies/status"], &["get", "update", "patch"]),
         rule(&["authorization.k8s.io"], &["subjectaccessreviews"], &["create"]),
         rule(
             &["admissionregistration.k8s.io"],

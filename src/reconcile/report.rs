@@ -78,13 +78,25 @@ impl Context {
 
     /// A break-glass ends soon.
     pub(super) fn ends_soon(&self, managed: &Managed, glass: &Glass, drifted: bool) {
-        let Glass { reason, by, until } = glass;
         let then = if drifted { "what differs from Git is undone then" } else { "nothing differs from Git" };
-        let text = format!("break-glass by {by} ends at {until} ({reason}); {then}");
         let record = self.record(Kind::BreakGlassEnding, managed, &[]);
+        let about = (&managed.manifest.key, &*managed.manifest.api_version);
+        self.say_it_ends_soon(record, about, glass, (then, drifted));
+    }
+
+    /// Likewise of any object, with what happens then, and whether that is to be feared.
+    pub(super) fn say_it_ends_soon(
+        &self,
+        record: Record,
+        (key, api_version): (&ObjectKey, &str),
+        Glass { reason, by, until }: &Glass,
+        (then, warning): (&str, bool),
+    ) {
+        let text = format!("break-glass by {by} ends at {until} ({reason}); {then}");
         let by = Some(Actor { user: Some(by.clone()), ..Actor::default() });
         self.evidence.record(Record { by, reason: Some(text.clone()), ..record });
-        self.note(managed, "BreakGlassEnding", text, drifted);
+        let note = Note { reason: "BreakGlassEnding".to_owned(), text, warning };
+        self.events.publish(reference(key, api_version, None), note);
     }
 
     /// Drift was undone, so long after it was made or seen.

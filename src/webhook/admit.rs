@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -26,6 +26,7 @@ use super::review::Review;
 use super::trial::Trial;
 use super::upstream::{Requester, Upstream};
 use super::{own, register, span, witness};
+use crate::api::Emergency;
 use crate::core::breakglass::Refused;
 use crate::core::exclude::Surroundings;
 use crate::core::judge::{Judgement, Rules, Verdict, Why};
@@ -44,6 +45,8 @@ pub struct Webhook {
     pub around: watch::Receiver<Arc<Surroundings>>,
     /// Who answers what a review does not say.
     pub upstream: Arc<dyn Upstream>,
+    /// Where it goes what becomes of emergencies on what guards protect: nobody else looks at those objects.
+    pub emergencies: mpsc::UnboundedSender<Emergency>,
     /// Where records go.
     pub evidence: Evidence,
     /// What is counted.
@@ -359,3 +362,6 @@ impl Decision {
         }
     }
 }
+        // Nobody is there to be told only when the process is about to end.
+        let emergencies = trial.emergencies_of_a_guard(record.kind);
+        emergencies.into_iter().for_each(|emergency| _ = self.emergencies.send(emergency));

@@ -97,6 +97,7 @@ impl Desk {
             metrics,
             clock: || NOW.parse().expect("a time"),
         };
+            emergencies: tokio::sync::mpsc::unbounded_channel().0,
         Self { router: router(webhook), cluster, snapshots, policy, around, registry, evidence, written, _spill: spill }
     }
 
