@@ -66,7 +66,7 @@
 //!   all come to the same end: `claims::what_nobody_has_written_yet_goes_by_name_in_every_replica`,
 //!   `cluster::syncs_of_different_shards_do_not_fight_over_one_object`.
 //! - A kind that is away keeps nothing else back, and nothing of it is deleted meanwhile: `cluster::one_kind_that_is_away_stops_nothing_else`,
-//!   `cluster::a_start_while_a_kind_is_away_deletes_nothing_of_it`.
+//!   `cluster::a_start_while_a_kind_is_away_deletes_nothing_of_it`, `cluster::a_kind_that_cannot_be_converted_stops_nothing_else`.
 //! - A synced revision is one the cluster equals: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`.
 //! - What is no drift is left alone, and what an edit does to our entry by itself is told from what a hand does:
 //!   `cluster::what_is_no_drift_is_left_alone`, `ownership::nothing_else_takes_gives_or_makes`. (Every way to change an object, by
