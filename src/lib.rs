@@ -74,6 +74,12 @@
 //! - Whoever writes under our account is noticed: `cluster::whoever_writes_in_our_guise_is_noticed_and_healed`.
 //! - Nobody makes us guard less without a right and a record: `loosening::a_sync_is_loosened_one_way_and_tightened_the_other`,
 //!   `cluster::a_loosening_is_recorded`.
+//! - Nor by deleting what would take along what guards; and nobody needs us to be rid of us:
+//!   `cluster::a_namespace_with_gitsyncs_takes_a_right`, `cluster::what_ends_every_guard_takes_a_right`,
+//!   `cluster::dead_replicas_leave_what_is_vital_alone`.
+//! - An emergency on what another tool keeps ends as loudly as any, whoever starts meanwhile:
+//!   `cluster::people_are_reminded_once_of_what_is_guarded_and_told_its_end`,
+//!   `cluster::an_emergency_on_what_flux_keeps_outlives_a_restart`.
 //! - What another tool keeps is nobody else's to edit, and the tool is never refused: `cluster::flux_keeps_what_it_applies`,
 //!   `cluster::argo_cd_keeps_what_it_applies_as_a_client`; nor is what keeps the cluster alive ever asked about:
 //!   `cluster::what_is_vital_is_no_guards_business`.
@@ -112,6 +118,7 @@
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Whoever is killed in the middle of a sync leaves nothing behind that the next does not finish, deletes or writes nothing for
 //!   nothing, and no write without a record: `faults::holdfast_is_killed_at_every_step`,
+//!   `faults::holdfast_is_killed_in_the_middle_of_an_end`,
 //!   `sink::a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id`.
 //! - A repository's credentials reach its server and nobody else, no host is believed unproved, and rotating them takes no restart:
 //!   `private::credentials_do_not_follow_a_redirect_to_another_server`, `private::what_is_refused_does_not_repeat_the_credentials`,

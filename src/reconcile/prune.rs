@@ -33,7 +33,7 @@ pub struct Stray {
 }
 
 /// How often strays are judged anew at once when somebody writes one meanwhile; after that, with the next try of the commit.
-const JUDGEMENTS: usize = 5;
+pub(super) const JUDGEMENTS: usize = 5;
 
 /// What a look at a stray shows.
 enum Finding {

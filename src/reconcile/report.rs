@@ -163,8 +163,17 @@ impl Context {
 
     /// It is kept, for this reason.
     pub(super) fn spared(&self, sync: &str, revision: &str, key: &ObjectKey, why: &str) {
-        let record = left_git(Kind::PruneWithheld, sync, revision, key);
-        self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
+        self.evidence.record(kept(sync, revision, key, why));
+    }
+
+    /// An object is about to lose our marks instead of being deleted, for this reason.
+    pub(super) fn lets_go(&self, sync: &str, revision: &str, key: &ObjectKey, why: &str) -> Intent {
+        self.evidence.intend(kept(sync, revision, key, why))
+    }
+
+    /// It has.
+    pub(super) fn let_go(&self, sync: &str, revision: &str, key: &ObjectKey, (intent, why): (Intent, &str)) {
+        self.evidence.record_end(intent, kept(sync, revision, key, why));
     }
 
     /// Publishes an Event about a managed object.
@@ -172,6 +181,10 @@ impl Context {
         let about = reference(&managed.manifest.key, &managed.manifest.api_version, None);
         self.events.publish(about, Note { reason: reason.to_owned(), text, warning });
     }
+}
+
+fn kept(sync: &str, revision: &str, key: &ObjectKey, why: &str) -> Record {
+    Record { reason: Some(why.to_owned()), ..left_git(Kind::PruneWithheld, sync, revision, key) }
 }
 
 fn left_git(kind: Kind, sync: &str, revision: &str, key: &ObjectKey) -> Record {

@@ -53,7 +53,11 @@ impl Keeper {
             waits: self.held_words(),
             unpruned: self.unpruned(),
             fighting: self.fight_words(),
-            kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
+            kinds: if self.observed.is_none() || self.ends() {
+                self.status.kinds.clone()
+            } else {
+                kinds.into_iter().collect()
+            },
             history: self.history.entries(),
             handled: self.requests.handled(),
         };
