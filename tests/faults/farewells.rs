@@ -59,7 +59,7 @@ async fn play(stage: &mut Stage, round: usize, chance: &mut Chance, said: &mut V
     let mut trace = Trace::from_now(stage.world.audit_file())?;
     let syncs = stage.world.git_syncs().await?;
     syncs.delete(&leaving.name, &DeleteParams::default()).await?;
-    for death in 0..1 + chance.below(3) {
+    for death in 0..=chance.below(3) {
         let (after, linger) = (chance.below(STEPS), Duration::from_micros(chance.below(4_000) as u64));
         let end = leaving.dies(stage, &mut trace, (death > 0, after, linger)).await?;
         said.push(format!("{}, {end}", leaving.policy));
