@@ -25,11 +25,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admin::{Admin, Pending, Readiness};
-use crate::api::ScopedWindow;
+use crate::api::{BreakGlasses, Emergency, ScopedWindow};
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::fence::{self, Fence, Role};
@@ -93,6 +93,10 @@ struct Guard {
     client: Client,
 }
 
+/// What the reconciler is told by the `DriftPolicy` besides the rules.
+type Policies =
+    (watch::Receiver<Option<reconcile::Exempt>>, watch::Receiver<Arc<[ScopedWindow]>>, watch::Receiver<BreakGlasses>);
+
 /// Parts that run until they are asked to stop.
 type Ends = tokio::task::JoinSet<anyhow::Result<()>>;
 
@@ -116,7 +120,7 @@ impl Parts {
             return Ok(());
         }
 
-        let policy::Followed { rules, exempt, windows } =
+        let policy::Followed { rules, exempt, windows, emergencies } =
             policy::follow(client.clone(), ourselves, self.metrics.clone(), &self.shutdown);
         let (publisher, desired) = Publisher::new();
         self.announce(desired.clone(), published);
@@ -127,7 +131,7 @@ impl Parts {
         } else {
             ends.spawn(registrar::stay_away(cluster.clone(), serving, self.shutdown.clone()));
         }
-        let context = self.reconciler(cluster, publisher, &rules, (exempt, windows));
+        let context = self.reconciler(cluster, publisher, &rules, (exempt, windows, emergencies));
         let context = reconcile::Context { fences, ..context };
         self.receive(&context, &mut ends)?;
         let stop = CancellationToken::new();
@@ -170,7 +174,13 @@ impl Parts {
         let listener = bind(self.config.webhook.listen, "--webhook-listen")?;
         let bound = listener.local_addr()?;
         let rights = self.rights(client, everybody.clone());
-        let webhook = self.webhook(desired.clone(), rules.clone(), around, rights);
+        let (emergencies, told) = mpsc::unbounded_channel();
+        let noting = reconcile::emergencies::note(everybody.clone(), told);
+        ends.spawn(async {
+            noting.await;
+            Ok(())
+        });
+        let webhook = self.webhook(desired.clone(), rules.clone(), around, (rights, emergencies));
         let mut server = Server::new(Serving::nothing(), self.metrics.clone());
         server.clients = self.client_authorities().await?;
 
@@ -215,13 +225,14 @@ impl Parts {
         snapshots: Desired,
         rules: watch::Receiver<Arc<Rules>>,
         around: watch::Receiver<Arc<Surroundings>>,
-        rights: Rights,
+        (rights, emergencies): (Rights, mpsc::UnboundedSender<Emergency>),
     ) -> Webhook {
         Webhook {
             snapshots,
             rules,
             around,
             upstream: Arc::new(rights),
+            emergencies,
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),
             clock: Timestamp::now,
@@ -250,7 +261,7 @@ impl Parts {
         cluster: Arc<Cluster>,
         publisher: Publisher,
         rules: &watch::Receiver<Arc<Rules>>,
-        (exempt, windows): (watch::Receiver<Option<reconcile::Exempt>>, watch::Receiver<Arc<[ScopedWindow]>>),
+        (exempt, windows, emergencies): Policies,
     ) -> reconcile::Context {
         reconcile::Context {
             events: Events::new(&cluster),
@@ -262,6 +273,7 @@ impl Parts {
             rules: rules.clone(),
             exempt,
             windows,
+            emergencies,
             account: self.config.default_service_account.clone(),
             fences: Vec::new(),
             tally: Arc::new(Tally::new(self.metrics.clone())),

@@ -66,7 +66,7 @@
 //!   all come to the same end: `claims::what_nobody_has_written_yet_goes_by_name_in_every_replica`,
 //!   `cluster::syncs_of_different_shards_do_not_fight_over_one_object`.
 //! - A kind that is away keeps nothing else back, and nothing of it is deleted meanwhile: `cluster::one_kind_that_is_away_stops_nothing_else`,
-//!   `cluster::a_start_while_a_kind_is_away_deletes_nothing_of_it`.
+//!   `cluster::a_start_while_a_kind_is_away_deletes_nothing_of_it`, `cluster::a_kind_that_cannot_be_converted_stops_nothing_else`.
 //! - A synced revision is one the cluster equals, and what it removes is gone: `cluster::a_break_glass_that_keeps_a_commit_out_is_told`,
 //!   `cluster::what_left_git_goes_in_reverse_and_last_of_all`.
 //! - What one commit moves from one sync to another is not deleted in between, and nobody keeps others from deleting for ever:
@@ -79,6 +79,12 @@
 //! - Whoever writes under our account is noticed: `cluster::whoever_writes_in_our_guise_is_noticed_and_healed`.
 //! - Nobody makes us guard less without a right and a record: `loosening::a_sync_is_loosened_one_way_and_tightened_the_other`,
 //!   `cluster::a_loosening_is_recorded`.
+//! - Nor by deleting what would take along what guards; and nobody needs us to be rid of us:
+//!   `cluster::a_namespace_with_gitsyncs_takes_a_right`, `cluster::what_ends_every_guard_takes_a_right`,
+//!   `cluster::dead_replicas_leave_what_is_vital_alone`.
+//! - An emergency on what another tool keeps ends as loudly as any, whoever starts meanwhile:
+//!   `cluster::people_are_reminded_once_of_what_is_guarded_and_told_its_end`,
+//!   `cluster::an_emergency_on_what_flux_keeps_outlives_a_restart`.
 //! - What another tool keeps is nobody else's to edit, and the tool is never refused: `cluster::flux_keeps_what_it_applies`,
 //!   `cluster::argo_cd_keeps_what_it_applies_as_a_client`; nor is what keeps the cluster alive ever asked about:
 //!   `cluster::what_is_vital_is_no_guards_business`.
@@ -118,6 +124,7 @@
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
 //! - Whoever is killed in the middle of a sync leaves nothing behind that the next does not finish, deletes or writes nothing for
 //!   nothing, and no write without a record: `faults::holdfast_is_killed_at_every_step`,
+//!   `faults::holdfast_is_killed_in_the_middle_of_an_end`,
 //!   `sink::a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id`. Nor is one whose answer is lost:
 //!   `cluster::a_write_without_an_answer_is_told_as_what_it_is`.
 //! - A repository's credentials reach its server and nobody else, no host is believed unproved, and rotating them takes no restart:

@@ -8,6 +8,7 @@
 
 mod convert;
 pub mod duration;
+pub mod emergency;
 pub mod fault;
 pub mod gitsync;
 pub mod guard;
@@ -23,6 +24,7 @@ pub mod window;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+pub use emergency::{BreakGlasses, DriftPolicyStatus, Emergency, GuardedGlass};
 pub use gitsync::{
     Admission, DeletionPolicy, Destination, GitSync, GitSyncSpec, Mode, Rollback, SecretReference, Source, Suspend,
     Undeclared, Verify, VerifyMode,

@@ -10,6 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::emergency::DriftPolicyStatus;
 use super::guard::{self, GuardSpec};
 use super::team::{self, TeamsSpec};
 use super::{FieldError, IgnoreRule, PolicyWindow, ScopedWindow, fault::Faults, ignore, meaning::duration_at, window};
@@ -28,6 +29,7 @@ use crate::core::who::INTERACTIVE;
     plural = "driftpolicies",
     shortname = "dp",
     category = "holdfast",
+    status = "DriftPolicyStatus",
     derive = "PartialEq",
     doc = "Cluster-wide rules of Holdfast. There is at most one, named default; without it the defaults below hold.",
     validation = Rule::new("self.metadata.name == 'default'").message("the only DriftPolicy is named 'default'")

@@ -9,7 +9,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
 
-use crate::api::{DriftPolicy, FieldError, Policy, ScopedWindow, policy::POLICY_NAME};
+use crate::api::{BreakGlasses, DriftPolicy, DriftPolicyStatus, FieldError, Policy, ScopedWindow, policy::POLICY_NAME};
 use crate::core::breakglass::Limits;
 use crate::core::judge::Rules;
 use crate::core::who::Identities;
@@ -32,6 +32,8 @@ pub(super) struct Followed {
     pub exempt: watch::Receiver<Option<Exempt>>,
     /// Windows, which are known as soon as `exempt` is.
     pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
+    /// What is noted of emergencies on what guards protect.
+    pub emergencies: watch::Receiver<BreakGlasses>,
 }
 
 /// The rules in force, kept up to date. A policy that cannot be understood (it was stored while the webhook was down) changes
@@ -45,13 +47,23 @@ pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metri
     let (sender, receiver) = watch::channel(Arc::new(rules(&Policy::default(), ourselves.clone())));
     let (exempt_sender, exempt) = watch::channel(None);
     let (windows_sender, windows) = watch::channel(Arc::from([]));
+    let (emergencies_sender, emergencies) = watch::channel(BreakGlasses::new());
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<DriftPolicy>(&()));
     shutdown.spawn_watcher(async move {
         let mut states = watcher::watch_object(api, POLICY_NAME).default_backoff().boxed();
+        let mut known = None;
         loop {
             let policy = match states.try_next().await {
-                Ok(Some(Some(object))) => read(object),
-                Ok(Some(None)) => Ok(Policy::default()),
+                Ok(Some(found)) => {
+                    let mut found = found;
+                    let noted = found.as_mut().map(status).unwrap_or_default().break_glasses;
+                    emergencies_sender.send_if_modified(|known| std::mem::replace(known, noted.clone()) != noted);
+                    let is_known = known.replace(spec_of(found.as_ref())) == Some(spec_of(found.as_ref()));
+                    if is_known {
+                        continue;
+                    }
+                    found.map_or_else(|| Ok(Policy::default()), read)
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, "failed to watch the DriftPolicy; the last one holds");
@@ -81,7 +93,18 @@ pub(super) fn follow(client: Client, ourselves: (String, String), metrics: Metri
             }
         }
     });
-    Followed { rules: receiver, exempt, windows }
+    Followed { rules: receiver, exempt, windows, emergencies }
+}
+
+/// Takes out what is written by us: however it looks, it is no reason not to understand the rest.
+fn status(object: &mut DynamicObject) -> DriftPolicyStatus {
+    let status = object.data.as_object_mut().and_then(|data| data.remove("status"));
+    status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default()
+}
+
+/// Names one spec of the policy for good; a note of an emergency leaves it as it is.
+fn spec_of(object: Option<&DynamicObject>) -> Option<(Option<String>, Option<i64>)> {
+    object.map(|object| (object.metadata.uid.clone(), object.metadata.generation))
 }
 
 /// `true` if that is news.

@@ -135,6 +135,7 @@ impl Cause {
             }
             400 | 422 => Self::Invalid(message),
             401 | 403 => Self::Refused(message),
+            429 if message.contains(UNREAD) => Self::Away(message),
             500 | 502..=504 => Self::Away(message),
             _ => Self::Unavailable(message),
         }
@@ -143,6 +144,10 @@ impl Cause {
 
 /// What is said of a JSON patch that does not fit the object, when nothing more is said.
 const UNSAID: &str = "the server rejected our request due to an error in our request";
+
+/// What is said of a kind that the API server has not been able to read since it started, because its conversion webhook is away, say.
+/// Lists by label come from its cache or not at all.
+const UNREAD: &str = "storage is (re)initializing";
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,6 +226,8 @@ mod tests {
         for (code, message) in [(503, "service unavailable"), (500, webhook), (504, "Timeout"), (502, "bad gateway")] {
             assert!(matches!(cause(code, message), Cause::Away(_)), "{code} {message}");
         }
+        let unread = format!("storage is (re)initializing: {webhook}");
+        assert!(matches!(cause(429, &unread), Cause::Away(_)));
         assert!(matches!(cause(429, "too many requests"), Cause::Unavailable(_)));
     }
 

@@ -11,13 +11,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::select::Found;
 use super::{Cluster, Error, Kind};
+use crate::api::GitSync;
 use crate::core::breakglass::{Glass, stamped};
 use crate::core::guard::Guard;
 use crate::core::names::{FIELD_MANAGER, GROUP};
@@ -119,6 +120,14 @@ impl Rights {
         }
     }
 
+    async fn syncs_at(&self, namespace: &str) -> Result<Vec<String>, kube::Error> {
+        self.metrics.called(Ask::List);
+        let syncs = Api::<GitSync>::namespaced(self.client.clone(), namespace);
+        let syncs = syncs.list_metadata(&ListParams::default()).await?;
+        let staying = syncs.items.into_iter().filter(|sync| sync.metadata.deletion_timestamp.is_none());
+        Ok(staying.filter_map(|sync| sync.metadata.name).collect())
+    }
+
     fn api(&self, place: &Place) -> Api<DynamicObject> {
         let resource = api_resource(place);
         match &place.namespace {
@@ -176,6 +185,12 @@ impl Upstream for Rights {
         }
         .boxed()
     }
+
+    fn syncs_in<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Vec<String>, Unanswered>> {
+        let unanswered =
+            |source: kube::Error| Unanswered::Syncs { namespace: namespace.to_owned(), source: source.into() };
+        async move { self.syncs_at(namespace).await.map_err(unanswered) }.boxed()
+    }
 }
 
 fn unread(place: &Place, source: kube::Error) -> Unanswered {
@@ -192,7 +207,7 @@ fn question(who: &Requester, right: &Right) -> SubjectAccessReview {
         resource: Some((*resource).to_owned()),
         verb: Some((*verb).to_owned()),
         namespace: Some(namespace.clone()).filter(|namespace| !namespace.is_empty()),
-        name: Some(name.clone()),
+        name: Some(name.clone()).filter(|name| !name.is_empty()),
         ..ResourceAttributes::default()
     };
     let spec = SubjectAccessReviewSpec {

@@ -85,9 +85,9 @@ impl<'a> Reader<'a> {
 
     /// A string. Names are nearly always written as they are, and then there is nothing to build.
     pub fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        let end = self.peek().filter(|byte| *byte == b'"').and_then(|_| skip::end(&self.text.as_bytes()[self.at..]));
-        let content = end.map(|end| &self.text[self.at + 1..self.at + end - 1]);
-        match content.filter(|content| content.bytes().all(|byte| byte >= b' ' && byte != b'\\')) {
+        self.peek();
+        let plain = skip::plain(&self.text.as_bytes()[self.at..]).map(<[u8]>::len);
+        match plain.and_then(|length| self.text.get(self.at + 1..self.at + 1 + length)) {
             Some(content) => {
                 self.at += content.len() + 2;
                 Ok(Cow::Borrowed(content))

@@ -57,7 +57,7 @@ const BREAK_GLASS: &str = "\
 
 const LOOSEN: &str = "\
     Editing a GitSync or the DriftPolicy takes the usual verbs. Editing it so that less is guarded (a weaker mode, another
-    exclusion, another repository, a deletion…) takes `loosen` besides, and a pause or a rollback takes `suspend`. Both are
+    exclusion, another repository, a deletion, also of the namespace around it…) takes `loosen` besides, and a pause or a rollback takes `suspend`. Both are
     recorded.";
 
 const IMPERSONATE: &str = "\
@@ -78,7 +78,7 @@ fn controller() -> ClusterRole {
     let rules = vec![
         rule(&["*"], &["*"], &["*"]),
         rule(&[GROUP], &["gitsyncs", "driftpolicies"], &["get", "list", "watch"]),
-        rule(&[GROUP], &["gitsyncs/status"], &["get", "update", "patch"]),
+        rule(&[GROUP], &["gitsyncs/status", "driftpolicies/status"], &["get", "update", "patch"]),
         rule(&["authorization.k8s.io"], &["subjectaccessreviews"], &["create"]),
         rule(
             &["admissionregistration.k8s.io"],

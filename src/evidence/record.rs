@@ -45,7 +45,7 @@ pub enum Kind {
     Replaced,
     /// An object was deleted because it left Git.
     Pruned,
-    /// A deletion was called for and withheld; `reason` says why.
+    /// An object that left Git, or whose `GitSync` ended, was kept; `reason` says why.
     PruneWithheld,
     /// An emergency was opened on an object.
     BreakGlassOpened,

@@ -6,12 +6,14 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::keeper::Keeper;
 use super::plan::{is_tracked_by, may_prune, stage};
+use super::prune::JUDGEMENTS;
 use super::status::Failure;
 use crate::api::DeletionPolicy;
 use crate::cluster::{Error, Kind};
@@ -19,6 +21,9 @@ use crate::core::names::{FINALIZER, MANAGED_LABEL, TRACKING_ID};
 use crate::core::object::ObjectKey;
 use crate::core::state::State;
 use crate::core::waves::wave;
+
+/// Before it is asked again what other syncs declare, after a start: until each was read, what is let go may be another's to keep.
+const PAUSE: Duration = Duration::from_secs(1);
 
 // === impl Keeper ===
 
@@ -42,15 +47,20 @@ impl Keeper {
         ends && is_held
     }
 
+    /// Is the `GitSync` being deleted? Of what kinds it has objects is known from before then: an end that fails half-way has to
+    /// find the rest.
+    pub(super) fn ends(&self) -> bool {
+        self.sync.as_ref().is_some_and(|sync| sync.metadata.deletion_timestamp.is_some())
+    }
+
     /// Goes on with an end that failed; `true` if there is one.
     pub(super) async fn is_at_its_end(&mut self) -> bool {
-        let ends = self.sync.as_ref().is_some_and(|sync| sync.metadata.deletion_timestamp.is_some());
-        ends && self.plan.is_none() && self.mind_the_end().await
+        self.ends() && self.plan.is_none() && self.mind_the_end().await
     }
 
     fn try_again_to_end(&mut self) {
         let count = self.failure.as_ref().map_or(1, |Failure { count, .. }| *count);
-        self.retry = Some(Instant::now() + std::time::Duration::from_secs(u64::from(count.min(30))));
+        self.retry = Some(Instant::now() + Duration::from_secs(u64::from(count.min(30))));
     }
 
     /// Nothing is declared any more: neither guarded nor healed, and no stray is pruned by anything but this.
@@ -63,15 +73,15 @@ impl Keeper {
         (self.plan, self.rollout, self.retry) = (None, None, None);
         self.context.publisher.reads_no_more(&self.name);
         self.context.publisher.declare(&self.name, Vec::new(), &HashSet::new(), &self.resolved);
+        if !self.context.publisher.is_complete() {
+            self.retry = Some(Instant::now() + PAUSE);
+            return Ok(());
+        }
         let ours = self.all_of_ours(kinds).await?;
         self.entries.clear();
         self.strays.clear();
         for (key, kind, object) in ours {
-            let done = match policy {
-                DeletionPolicy::Orphan => self.unmark(&key, &kind, &object).await,
-                DeletionPolicy::Delete => self.delete_ours(&key, &kind, &object).await,
-            };
-            match done {
+            match self.part_with(&key, &kind, object, policy).await {
                 Err(error) if self.namespace_goes().await => tracing::warn!(sync = self.name, %error, "left as it is"),
                 done => done?,
             }
@@ -85,9 +95,7 @@ impl Keeper {
         for kind in kinds.into_iter().collect::<HashSet<_>>() {
             for object in self.context.cluster.list_managed(&kind).await? {
                 let Some(key) = ObjectKey::of(&object) else { continue };
-                if is_tracked_by(&self.name, &key, &object)
-                    && !self.context.publisher.is_claimed_by_other(&self.name, &key)
-                {
+                if self.is_ours_alone(&key, &object) {
                     ours.insert(key, (kind.clone(), object));
                 }
             }
@@ -97,41 +105,81 @@ impl Keeper {
         Ok(ours)
     }
 
+    /// Does it carry our mark, and no other sync declare it?
+    fn is_ours_alone(&self, key: &ObjectKey, object: &Value) -> bool {
+        is_tracked_by(&self.name, key, object) && !self.context.publisher.is_claimed_by_other(&self.name, key)
+    }
+
+    /// Does to an object what is to become of it, as it was judged: what somebody has written since (another sync that takes it over,
+    /// a person who says `prune: disabled`) is judged anew.
+    async fn part_with(
+        &self,
+        key: &ObjectKey,
+        kind: &Kind,
+        mut object: Value,
+        policy: DeletionPolicy,
+    ) -> Result<(), Error> {
+        for _ in 1..JUDGEMENTS {
+            match self.part_with_judged(key, kind, &object, policy).await {
+                Err(error) if error.is_conflict() => {}
+                done => return done,
+            }
+            match self.cluster.get(kind, key).await? {
+                Some(anew) if self.is_ours_alone(key, &anew) => object = anew,
+                _ => return Ok(()),
+            }
+        }
+        self.part_with_judged(key, kind, &object, policy).await
+    }
+
+    async fn part_with_judged(
+        &self,
+        key: &ObjectKey,
+        kind: &Kind,
+        object: &Value,
+        policy: DeletionPolicy,
+    ) -> Result<(), Error> {
+        let kept = may_prune(key, object).map_err(|kept| kept.to_string());
+        match (policy, kept) {
+            (DeletionPolicy::Delete, Ok(())) => self.delete_ours(key, kind, object).await,
+            (DeletionPolicy::Delete, Err(kept)) => self.unmark(key, kind, object, &kept).await,
+            (DeletionPolicy::Orphan, _) => self.unmark(key, kind, object, "deletionPolicy is Orphan").await,
+        }
+    }
+
     async fn delete_ours(&self, key: &ObjectKey, kind: &Kind, object: &Value) -> Result<(), Error> {
         if object.pointer("/metadata/deletionTimestamp").is_some() {
             return Ok(());
         }
-        let revision = self.observed.clone().or_else(|| self.synced.clone()).unwrap_or_default();
-        if let Err(kept) = may_prune(key, object) {
-            self.context.spared(&self.name, &revision, key, &kept.to_string());
-            return self.unmark(key, kind, object).await;
-        }
-        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-        let record = self.context.pruned(&self.name, &revision, key);
-        let delete = self.cluster.delete(kind, key, uid, self.propagation());
+        let record = self.context.pruned(&self.name, &self.last_revision(), key);
+        let delete = self.cluster.delete_as_judged(kind, key, object, self.propagation());
         self.context.on_record(record, delete).await?;
         self.context.metrics.prunes.inc();
         Ok(())
     }
 
     /// Takes our marks off an object, which then belongs to whoever likes.
-    async fn unmark(&self, key: &ObjectKey, kind: &Kind, object: &Value) -> Result<(), Error> {
+    async fn unmark(&self, key: &ObjectKey, kind: &Kind, object: &Value, why: &str) -> Result<(), Error> {
         let state = State::whole(object);
         let pointer = |name: &str| name.replace('/', "~1");
-        let mut operations =
-            vec![json!({"op": "test", "path": "/metadata/uid", "value": object.pointer("/metadata/uid")})];
+        let test = |path: &str| json!({"op": "test", "path": path, "value": object.pointer(path)});
+        let id = format!("/metadata/annotations/{}", pointer(TRACKING_ID));
+        let mut operations = vec![test("/metadata/uid"), test(&id), json!({"op": "remove", "path": id})];
         if state.label(MANAGED_LABEL).is_some() {
             operations.push(json!({"op": "remove", "path": format!("/metadata/labels/{}", pointer(MANAGED_LABEL))}));
         }
-        if state.annotation(TRACKING_ID).is_some() {
-            operations.push(json!({"op": "remove", "path": format!("/metadata/annotations/{}", pointer(TRACKING_ID))}));
-        }
         let patch = serde_json::from_value(Value::Array(operations)).expect("these are operations");
-        match self.cluster.patch(kind, key, patch).await {
-            // Gone, or made anew by somebody: either way there is nothing of ours.
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+        let record = self.context.kept(&self.name, &self.last_revision(), key, why);
+        match self.context.on_record(record, self.cluster.patch(kind, key, patch)).await {
+            // Gone: there is nothing of ours.
+            Err(error) if error.is_not_found() => Ok(()),
             done => done.map(drop),
         }
+    }
+
+    /// The commit that was read, or made real, last.
+    fn last_revision(&self) -> String {
+        self.observed.clone().or_else(|| self.synced.clone()).unwrap_or_default()
     }
 
     /// Is the namespace of the `GitSync` being deleted?

@@ -18,6 +18,7 @@ mod census;
 pub mod claims;
 pub mod credentials;
 pub mod declare;
+pub mod emergencies;
 mod entry;
 mod errands;
 mod failing;
@@ -64,7 +65,7 @@ pub use around::{Exempt, gather};
 pub use census::Census;
 pub use publish::{Desired, Publisher};
 
-use crate::api::{GitSync, ScopedWindow};
+use crate::api::{BreakGlasses, GitSync, ScopedWindow};
 use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::fence::Fence;
@@ -95,6 +96,8 @@ pub struct Context {
     pub exempt: watch::Receiver<Option<Exempt>>,
     /// Windows of the whole cluster; change with the `DriftPolicy`.
     pub windows: watch::Receiver<Arc<[ScopedWindow]>>,
+    /// What is noted in the `DriftPolicy` of emergencies on what its guards protect.
+    pub emergencies: watch::Receiver<BreakGlasses>,
     /// Service account of every `GitSync` that names none.
     pub account: Option<String>,
     /// What is asked before anything is written for a sync, by its shard.
@@ -140,6 +143,7 @@ pub async fn run(context: Context, desired: Desired, stop: CancellationToken) {
         () = stop.cancelled() => return,
         () = around::follow(&context, &mut following) => {}
     }
+    following.spawn(emergencies::Watch::new(context.clone()).run());
     let mut router = Router::new(context, desired, sights, stop.clone());
     let api: Api<GitSync> = Api::all(router.context.cluster.client().clone());
     let mut syncs = watcher(api, watcher::Config::default()).default_backoff().boxed();

@@ -48,7 +48,7 @@ pub struct Stray {
 }
 
 /// How often strays are judged anew at once when somebody writes one meanwhile; after that, with the next try of the commit.
-const JUDGEMENTS: usize = 5;
+pub(super) const JUDGEMENTS: usize = 5;
 
 /// Why an object that is ours is not as Git says, where Git says nothing that is known.
 const DECLARED: &str = "Git declares it, and it is not known what that means";

@@ -78,13 +78,25 @@ impl Context {
 
     /// A break-glass ends soon.
     pub(super) fn ends_soon(&self, managed: &Managed, glass: &Glass, drifted: bool) {
-        let Glass { reason, by, until } = glass;
         let then = if drifted { "what differs from Git is undone then" } else { "nothing differs from Git" };
-        let text = format!("break-glass by {by} ends at {until} ({reason}); {then}");
         let record = self.record(Kind::BreakGlassEnding, managed, &[]);
+        let about = (&managed.manifest.key, &*managed.manifest.api_version);
+        self.say_it_ends_soon(record, about, glass, (then, drifted));
+    }
+
+    /// Likewise of any object, with what happens then, and whether that is to be feared.
+    pub(super) fn say_it_ends_soon(
+        &self,
+        record: Record,
+        (key, api_version): (&ObjectKey, &str),
+        Glass { reason, by, until }: &Glass,
+        (then, warning): (&str, bool),
+    ) {
+        let text = format!("break-glass by {by} ends at {until} ({reason}); {then}");
         let by = Some(Actor { user: Some(by.clone()), ..Actor::default() });
         self.evidence.record(Record { by, reason: Some(text.clone()), ..record });
-        self.note(managed, "BreakGlassEnding", text, drifted);
+        let note = Note { reason: "BreakGlassEnding".to_owned(), text, warning };
+        self.events.publish(reference(key, api_version, None), note);
     }
 
     /// Drift was undone, so long after it was made or seen.
@@ -158,8 +170,12 @@ impl Context {
 
     /// It is kept, for this reason.
     pub(super) fn spared(&self, sync: &str, revision: &str, key: &ObjectKey, why: &str) {
-        let record = self.undeclared(Kind::PruneWithheld, sync, revision, key);
-        self.evidence.record(Record { reason: Some(why.to_owned()), ..record });
+        self.evidence.record(self.kept(sync, revision, key, why));
+    }
+
+    /// What an object that is not deleted, for this reason, is recorded as.
+    pub(super) fn kept(&self, sync: &str, revision: &str, key: &ObjectKey, why: &str) -> Record {
+        Record { reason: Some(why.to_owned()), ..self.undeclared(Kind::PruneWithheld, sync, revision, key) }
     }
 
     /// A record about an object that is ours and that Git does not declare, now.

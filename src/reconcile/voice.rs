@@ -51,7 +51,11 @@ impl Keeper {
             window: self.window_words(),
             waits: self.held_words(),
             fighting: self.fight_words(),
-            kinds: if self.observed.is_none() { self.status.kinds.clone() } else { kinds.into_iter().collect() },
+            kinds: if self.observed.is_none() || self.ends() {
+                self.status.kinds.clone()
+            } else {
+                kinds.into_iter().collect()
+            },
             history: self.history.entries(),
             handled: self.requests.handled(),
         };

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -26,6 +26,7 @@ use super::review::Review;
 use super::trial::Trial;
 use super::upstream::{Requester, Upstream};
 use super::{own, register, span, witness};
+use crate::api::Emergency;
 use crate::core::breakglass::Refused;
 use crate::core::exclude::Surroundings;
 use crate::core::judge::{Judgement, Rules, Verdict, Why};
@@ -44,6 +45,8 @@ pub struct Webhook {
     pub around: watch::Receiver<Arc<Surroundings>>,
     /// Who answers what a review does not say.
     pub upstream: Arc<dyn Upstream>,
+    /// Where it goes what becomes of emergencies on what guards protect: nobody else looks at those objects.
+    pub emergencies: mpsc::UnboundedSender<Emergency>,
     /// Where records go.
     pub evidence: Evidence,
     /// What is counted.
@@ -187,13 +190,40 @@ impl Webhook {
             Hook::ValidateOwn => self.validate_own(review).await,
             Hook::MutateOwn => self.mutate_own(review).await,
             Hook::Mutate | Hook::Validate => {
+                let ours = self.rules.borrow().identities.ourselves.0.clone();
+                let ending = own::ending::Ending::of(&review, &ours);
+                let (requester, is_dry_run) = (review.user_info.clone(), review.is_dry_run());
                 let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
-                match self.standard(guard, &review, snapshot).await? {
-                    Some(standard) => self.judge(hook, review, standard).await,
-                    None => Ok(Decision::pass()),
+                let decision = match self.standard(guard, &review, snapshot).await? {
+                    Some(standard) => self.judge(hook, review, standard).await?,
+                    None => Decision::pass(),
+                };
+                match ending.filter(|_| decision.verdict != Verdict::Deny) {
+                    Some(ending) => Ok(self.end(ending, &requester, is_dry_run).await?.unwrap_or(decision)),
+                    None => Ok(decision),
                 }
             }
         }
+    }
+
+    /// May what guards go along with what is deleted? Controllers are not denied, and so not for want of an answer either.
+    async fn end(
+        &self,
+        ending: own::ending::Ending,
+        requester: &Requester,
+        is_dry_run: bool,
+    ) -> Result<Option<Decision>, NoDecision> {
+        match ending.loosening(&*self.upstream).await {
+            Ok(Some(loosening)) => self.loosen(loosening, requester, is_dry_run).await,
+            Ok(None) => Ok(None),
+            Err(_) if !self.is_guarded(requester) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_guarded(&self, requester: &Requester) -> bool {
+        let class = self.rules.borrow().identities.class(&requester.user);
+        matches!(class, Class::Automation | Class::Person)
     }
 
     /// What an edit is judged by: what Git declares, or what another tool does; `None` if it is no guard's business.
@@ -240,9 +270,9 @@ impl Webhook {
         requester: &Requester,
         is_dry_run: bool,
     ) -> Result<Option<Decision>, NoDecision> {
-        let class = self.rules.borrow().identities.class(&requester.user);
+        let is_guarded = self.is_guarded(requester);
         let mut lacking = None;
-        for right in loosening.rights.iter().filter(|_| matches!(class, Class::Automation | Class::Person)) {
+        for right in loosening.rights.iter().filter(|_| is_guarded) {
             if !self.upstream.may(requester, right).await? {
                 lacking = Some(right.clone());
                 break;
@@ -335,6 +365,9 @@ impl Webhook {
             _ => {}
         }
         self.metrics.rule_errors.inc_by(u64::from(!judgement.failed.is_empty()));
+        // Nobody is there to be told only when the process is about to end.
+        let emergencies = trial.emergencies_of_a_guard(record.kind);
+        emergencies.into_iter().for_each(|emergency| _ = self.emergencies.send(emergency));
         self.evidence.record(record);
     }
 }

@@ -4,6 +4,7 @@
 //! None of this needs a snapshot: the sync that keeps the first one from being built must be open to repair. Once there is one,
 //! a `GitSync` that Git itself declares is besides guarded like any other object.
 
+pub(super) mod ending;
 pub(super) mod loosen;
 mod specs;
 pub(super) mod stamp;

@@ -14,7 +14,8 @@ use super::parts::{Look, Parts, Side, Sides};
 use super::review::{Review, Unreadable};
 use super::subject::{Subject, place};
 use super::upstream::{Place, Requester, Right, Unanswered, Upstream};
-use crate::core::breakglass::{self, Glass, Refused};
+use crate::api::{Emergency, GuardedGlass};
+use crate::core::breakglass::{self, Glass, Refused, stamped};
 use crate::core::compare::Scope;
 use crate::core::declaration::Declaration;
 use crate::core::exclude::Surroundings;
@@ -26,6 +27,7 @@ use crate::core::stamp::{self, Stamps, Write};
 use crate::core::state::State;
 use crate::core::undeclared::differs_undeclared;
 use crate::core::who::Class;
+use crate::evidence::record;
 
 /// An edit ready to be judged.
 pub(super) struct Trial<'a> {
@@ -64,7 +66,7 @@ enum Through {
 
 /// What the API server said about an emergency.
 #[derive(Default)]
-struct Emergency {
+struct Asked {
     may_break_glass: bool,
     of_parent: Option<Glass>,
 }
@@ -131,11 +133,11 @@ impl<'a> Trial<'a> {
         let learned = self.learn_defaults(upstream).await?;
         let snapshot = learned.as_ref().unwrap_or(&self.snapshot);
         let scaled = self.scaled_whole(upstream).await?;
-        let judge = |emergency| self.judge(snapshot, emergency, scaled.as_ref());
-        let judgement = judge(Emergency::default());
+        let judge = |asked| self.judge(snapshot, asked, scaled.as_ref());
+        let judgement = judge(Asked::default());
         match &self.managed {
             Some(managed) if !passes(judgement.verdict) => match self.emergency(managed, upstream).await? {
-                Some(emergency) => Ok(judge(emergency)),
+                Some(asked) => Ok(judge(asked)),
                 None => Ok(judgement),
             },
             _ => Ok(judgement),
@@ -180,6 +182,25 @@ impl<'a> Trial<'a> {
         matches!(change, Ok(breakglass::Change::Open(_)))
     }
 
+    /// What this edit, which has passed, makes of the break-glass of an object that a guard protects. One that is prolonged takes the
+    /// place of the one before.
+    pub(super) fn emergencies_of_a_guard(&self, kind: record::Kind) -> Vec<Emergency> {
+        let tool = self.managed.as_deref().and_then(|managed| Some((managed, managed.sync.tool.as_deref()?)));
+        let Some((managed, tool)) = tool else { return Vec::new() };
+        let glass = |side: Option<&Side<'_>>| stamped(&side?.state());
+        let name = |glass: &Glass| GuardedGlass::name(&self.key, glass.until);
+        let (opens, closes) = (kind == record::Kind::BreakGlassOpened, kind == record::Kind::BreakGlassClosed);
+        let before = glass(self.parts.sides.before()).filter(|_| opens || closes);
+        let after = glass(self.parts.sides.after()).filter(|_| opens);
+        let closed = before.map(|glass| Emergency { name: name(&glass), open: None });
+        let place = (&*managed.manifest.api_version, &self.key);
+        let opened = after.map(|glass| Emergency {
+            name: name(&glass),
+            open: Some(GuardedGlass::new(&tool.guard, place, glass, self.now)),
+        });
+        closed.into_iter().chain(opened).collect()
+    }
+
     /// Has the object, as it would be stored, any annotations?
     pub(super) fn is_annotated(&self) -> bool {
         let new = self.parts.sides.after();
@@ -218,13 +239,13 @@ impl<'a> Trial<'a> {
         }))
     }
 
-    fn judge(&self, snapshot: &Snapshot, emergency: Emergency, scaled: Option<&[Value; 2]>) -> Judgement {
+    fn judge(&self, snapshot: &Snapshot, asked: Asked, scaled: Option<&[Value; 2]>) -> Judgement {
         let scope = self.parts.scope();
         let edit = Edit {
             key: &self.key,
             user: &self.requester.user,
-            may_break_glass: emergency.may_break_glass,
-            action: self.action(&scope, emergency.of_parent, scaled),
+            may_break_glass: asked.may_break_glass,
+            action: self.action(&scope, asked.of_parent, scaled),
             manager: self.manager.as_deref(),
             now: self.now,
         };
@@ -272,7 +293,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Asks about the emergency, if one is in play and may be used.
-    async fn emergency(&self, managed: &Managed, upstream: &dyn Upstream) -> Result<Option<Emergency>, Unanswered> {
+    async fn emergency(&self, managed: &Managed, upstream: &dyn Upstream) -> Result<Option<Asked>, Unanswered> {
         let of_parent = match &self.through {
             Through::Scale | Through::Eviction => {
                 upstream.glass(&self.place).await?.filter(|glass| self.now < glass.until)
@@ -283,7 +304,7 @@ impl<'a> Trial<'a> {
             return Ok(None);
         }
         let may_break_glass = upstream.may(&self.requester, &Right::break_glass(&managed.sync)).await?;
-        Ok(may_break_glass.then_some(Emergency { may_break_glass, of_parent }))
+        Ok(may_break_glass.then_some(Asked { may_break_glass, of_parent }))
     }
 
     fn is_guarded(&self) -> bool {

@@ -38,6 +38,9 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// An object in this namespace that a tool keeps, by this guard; `None` if there is none.
     fn kept<'a>(&'a self, guard: &'a Guard, namespace: &'a str) -> BoxFuture<'a, Result<Option<Kept>, Unanswered>>;
+
+    /// The names of the GitSyncs in this namespace, but those that are on their way out.
+    fn syncs_in<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Vec<String>, Unanswered>>;
 }
 
 /// An object that a tool keeps.
@@ -70,7 +73,7 @@ pub struct Right {
     pub resource: &'static str,
     /// Namespace; empty for cluster-scoped objects.
     pub namespace: String,
-    /// Name.
+    /// Name; empty for all of them.
     pub name: String,
 }
 
@@ -136,6 +139,14 @@ pub enum Unanswered {
         /// Why there was no answer.
         source: BoxError,
     },
+    /// About the GitSyncs in a namespace.
+    #[error("failed to find out which GitSyncs namespace {namespace} holds")]
+    Syncs {
+        /// Which.
+        namespace: String,
+        /// Why there was no answer.
+        source: BoxError,
+    },
     /// About the parent of a scale.
     #[error("failed to read {resource} {name}")]
     Parent {
@@ -179,6 +190,7 @@ impl std::fmt::Display for Right {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { verb, resource, namespace, name } = self;
         let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let name = if name.is_empty() { "*" } else { name };
         write!(f, "\"{verb}\" on {resource}.{GROUP} \"{namespace}{name}\"")
     }
 }

@@ -284,10 +284,11 @@ impl Measured {
         set("heal_*_p50_ms", self.heals.median(), "ms", how.clone());
         set("heal_*_p99_ms", self.heals.quantile(0.99), "ms", how);
         let how = format!(
-            "resident after the restart; after the first sync: {}; after the restart: {}; after the heals: {}",
+            "the most that was resident after the first sync: {}; after the restart: {}; after the heals: {}",
             self.synced, self.restarted, self.last
         );
-        set("rss_*_mb", self.restarted.resident.max(self.synced.resident), "MB", how);
+        let resident = self.synced.resident.max(self.restarted.resident).max(self.last.resident);
+        set("rss_*_mb", resident, "MB", how);
         let peak = self.synced.peak.max(self.restarted.peak).max(self.last.peak);
         set("rss_peak_*_mb", peak, "MB", "the most of these, including the first sync".into());
     }

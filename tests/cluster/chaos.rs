@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::net::TcpStream;
 
 use crate::manifests::{SETTINGS, WEB};
 use crate::place::Place;
@@ -16,6 +17,11 @@ use crate::stage::{PATIENCE, tests};
 use crate::troupe::{ALL, SOON, Troupe, for_load, troupe};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
+
+const REFUSED: &str = "holdfast_connections_refused_total";
+
+/// More than a replica has places for.
+const CROWD: usize = 800;
 
 const BOTH: &[(&str, &str)] = &[("settings.yaml", SETTINGS), ("web.yaml", WEB)];
 
@@ -26,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         a_rolling_restart_fails_no_edit,
         the_api_server_restarts_under_load,
         an_expired_certificate_is_never_served,
+        strangers_fill_every_connection_under_load,
     ]
 }
 
@@ -109,6 +116,34 @@ async fn the_api_server_restarts_under_load() -> Result<()> {
     troupe.leader().await?;
     wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete deployment/web --dry-run=server"))
         .await?;
+    load.end(&troupe, &place).await.map(drop)
+}
+
+/// More than there are places, at both; and then the API server, which has lost its own, comes to ask. Whoever only holds a place has
+/// to make room.
+async fn strangers_fill_every_connection_under_load() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = loaded(&troupe, "crowded").await?;
+    let load = troupe.load(&place).await?;
+    let mut crowd = Vec::new();
+    for number in ALL {
+        let url = troupe.stage.world.replica(number).webhook_url()?;
+        let address = url.strip_prefix("https://").unwrap_or(&url).to_owned();
+        let before = troupe.metric(number, REFUSED).await?;
+        for _ in 0..CROWD {
+            crowd.push(TcpStream::connect(&address).await?);
+        }
+        wait_until("every place is taken", PATIENCE, || async {
+            ensure!(troupe.metric(number, REFUSED).await? > before, "there is room");
+            Ok(())
+        })
+        .await?;
+    }
+    troupe.stage.world.restart_api_server().await?;
+    troupe.leader().await?;
+    wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete deployment/web --dry-run=server"))
+        .await?;
+    drop(crowd);
     load.end(&troupe, &place).await.map(drop)
 }
 

@@ -31,6 +31,8 @@ pub fn trials() -> Vec<Trial> {
         edits_through_another_version_are_judged,
         replicas_in_another_version_are_judged,
         what_is_open_on_guarded_objects_is_listed,
+        people_are_reminded_once_of_what_is_guarded_and_told_its_end,
+        what_a_tool_takes_off_is_told,
     ]
 }
 
@@ -409,5 +411,79 @@ async fn what_is_open_on_guarded_objects_is_listed() -> Result<()> {
     ensure!(open[0]["by"] == "oncall" && open[0]["reason"] == "INC-7" && open[1].is_null(), "{open}");
     let wide = String::from_utf8(open_glasses(&place, &["--output=wide"]).await?.stdout)?;
     ensure!(wide.contains("guard flux"), "{wide}");
+    Ok(())
+}
+
+/// What the `DriftPolicy` remembers of this place.
+pub async fn noted(place: &Place<'_>) -> Result<Vec<Value>> {
+    let policy = ["get", "driftpolicy", "default", "--output=jsonpath={.status.breakGlasses}"];
+    let text = place.stage.world.kubectl(Person::Administrator, &policy).await?.success()?;
+    let notes: Value = if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text)? };
+    let of_place = |note: &&Value| note["object"]["namespace"] == *place.name;
+    Ok(notes.as_object().into_iter().flat_map(|notes| notes.values()).filter(of_place).cloned().collect())
+}
+
+/// Five minutes before the end; so of this one after four seconds.
+async fn people_are_reminded_once_of_what_is_guarded_and_told_its_end() -> Result<()> {
+    let place = kept_by(&flux(), "guarded-ends").await?;
+    let open = "annotate deployment/web holdfast.dev/break-glass=INC-4211 --overwrite";
+    place.accepts(Who::Oncall, &format!("{open} holdfast.dev/break-glass-for=5m4s")).await?;
+    let ending = place.record("BreakGlassEnding", WEB).await?;
+    let reason = ending["reason"].as_str().unwrap_or_default();
+    ensure!(ending["by"]["user"] == "oncall" && reason.contains("INC-4211"), "{ending}");
+    ensure!(ending["guard"] == "flux" && ending["sync"].is_null(), "{ending}");
+    let event = ["get", "events", "--field-selector=reason=BreakGlassEnding", "--output=jsonpath={.items[*].message}"];
+    wait_until("there is an Event", PATIENCE, || async {
+        let told = place.run(Who::Administrator, &event, "").await?.success()?;
+        ensure!(told.contains("INC-4211") && told.contains("guarded again"), "{told}");
+        Ok(())
+    })
+    .await?;
+
+    // Shorter than five minutes there is nothing to remind of, and the end comes by itself.
+    place.accepts(Who::Oncall, &format!("{open} holdfast.dev/break-glass-for=4s")).await?;
+    let closed = place.record("BreakGlassClosed", WEB).await?;
+    ensure!(closed["guard"] == "flux", "{closed}");
+    let reason = closed["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("it expired") && reason.contains("INC-4211"), "{closed}");
+    place.refuses(Who::Oncall, "scale deployment/web --replicas=5").await?;
+    wait_until("nothing of it is remembered", PATIENCE, || async {
+        let noted = noted(&place).await?;
+        ensure!(noted.is_empty(), "{noted:?}");
+        Ok(())
+    })
+    .await?;
+    for kind in ["BreakGlassEnding", "BreakGlassClosed"] {
+        ensure!(place.records(kind, WEB)?.len() == 1, "{kind} was said twice");
+    }
+    // Whoever closes one is on record already, and it has no other end.
+    place.accepts(Who::Oncall, &format!("{open} holdfast.dev/break-glass-for=10m")).await?;
+    place.accepts(Who::Oncall, "annotate deployment/web holdfast.dev/break-glass-").await?;
+    wait_until("nothing of it is remembered", PATIENCE, || async {
+        ensure!(place.records("BreakGlassOpened", WEB)?.len() == 3 && noted(&place).await?.is_empty(), "it is");
+        Ok(())
+    })
+    .await?;
+    let closed = place.records("BreakGlassClosed", WEB)?;
+    ensure!(closed.len() == 2 && closed[1]["by"]["user"] == "oncall", "{closed:?}");
+    Ok(())
+}
+
+/// Whoever keeps an object is not asked about; what it takes along with the rest is found when the reminder is due.
+async fn what_a_tool_takes_off_is_told() -> Result<()> {
+    let place = kept_by(&flux(), "guarded-taken-off").await?;
+    let open = "annotate deployment/web holdfast.dev/break-glass=INC-9 holdfast.dev/break-glass-for=5m6s";
+    place.accepts(Who::Oncall, open).await?;
+    wait_until("it is remembered", PATIENCE, || async {
+        let noted = noted(&place).await?;
+        ensure!(noted.len() == 1 && noted[0]["by"] == "oncall" && noted[0]["reminded"] == false, "{noted:?}");
+        Ok(())
+    })
+    .await?;
+    place.accepts(Who::Flux, "annotate deployment/web holdfast.dev/break-glass-").await?;
+    let closed = place.record("BreakGlassClosed", WEB).await?;
+    let reason = closed["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("taken off") && reason.contains("INC-9"), "{closed}");
+    ensure!(place.records("BreakGlassEnding", WEB)?.is_empty(), "people were reminded of what is over");
     Ok(())
 }

@@ -29,6 +29,7 @@ mod brought;
 mod cases;
 mod chaos;
 mod commits;
+mod converted;
 mod exclusions;
 mod fights;
 mod guards;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         presets::trials(),
         windows::trials(),
         away::trials(),
+        converted::trials(),
         fights::trials(),
         repositories::trials(),
         signed::trials(),

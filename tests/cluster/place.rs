@@ -358,6 +358,7 @@ fn version_of(kind: &str) -> Result<&'static str> {
         "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
         "Gadget" | "Gizmo" | "Relic" | "Fossil" | "Widget" => "example.com/v1",
         "Comet" => "sky.example.com/v1",
+        "Moon" => "deep.example.com/v1",
         _ => bail!("tell version_of about {kind}"),
     })
 }

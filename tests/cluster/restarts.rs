@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::guards;
 use crate::manifests::{SETTINGS, WEB, config, parsed};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
@@ -32,6 +33,8 @@ pub fn trials() -> Vec<Trial> {
         the_api_server_restarts,
         where_no_lists_are_streamed_they_are_paged,
         a_quiet_cluster_is_asked_nothing,
+        an_emergency_on_what_flux_keeps_outlives_a_restart,
+        an_end_after_a_restart_leaves_what_others_declare,
     ]
 }
 
@@ -336,4 +339,47 @@ fn writes(stage: &Stage, since: usize) -> Result<Vec<Value>> {
         request["user"]["username"] == Person::Holdfast.name() && !reads.iter().any(|verb| request["verb"] == *verb)
     };
     Ok(stage.world.audit()?.into_iter().skip(since).filter(is_write).collect())
+}
+
+/// Nothing but a note tells whoever starts that it is there.
+async fn an_emergency_on_what_flux_keeps_outlives_a_restart() -> Result<()> {
+    let stage = fragile().await?;
+    let place = guards::kept_at(&stage, &guards::flux(), "guarded-down").await?;
+    let open = "annotate deployment/web holdfast.dev/break-glass=INC-4211 holdfast.dev/break-glass-for=5m15s";
+    place.accepts(Who::Oncall, open).await?;
+    wait_until("it is remembered", PATIENCE, || async {
+        ensure!(guards::noted(&place).await?.len() == 1, "it is not");
+        Ok(())
+    })
+    .await?;
+    stage.world.stop_holdfast().await?;
+    ensure!(place.records("BreakGlassEnding", "Deployment/web")?.is_empty(), "people were reminded too early");
+    stage.world.start_holdfast().await?;
+    let ending = place.record("BreakGlassEnding", "Deployment/web").await?;
+    ensure!(ending["guard"] == "flux" && ending["by"]["user"] == "oncall", "{ending}");
+    Ok(())
+}
+
+/// Whoever starts does not know yet what the others declare, and one that ends has nothing to read.
+async fn an_end_after_a_restart_leaves_what_others_declare() -> Result<()> {
+    let stage = fragile().await?;
+    let leaving =
+        Place::at(&stage, "leaving", &[("settings.yaml", SETTINGS), ("own.yaml", &config("own", "a", "b"))], |spec| {
+            spec["deletionPolicy"] = json!("Delete");
+        })
+        .await?;
+    let staying = Place::empty(&stage, "staying").await?;
+    staying.write(&[("settings.yaml", SETTINGS)]).await?;
+    staying.sync(|spec| spec["destination"]["namespace"] = json!("leaving")).await?;
+    staying.condition("Conflict", true, &["leaving/settings.yaml:1"]).await?;
+    let uid = leaving.live("ConfigMap/settings").await?["metadata"]["uid"].clone();
+    stage.world.stop_holdfast().await?;
+    let delete = ["delete", "gitsync", "leaving", "--namespace", HOLDFAST_NAMESPACE, "--wait=false"];
+    stage.world.kubectl(Person::Administrator, &delete).await?.success()?;
+    stage.world.start_holdfast().await?;
+    leaving.becomes("ConfigMap/own", "", &Value::Null).await?;
+    staying.condition("Ready", true, &[]).await?;
+    leaving.is("ConfigMap/settings", "/metadata/uid", uid).await?;
+    let id = json!("holdfast-system/staying:/ConfigMap:leaving/settings");
+    leaving.becomes("ConfigMap/settings", "/metadata/annotations/holdfast.dev~1tracking-id", &id).await
 }

@@ -239,6 +239,7 @@ async fn dead_replicas_leave_what_is_vital_alone() -> Result<()> {
     })
     .await?;
     vital_writes(&stage).await?;
+    nobody_needs_us_to_be_rid_of_us(&stage).await?;
     stage.world.start_holdfast_with(&["--webhook-failure-policy=Fail"]).await?;
     wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
         .await?;
@@ -286,6 +287,24 @@ async fn vital_writes(stage: &Stage) -> Result<()> {
             delete.push(format!("--namespace={namespace}"));
         }
         kubectl(delete).await.context("deleting while dead")?;
+    }
+    Ok(())
+}
+
+/// Our own namespace and the definitions of our kinds; any other takes an answer under this policy.
+async fn nobody_needs_us_to_be_rid_of_us(stage: &Stage) -> Result<()> {
+    let delete = async |what: [&str; 2]| {
+        let line = ["delete", what[0], what[1], "--dry-run=server"];
+        stage.world.kubectl(Person::Administrator, &line).await
+    };
+    for what in
+        [["namespace", HOLDFAST_NAMESPACE], ["crd", "gitsyncs.holdfast.dev"], ["crd", "driftpolicies.holdfast.dev"]]
+    {
+        delete(what).await?.success().with_context(|| format!("deleting {what:?} while dead"))?;
+    }
+    for what in [["namespace", "dead"], ["crd", "gadgets.example.com"]] {
+        let output = delete(what).await?;
+        ensure!(!output.status.success() && output.stderr.contains("failed calling webhook"), "{what:?}: {output:?}");
     }
     Ok(())
 }

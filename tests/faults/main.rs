@@ -15,6 +15,7 @@ mod world;
 
 mod census;
 mod deaths;
+mod farewells;
 mod gate;
 mod ledger;
 mod repository;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let trials = vec![
         Trial::test("holdfast_is_killed_at_every_step", || stage::run(deaths::holdfast_is_killed_at_every_step)),
+        Trial::test("holdfast_is_killed_in_the_middle_of_an_end", || {
+            stage::run(farewells::holdfast_is_killed_in_the_middle_of_an_end)
+        }),
         Trial::test("the_api_server_and_etcd_are_killed_at_any_step", || {
             stage::run(deaths::the_api_server_and_etcd_are_killed_at_any_step)
         }),

@@ -56,8 +56,12 @@ pub struct Cluster {
     pub glass: Mutex<Option<Glass>>,
     /// The parent of a scale.
     pub object: Mutex<Option<Value>>,
-    /// Questions asked.
+    /// The GitSyncs in any namespace.
+    pub syncs: Mutex<Vec<String>>,
+    /// Questions asked, but for what GitSyncs there are.
     pub asked: AtomicUsize,
+    /// Questions for those.
+    pub listed: AtomicUsize,
 }
 
 /// What a review was answered with.
@@ -93,6 +97,7 @@ impl Desk {
             rules,
             around: surroundings,
             upstream: cluster.clone(),
+            emergencies: tokio::sync::mpsc::unbounded_channel().0,
             evidence: evidence.clone(),
             metrics,
             clock: || NOW.parse().expect("a time"),
@@ -351,6 +356,17 @@ impl Upstream for Cluster {
         let answer = match *self.right.lock().expect("no panic") {
             Some(_) => Ok(object.map(|object| Kept { plural: "deployments".to_owned(), object })),
             None => Err(Unanswered::Namespace { namespace, guard, source: "connection refused".into() }),
+        };
+        async { answer }.boxed()
+    }
+
+    fn syncs_in<'a>(&'a self, namespace: &'a str) -> BoxFuture<'a, Result<Vec<String>, Unanswered>> {
+        self.listed.fetch_add(1, Ordering::SeqCst);
+        let syncs = self.syncs.lock().expect("no panic").clone();
+        let namespace = namespace.to_owned();
+        let answer = match *self.right.lock().expect("no panic") {
+            Some(_) => Ok(syncs),
+            None => Err(Unanswered::Syncs { namespace, source: "connection refused".into() }),
         };
         async { answer }.boxed()
     }

@@ -375,15 +375,11 @@ async fn a_namespace_that_holds_what_argo_keeps_is_not_deleted_by_hand() {
     ");
     assert_eq!(answer["auditAnnotations"], json!({"guard": "argo", "verdict": "deny", "why": "namespace-delete"}));
     let asked = desk.cluster.asked.load(Ordering::SeqCst);
-    let free: [(&str, Change); 5] = [
+    let free: [(&str, Change); 4] = [
         ("one that is going", |r| r["oldObject"]["metadata"]["deletionTimestamp"] = json!("2026-11-21T10:00:00Z")),
         ("kube-system", |r| {
             (r["name"], r["namespace"]) = (json!("kube-system"), json!("kube-system"));
             r["oldObject"]["metadata"]["name"] = json!("kube-system");
-        }),
-        ("our own", |r| {
-            (r["name"], r["namespace"]) = (json!("holdfast-system"), json!("holdfast-system"));
-            r["oldObject"]["metadata"]["name"] = json!("holdfast-system");
         }),
         ("a controller", |r| {
             let groups = json!(["system:serviceaccounts", "system:serviceaccounts:kube-system"]);

@@ -1,6 +1,7 @@
 //! The admission edge without an API server: recorded reviews through the router, and the same router behind real sockets.
 
 mod desk;
+mod ending;
 mod garbage;
 mod guards;
 mod leave;

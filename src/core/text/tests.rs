@@ -1,7 +1,7 @@
 //! It reads what `serde_json` reads, in the same parts, whatever is known already.
 
 use proptest::prelude::*;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::*;
 
@@ -27,7 +27,10 @@ fn outlined(text: &str, known: Option<&Outline<'_>>) -> Option<Value> {
     }
     let is_known = known.is_some_and(|known| known.text == outline.text);
     let members = if is_known { Outline::of(text, None).members } else { outline.members };
-    members.into_iter().map(|(name, text)| Some((name.into_owned(), serde_json::from_str::<Value>(text).ok()?))).collect()
+    members
+        .into_iter()
+        .map(|(name, text)| Some((name.into_owned(), serde_json::from_str::<Value>(text).ok()?)))
+        .collect()
 }
 
 #[test]

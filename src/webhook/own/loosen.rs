@@ -18,6 +18,8 @@ pub(in crate::webhook) struct Loosening {
     pub rights: Vec<Right>,
     key: ObjectKey,
     verb: &'static str,
+    /// What it does to the guard.
+    does: &'static str,
     by: Actor,
     found: Vec<Loosened>,
 }
@@ -38,25 +40,20 @@ impl Loosening {
         let mut rights = Vec::new();
         rights.extend((!paused.is_empty()).then(|| right(SUSPEND_VERB)));
         rights.extend((!loosened.is_empty()).then(|| right(LOOSEN_VERB)));
-        let user = &review.user_info.user;
-        let by = Actor {
-            user: Some(user.name.clone()),
-            groups: user.groups.clone(),
-            team: None,
-            manager: review.manager().map(str::to_owned),
-        };
         let found: Vec<_> = paused.into_iter().chain(loosened).collect();
-        (!found.is_empty()).then(|| Self { rights, key: key(review), verb: verb(review.operation), by, found })
+        let (verb, does) = (verb(review.operation), "would guard less than it does");
+        (!found.is_empty()).then(|| Self { rights, key: key(review), verb, does, by: actor(review), found })
+    }
+
+    /// The deletion of an object that takes these along.
+    pub(super) fn of_deletion(right: Right, key: ObjectKey, by: Actor, found: Vec<Loosened>) -> Self {
+        Self { rights: vec![right], key, verb: "DELETE", does: "takes along what guards", by, found }
     }
 
     /// What whoever lacks a right is told.
     pub(in crate::webhook) fn message(&self, lacking: &Right) -> String {
         let user = self.by.user.as_deref().unwrap_or_default();
-        format!(
-            "{} would guard less than it does, and user \"{user}\" lacks the verb {lacking}:\n  {}",
-            self.key,
-            self.words("\n  ")
-        )
+        format!("{} {}, and user \"{user}\" lacks the verb {lacking}:\n  {}", self.key, self.does, self.words("\n  "))
     }
 
     /// The record of it, passed or refused; by somebody of this team.
@@ -83,6 +80,13 @@ impl Loosening {
     fn words(&self, between: &str) -> String {
         self.found.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
     }
+}
+
+/// Whoever asks.
+pub(super) fn actor(review: &Review<'_>) -> Actor {
+    let user = &review.user_info.user;
+    let manager = review.manager().map(str::to_owned);
+    Actor { user: Some(user.name.clone()), groups: user.groups.clone(), team: None, manager }
 }
 
 /// What keeps commits out for a while: a pause, and a rollback.

@@ -14,7 +14,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
 };
 
-use super::{MUTATE_OWN_PATH, MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH, VALIDATE_PATH};
+use super::{
+    FailurePolicy, MUTATE_OWN_PATH, MUTATE_PATH, Registration, Resource, SERVICE_ACCOUNT, VALIDATE_OWN_PATH,
+    VALIDATE_PATH,
+};
 use crate::core::guard::{Guard, SPARED};
 use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL, SYNC_EXTRA};
 use crate::core::snapshot::Mode;
@@ -29,6 +32,8 @@ pub(super) struct Entry {
     side_effects: &'static str,
     /// Further conditions: their names, and what must hold.
     only: Vec<(&'static str, String)>,
+    /// Must it never be in the way when nobody answers?
+    is_yielding: bool,
 }
 
 // === impl Entry ===
@@ -42,7 +47,8 @@ impl Entry {
         let beside = [Self::status(&declared, &elsewhere), Self::eviction(&declared, &registration.guards, &elsewhere)];
         let always = [
             Self::scale(&elsewhere),
-            Self::namespaces(),
+            Self::namespaces(&registration.namespace),
+            Self::home(&registration.namespace),
             Self::own(VALIDATE_OWN_PATH, &["CREATE", "UPDATE", "DELETE"]),
         ];
         let of_guard = |guard| [Self::guarded(guard, &elsewhere), Self::guarded_beside(guard, &elsewhere)];
@@ -77,6 +83,7 @@ impl Entry {
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
             only: Vec::new(),
+            is_yielding: false,
         })
     }
 
@@ -90,6 +97,7 @@ impl Entry {
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
             only: Vec::new(),
+            is_yielding: false,
         }
     }
 
@@ -120,11 +128,12 @@ impl Entry {
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
             only: Vec::new(),
+            is_yielding: false,
         })
     }
 
     /// Deleting a Namespace deletes everything in it, with or without a label on the Namespace; a definition likewise.
-    fn namespaces() -> Self {
+    fn namespaces(ours: &str) -> Self {
         Self {
             name: "namespaces.holdfast.dev".into(),
             path: VALIDATE_PATH.into(),
@@ -135,8 +144,16 @@ impl Entry {
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
-            only: Vec::new(),
+            only: vec![("not-our-own", format!("!({})", is_our_own(ours)))],
+            is_yielding: false,
         }
+    }
+
+    /// Our own namespace and the definitions of our kinds: with them every guard goes, so it takes a right. But nobody may need us to be
+    /// rid of us, or to begin anew: where nobody answers they go, whatever the policy.
+    fn home(ours: &str) -> Self {
+        let own = vec![("our-own", is_our_own(ours))];
+        Self { name: "home.holdfast.dev".into(), only: own, is_yielding: true, ..Self::namespaces(ours) }
     }
 
     /// Creating, without our label or with another value of it, something that Git declares. `NotIn` matches an absent label
@@ -150,6 +167,7 @@ impl Entry {
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
             only: Vec::new(),
+            is_yielding: false,
         })
     }
 
@@ -163,17 +181,19 @@ impl Entry {
             namespaces: None,
             side_effects: "NoneOnDryRun",
             only: Vec::new(),
+            is_yielding: false,
         }
     }
 
     pub(super) fn into_validating(self, registration: &Registration) -> ValidatingWebhook {
-        let Self { name, path, rules, objects, namespaces, side_effects, only } = self;
+        let Self { name, path, rules, objects, namespaces, side_effects, only, is_yielding } = self;
+        let failure_policy = if is_yielding { FailurePolicy::Ignore } else { registration.failure_policy };
         let only = only.into_iter().map(|(name, expression)| MatchCondition { name: name.to_owned(), expression });
         ValidatingWebhook {
             name: name.into_owned(),
             admission_review_versions: vec!["v1".to_owned()],
             client_config: registration.client.config(&path, &registration.ca_bundle),
-            failure_policy: Some(registration.failure_policy.as_str().to_owned()),
+            failure_policy: Some(failure_policy.as_str().to_owned()),
             match_conditions: Some(conditions(&registration.namespace).into_iter().chain(only).collect()),
             match_policy: Some("Equivalent".to_owned()),
             namespace_selector: namespaces,
@@ -287,6 +307,11 @@ fn question() -> String {
     let dry_run = "has(request.dryRun) && request.dryRun";
     let manager = "request.options.fieldManager";
     format!("{dry_run} && has(request.options) && has({manager}) && {manager} == '{FIELD_MANAGER}'")
+}
+
+/// Is it our namespace that is deleted, or the definition of a kind of ours? A namespace has no dot in its name, a definition does.
+fn is_our_own(namespace: &str) -> String {
+    format!("oldObject.metadata.name in ['{namespace}', 'gitsyncs.{GROUP}', 'driftpolicies.{GROUP}']")
 }
 
 /// Namespaces whose repair must not depend on us, ours included.

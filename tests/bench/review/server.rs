@@ -168,6 +168,7 @@ fn product() -> Result<Webhook> {
         rules: watch::channel(Arc::new(rules)).1,
         around: watch::channel(Arc::default()).1,
         upstream: Arc::new(Nobody),
+        emergencies: tokio::sync::mpsc::unbounded_channel().0,
         evidence: Evidence::start(records, &spill, metrics.clone())?,
         metrics,
         clock: Timestamp::now,
@@ -202,5 +203,9 @@ impl Upstream for Nobody {
 
     fn kept<'a>(&'a self, _: &'a Guard, _: &'a str) -> BoxFuture<'a, Result<Option<Kept>, Unanswered>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn syncs_in<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<String>, Unanswered>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }

@@ -59,6 +59,8 @@ pub fn trials() -> Vec<Trial> {
     rows.chain(tests![
         a_deletion_takes_a_right,
         a_policy_takes_a_right,
+        a_namespace_with_gitsyncs_takes_a_right,
+        what_ends_every_guard_takes_a_right,
         a_loosening_is_recorded,
         who_paused_is_stamped,
         a_stamp_of_a_pause_cannot_be_typed,
@@ -78,7 +80,10 @@ async fn editor(stage: &Stage, takes: Takes) -> Result<Caller> {
             let roles = [("nothing", &[][..]), ("loosen", &["loosen"]), ("suspend", &["suspend"]), ("both", &["loosen", "suspend"])];
             let roles = roles.map(|(name, more)| {
                 let verbs: Vec<_> = edit.iter().chain(more).collect();
-                let rules = json!([{"apiGroups": ["holdfast.dev"], "resources": resources, "verbs": verbs}]);
+                let rules = json!([
+                    {"apiGroups": ["holdfast.dev"], "resources": resources, "verbs": verbs},
+                    {"apiGroups": ["", "apiextensions.k8s.io"], "resources": ["namespaces", "customresourcedefinitions"], "verbs": ["delete"]},
+                ]);
                 let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
                     "metadata": {"name": format!("test:{name}")}, "rules": rules});
                 let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
@@ -129,6 +134,94 @@ async fn a_deletion_takes_a_right() -> Result<()> {
         let came = delete.by(place.stage, HOLDFAST_NAMESPACE, &editor(place.stage, has).await?).await?;
         ensure!((came == Came::Through) == passes, "with {has:?} besides: {came:?}");
     }
+    Ok(())
+}
+
+/// Comes of it what is to come, in the end: on a busy machine the API server may not wait for what takes several questions.
+async fn comes(ask: &Ask, stage: &Stage, caller: &Caller, wanted: impl Fn(&Came) -> bool) -> Result<()> {
+    wait_until(&format!("{} comes as it is to", ask.at), stage::PATIENCE, || async {
+        let came = ask.by(stage, "", caller).await?;
+        ensure!(wanted(&came), "by {caller:?}: {came:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// A `GitSync` that could not even be read, of a namespace that holds nothing else.
+async fn a_namespace_with_gitsyncs_takes_a_right() -> Result<()> {
+    let place = Place::empty(stage::shared().await?, "loosened-home").await?;
+    let stage = place.stage;
+    let delete = |dry_run| Ask {
+        verb: "delete".to_owned(),
+        at: "-v1/namespaces/loosened-home".to_owned(),
+        body: Value::Null,
+        dry_run,
+    };
+    let nothing = editor(stage, Takes::Nothing).await?;
+    comes(&delete(true), stage, &nothing, |came| *came == Came::Through).await.context("it holds no GitSync yet")?;
+    let mut sync = stage.world.git_sync("inner", "loosened-home", "loosened-elsewhere")?;
+    sync["metadata"]["namespace"] = json!("loosened-home");
+    sync["spec"]["source"]["path"] = json!("nowhere");
+    stage.world.apply(&sync).await?;
+
+    let refused = [Takes::Nothing, Takes::Suspend].map(async |has| editor(stage, has).await);
+    let mut refused = futures::future::try_join_all(refused).await?;
+    refused.extend(['P', 'O', 'A'].map(Caller::by));
+    for caller in refused {
+        let words = [r#""loosen" on gitsyncs.holdfast.dev "loosened-home/*""#, "GitSync loosened-home/inner"];
+        let is_told = |came: &Came| match came {
+            Came::Refused(message) => words.iter().all(|words| message.contains(words)),
+            Came::Through => false,
+        };
+        comes(&delete(true), stage, &caller, is_told).await?;
+    }
+    let collector = Caller::account("kube-system", "namespace-controller");
+    for caller in
+        [editor(stage, Takes::Loosen).await?, Caller::by('C'), collector, Caller::person(Person::Administrator)]
+    {
+        comes(&delete(true), stage, &caller, |came| *came == Came::Through).await?;
+    }
+    // Dry runs leave no record; what is really asked for leaves one each.
+    for (kind, has) in [("Denied", Takes::Nothing), ("Loosened", Takes::Loosen)] {
+        let editor = editor(stage, has).await?;
+        delete(false).by(stage, "", &editor).await?;
+        let record = recorded(stage, kind, "loosened-home").await?;
+        ensure!(record["by"]["user"] == format!("editor-{has:?}").to_lowercase(), "{record}");
+        ensure!(record["object"]["kind"] == "Namespace" && record["verb"] == "DELETE", "{record}");
+        ensure!(record["reason"] == "GitSync loosened-home/inner: in force → deleted", "{record}");
+    }
+    let of_it = |record: &Value| record["object"]["name"] == "loosened-home";
+    ensure!(stage.world.records()?.into_iter().filter(of_it).count() == 2, "a dry run was recorded");
+    Ok(())
+}
+
+/// The policy, what our kinds are defined by, and the namespace Holdfast itself is in.
+async fn what_ends_every_guard_takes_a_right() -> Result<()> {
+    let stage = stage::shared().await?;
+    for (at, words) in [
+        ("-holdfast.dev/v1alpha1/driftpolicies/default", r#"driftpolicies.holdfast.dev "default""#),
+        ("-v1/namespaces/holdfast-system", r#"gitsyncs.holdfast.dev "*""#),
+        ("-apiextensions.k8s.io/v1/customresourcedefinitions/gitsyncs.holdfast.dev", r#"gitsyncs.holdfast.dev "*""#),
+        (
+            "-apiextensions.k8s.io/v1/customresourcedefinitions/driftpolicies.holdfast.dev",
+            r#"driftpolicies.holdfast.dev "*""#,
+        ),
+    ] {
+        let delete = Ask { verb: "delete".to_owned(), at: at.to_owned(), body: Value::Null, dry_run: true };
+        let refused = [editor(stage, Takes::Nothing).await?, editor(stage, Takes::Suspend).await?, Caller::by('A')];
+        for caller in refused {
+            let is_told = |came: &Came| matches!(came, Came::Refused(message) if message.contains(words));
+            comes(&delete, stage, &caller, is_told).await?;
+        }
+        for caller in [editor(stage, Takes::Loosen).await?, Caller::by('C'), Caller::person(Person::Administrator)] {
+            comes(&delete, stage, &caller, |came| *came == Came::Through).await?;
+        }
+    }
+    // Any other definition is nobody's business that Git declares nothing of.
+    let other = "-apiextensions.k8s.io/v1/customresourcedefinitions/nothing.holdfast.dev".to_owned();
+    let delete = Ask { verb: "delete".to_owned(), at: other, body: Value::Null, dry_run: true };
+    let came = delete.by(stage, "", &editor(stage, Takes::Nothing).await?).await;
+    ensure!(came.is_err_and(|error| error.to_string().contains("not found")), "it is told otherwise");
     Ok(())
 }
 

@@ -52,6 +52,7 @@ impl Entry {
             namespaces: Some(elsewhere.clone()),
             side_effects: "NoneOnDryRun",
             only: only(guard),
+            is_yielding: false,
         })
     }
 }
