@@ -7,27 +7,27 @@
 //! Plots lie beside the results: `scale-sync.svg`, `scale-heal.svg`, `scale-memory.svg`.
 //!
 //! # What has been measured
-//! 100 and 1,000 objects, on two cores that other builds kept busy (load 9 to 24, November 2026). **10,000 have not been run.**
+//! On two cores with the API server, etcd and the load beside it, one run, nothing else (load 1; November 2026).
 //!
-//! | objects, GitSyncs | bare apply | first sync | restart | writes after it | resident, at most |
-//! |---|---|---|---|---|---|
-//! | 100, 10 | 0.2 s | 2.1 s | 0.6 s | 23 | 89 MB, 97 MB |
-//! | 1,000, 50 | 2.3 s | 8.5 s | 5.9 s | 103 | 103 MB, 128 MB |
+//! | objects, GitSyncs | bare apply | first sync | restart | writes after it | heal p50, p99 | resident, at most |
+//! |---|---|---|---|---|---|---|
+//! | 100, 10 | 0.2 s | 1.9 s | 0.5 s | 4 | 10 samples: 6 to 50 ms | 42 MB, 43 MB |
+//! | 1,000, 50 | 2.3 s | 9.7 s | 0.9 s | 4 | 100 samples: 3 to 98 ms | 73 MB, 88 MB |
+//! | 10,000, 50 | 24.3 s | 59.5 s | 3.6 s | 4 | 4.6 ms, 18 ms | 138 MB, 205 MB |
 //!
-//! At 1,000 objects an idle minute had no call, and a commit of one object took 2.5 s (median of 6; Git asked every 2 s). Of the
-//! hundred edits a second only 40 got through, and were healed after 0.4 s (median) to 1.6 s: far from the goal of 15 and 50 ms, and
-//! not known yet how much of that is the load. The memory before threads and copies were bounded was 257 MB.
-//!
-//! The writes after a restart are two for each sync, about: its status, not its objects; there was no dry run.
+//! A hundred edits a second got through. The first sync asks twice for each object (a dry run, then the apply), so it cannot take less
+//! than twice the bare apply. After a restart there was no dry run, and the writes were none of objects; an idle minute had no call.
+//! A commit of one object took 1.7 s (median of 6; Git asked every 2 s).
 //!
 //! # What 100,000 objects and 100 clusters would take
 //! Arithmetic, from these figures and not from a run:
 //!
-//! - Memory: 900 more objects (and 40 more syncs) made 14 to 22 MB, so 16 to 25 KB for each object, on 80 MB. That makes 240 to
-//!   320 MB for 10,000 objects, which is more than the goal of 150 MB, and 1.6 to 2.5 GB for 100,000. Counted, all that is kept of a
-//!   Deployment of 2 KB is 11 KB (`managed_kb`); the rest is not explained yet.
-//! - First sync: a dry run and an apply for each object, 200,000 requests for 100,000 objects. At the 430 to 500 applies a second of
-//!   the bare loop above that is 7 to 8 minutes of the API server's time; nothing here makes it fewer.
+//! - Memory: 9,000 more objects in as many syncs made 65 to 85 MB, so 7 to 10 KB each, on about 45 MB. That makes 0.8 to 1 GB for
+//!   100,000 in one process, or a part of that for each replica with `--shards`; what watches hold while they list comes on top.
+//! - First sync: 200,000 requests. At the 412 applies a second of the bare loop above that is 8 minutes of the API server's time, and
+//!   10 as measured (59.5 s for 10,000); nothing here makes it fewer. A restart, which only lists, would take half a minute.
+//! - Heals: each is one write. At a hundred edits a second the API server's two cores were busy with edits and heals alike; how many
+//!   objects lie still beside them makes no difference, since watches tell of what changes only.
 //! - A hundred clusters: one Holdfast in each, which share nothing but the Git server. That one is asked once a repository, revision
 //!   and interval by each cluster: at the default interval of 30 s, 200 questions a minute for a repository.
 
