@@ -135,14 +135,12 @@ impl Marks {
 
     /// Of a block, or what there is of the last.
     fn of(block: &[u8]) -> Self {
-        match block.first_chunk() {
-            Some(block) => Self::of_whole(block),
-            None => {
-                let mut whole = [0; BLOCK];
-                whole[..block.len()].copy_from_slice(block);
-                Self::of_whole(&whole)
-            }
+        if let Some(block) = block.first_chunk() {
+            return Self::of_whole(block);
         }
+        let mut whole = [0; BLOCK];
+        whole[..block.len()].copy_from_slice(block);
+        Self::of_whole(&whole)
     }
 
     fn of_whole(block: &[u8; BLOCK]) -> Self {
