@@ -1,7 +1,7 @@
 //! JSON as text: walked member by member, and built and checked only where somebody asks.
 //!
 //! What a value is, is `serde_json`'s to say; here is only what holds maps together, because a reader driven by serde cannot
-//! [jump](skip). A review holds one object twice, so most of the second is, byte for byte, what was passed in the first.
+//! jump (`skip`). A review holds one object twice, so most of the second is, byte for byte, what was passed in the first.
 
 mod skip;
 

@@ -1,7 +1,7 @@
 //! Emergencies on what guards protect for other tools: noted where every replica sees them, reminded of, and told when they end.
 //!
 //! No keeper looks at those objects. So whichever replica admits a break-glass notes it in the status of the `DriftPolicy`
-//! ([`note`]), and the leader comes back to it when it is about to end and when it does ([`Watch`]). It is the object that counts
+//! ([`note`]), and the leader comes back to it when it is about to end and when it does (`Watch`). It is the object that counts
 //! then: what was admitted may never have been stored, and a tool that writes its object anew takes the break-glass along unasked.
 //!
 //! Something is told first and struck off after that. Whoever is killed in between leaves it to be told twice rather than never.

@@ -190,16 +190,17 @@ impl Webhook {
             Hook::ValidateOwn => self.validate_own(review).await,
             Hook::MutateOwn => self.mutate_own(review).await,
             Hook::Mutate | Hook::Validate => {
-                let ours = self.rules.borrow().identities.ourselves.0.clone();
-                let ending = own::ending::Ending::of(&review, &ours);
-                let (requester, is_dry_run) = (review.user_info.clone(), review.is_dry_run());
+                let ending = own::ending::Ending::of(&review, &self.rules.borrow().identities.ourselves.0);
+                let ending = ending.map(|ending| (ending, review.user_info.clone(), review.is_dry_run()));
                 let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
                 let decision = match self.standard(guard, &review, snapshot).await? {
                     Some(standard) => self.judge(hook, review, standard).await?,
                     None => Decision::pass(),
                 };
                 match ending.filter(|_| decision.verdict != Verdict::Deny) {
-                    Some(ending) => Ok(self.end(ending, &requester, is_dry_run).await?.unwrap_or(decision)),
+                    Some((ending, requester, is_dry_run)) => {
+                        Ok(self.end(ending, &requester, is_dry_run).await?.unwrap_or(decision))
+                    }
                     None => Ok(decision),
                 }
             }
