@@ -7,17 +7,19 @@
 //! Plots lie beside the results: `scale-sync.svg`, `scale-heal.svg`, `scale-memory.svg`.
 //!
 //! # What has been measured
-//! On two cores with the API server, etcd and the load beside it, one run, nothing else (load 1; November 2026).
+//! On two cores with the API server, etcd and the load beside it (November 2026); of 10,000 a second run is given, with a build in the
+//! idle class beside it.
 //!
 //! | objects, GitSyncs | bare apply | first sync | restart | writes after it | heal p50, p99 | resident, at most |
 //! |---|---|---|---|---|---|---|
 //! | 100, 10 | 0.2 s | 1.9 s | 0.5 s | 4 | 10 samples: 6 to 50 ms | 42 MB, 43 MB |
 //! | 1,000, 50 | 2.3 s | 9.7 s | 0.9 s | 4 | 100 samples: 3 to 98 ms | 73 MB, 88 MB |
 //! | 10,000, 50 | 24.3 s | 59.5 s | 3.6 s | 4 | 4.6 ms, 18 ms | 138 MB, 205 MB |
+//! | 10,000, 50 | 30.2 s | 63.0 s | 3.7 s | 4 | 4.9 ms, 29 ms | 139 MB, 207 MB |
 //!
 //! A hundred edits a second got through. The first sync asks twice for each object (a dry run, then the apply), so it cannot take less
 //! than twice the bare apply. After a restart there was no dry run, and the writes were none of objects; an idle minute had no call.
-//! A commit of one object took 1.7 s (median of 6; Git asked every 2 s).
+//! A commit of one object took 1.7 and 3.6 s (median of 6; Git asked every 2 s).
 //!
 //! # What 100,000 objects and 100 clusters would take
 //! Arithmetic, from these figures and not from a run:
