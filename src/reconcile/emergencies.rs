@@ -19,7 +19,7 @@ use super::Context;
 use super::entry::until;
 use crate::api::{BreakGlasses, Emergency, GuardedGlass};
 use crate::cluster::{Cluster, Error};
-use crate::core::breakglass::{Glass, REMINDER, stamped};
+use crate::core::breakglass::{Glass, stamped};
 use crate::core::names::{GROUP, POLICY_NAME};
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::Managed;
@@ -218,17 +218,12 @@ fn due(note: &GuardedGlass, now: Timestamp) -> Option<Due> {
     if now >= note.until.0 {
         return Some(Due::End);
     }
-    (!note.reminded && now >= reminder(note)).then_some(Due::Reminder)
+    (!note.reminded && note.glass().reminder(now).is_none()).then_some(Due::Reminder)
 }
 
 /// When something is due next.
 fn next(note: &GuardedGlass, now: Timestamp) -> Timestamp {
-    let reminder = Some(reminder(note)).filter(|reminder| !note.reminded && now < *reminder);
-    reminder.unwrap_or(note.until.0)
-}
-
-fn reminder(note: &GuardedGlass) -> Timestamp {
-    note.until.0.saturating_sub(REMINDER).unwrap_or(note.until.0)
+    note.glass().reminder(now).filter(|_| !note.reminded).unwrap_or(note.until.0)
 }
 
 #[cfg(test)]

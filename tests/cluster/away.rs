@@ -14,7 +14,9 @@ pub fn trials() -> Vec<Trial> {
     tests![one_kind_that_is_away_stops_nothing_else, a_start_while_a_kind_is_away_deletes_nothing_of_it]
 }
 
+/// A person's edit of what is not away.
 const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
+const WORDS: [&str; 2] = ["Comet.sky.example.com", "served again"];
 const SERVED_BY_NOBODY: &str = "apiservice/v1.sky.example.com";
 
 fn comet(name: &str, size: u8) -> String {
@@ -74,8 +76,9 @@ async fn sky<'s>(stage: &'s Stage, name: &str) -> Result<Place<'s>> {
     .await
 }
 
-async fn is_told(place: &Place<'_>) -> Result<()> {
-    place.condition("Ready", false, &["Comet.sky.example.com", "served again"]).await?;
+/// Its GitSync says, in these words, that a kind is away.
+async fn is_told(place: &Place<'_>, words: &[&str]) -> Result<()> {
+    place.condition("Ready", false, words).await?;
     let status = place.git_sync().await?["status"].clone();
     let ready = crate::place::condition(&status, "Ready").cloned().unwrap_or_default();
     ensure!(ready["reason"] == "KindUnavailable", "{ready}");
@@ -102,15 +105,21 @@ async fn everything_else_goes_on(stage: &Stage, place: &Place<'_>) -> Result<Str
     let edit = [("settings.yaml", &*SETTINGS.replace("fast", "faster")), ("halley.yaml", &*comet("halley", 2))];
     place.write(&edit).await?;
     let commit = place.remove(&["gone.yaml", "encke.yaml"]).await?;
+    others_are_kept(place, &WORDS).await?;
+    Ok(commit)
+}
+
+/// What is of other kinds is applied, pruned and healed; that the kind is waited for is told meanwhile, and nothing is called synced.
+pub async fn others_are_kept(place: &Place<'_>, words: &[&str]) -> Result<()> {
     place.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
     place.becomes("ConfigMap/gone", "", &Value::Null).await?;
-    is_told(place).await?;
+    is_told(place, words).await?;
     place.accepts(Who::Collector, SLOW).await?;
     place.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
-    is_told(place).await?;
+    is_told(place, words).await?;
     let status = place.git_sync().await?["status"].clone();
     ensure!(status["syncedRevision"] != status["observedRevision"], "{status}");
-    Ok(commit)
+    Ok(())
 }
 
 /// Then not even discovery knows the kind.
@@ -135,6 +144,6 @@ async fn starts(stage: &Stage, place: &Place<'_>) -> Result<String> {
     stage.world.start_holdfast().await?;
     place.becomes("ConfigMap/settings", "/data/mode", &json!("fast")).await?;
     place.becomes("ConfigMap/gone", "", &Value::Null).await?;
-    is_told(place).await?;
+    is_told(place, &WORDS).await?;
     Ok(commit)
 }

@@ -13,13 +13,13 @@ use k8s_openapi::ByteString;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::away::others_are_kept;
 use crate::manifests::{SETTINGS, config, definition};
-use crate::place::{Place, condition};
+use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::who::Who;
 use crate::world::wait_until;
 
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 const FILES: [&str; 4] = ["settings.yaml", "gone.yaml", "io.yaml", "leda.yaml"];
 
 pub fn trials() -> Vec<Trial> {
@@ -158,27 +158,11 @@ async fn sky_with<'s>(
     .await
 }
 
-async fn is_told(place: &Place<'_>) -> Result<()> {
-    let words = ["Moon.deep.example.com", "served again", "conversion webhook"];
-    place.condition("Ready", false, &words).await?;
-    let status = place.git_sync().await?["status"].clone();
-    let ready = condition(&status, "Ready").cloned().unwrap_or_default();
-    ensure!(ready["reason"] == "KindUnavailable", "{ready}");
-    Ok(())
-}
-
 async fn everything_else_goes_on(place: &Place<'_>) -> Result<String> {
     let edit = [("settings.yaml", &*SETTINGS.replace("fast", "faster")), ("io.yaml", &*moon("io", 2))];
     place.write(&edit).await?;
     let commit = place.remove(&["gone.yaml", "leda.yaml"]).await?;
-    place.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
-    place.becomes("ConfigMap/gone", "", &Value::Null).await?;
-    is_told(place).await?;
-    place.accepts(Who::Collector, SLOW).await?;
-    place.becomes("ConfigMap/settings", "/data/mode", &json!("faster")).await?;
-    is_told(place).await?;
-    let status = place.git_sync().await?["status"].clone();
-    ensure!(status["syncedRevision"] != status["observedRevision"], "{status}");
+    others_are_kept(place, &["Moon.deep.example.com", "served again", "conversion webhook"]).await?;
     Ok(commit)
 }
 
@@ -209,35 +193,29 @@ async fn uids(place: &Place<'_>) -> Result<[Value; 2]> {
 }
 
 async fn a_kind_that_cannot_be_converted_stops_nothing_else() -> Result<()> {
-    let stage = fragile().await?;
-    let mut converter = Converter::new().await?;
-    let place = sky(&stage, &converter, "unconverted").await?;
-    let uids = uids(&place).await?;
-    converter.leave();
-    let meanwhile = async {
-        is_away(&place).await?;
-        everything_else_goes_on(&place).await
-    };
-    let meanwhile = meanwhile.await;
-    converter.come().await?;
-    is_back(&stage).await?;
-    let healed = heals_itself(&place, meanwhile, uids).await;
-    tidy(&stage, &place).await?;
-    healed
+    others_go_on("unconverted", false).await
 }
 
 /// The API server has nothing converted from before, and Holdfast no declaration.
 async fn everybody_starts_while_a_kind_cannot_be_converted() -> Result<()> {
+    others_go_on("unconverted-start", true).await
+}
+
+async fn others_go_on(name: &str, everybody_starts: bool) -> Result<()> {
     let stage = fragile().await?;
     let mut converter = Converter::new().await?;
-    let place = sky(&stage, &converter, "unconverted-start").await?;
+    let place = sky(&stage, &converter, name).await?;
     let uids = uids(&place).await?;
     converter.leave();
     let meanwhile = async {
-        stage.world.stop_holdfast().await?;
-        stage.world.restart_api_server().await?;
+        if everybody_starts {
+            stage.world.stop_holdfast().await?;
+            stage.world.restart_api_server().await?;
+        }
         is_away(&place).await?;
-        stage.world.start_holdfast().await?;
+        if everybody_starts {
+            stage.world.start_holdfast().await?;
+        }
         everything_else_goes_on(&place).await
     };
     let meanwhile = meanwhile.await;
