@@ -1,7 +1,7 @@
 //! A kind whose conversion webhook is away: what Git declares in one version is stored in another, and without the webhook nobody can
 //! read it. Everything else goes on, nothing of the kind is lost, and when the webhook is back so does that.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use axum::Router;
@@ -12,6 +12,8 @@ use axum_server::tls_rustls::RustlsConfig;
 use k8s_openapi::ByteString;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+use tokio::task::JoinHandle;
 
 use crate::away::others_are_kept;
 use crate::manifests::{SETTINGS, config, definition};
@@ -35,12 +37,14 @@ struct Converter {
     address: SocketAddr,
     certificate: String,
     key: String,
-    serving: Option<Handle<SocketAddr>>,
+    serving: Option<(Handle<SocketAddr>, JoinHandle<std::io::Result<()>>)>,
+    /// Never listens, so that whoever calls meanwhile is refused; and while it is bound, nobody else gets the port.
+    _place: TcpSocket,
 }
 
 impl Drop for Converter {
     fn drop(&mut self) {
-        self.leave();
+        self.serving.take().into_iter().for_each(|(handle, _)| handle.shutdown());
     }
 }
 
@@ -50,30 +54,40 @@ impl Converter {
     async fn new() -> Result<Self> {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut converter = Self { address, certificate, key, serving: None };
+        let place = shared(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let address = place.local_addr()?;
+        let mut converter = Self { address, certificate, key, serving: None, _place: place };
         converter.come().await?;
         Ok(converter)
     }
 
     /// Serves, where it did before.
     async fn come(&mut self) -> Result<()> {
-        let listener = TcpListener::bind(self.address)?;
-        listener.set_nonblocking(true)?;
+        let listener = shared(self.address)?.listen(1024)?.into_std()?;
         let (certificate, key) = (self.certificate.clone().into_bytes(), self.key.clone().into_bytes());
         let tls = RustlsConfig::from_pem(certificate, key).await?;
         let router = Router::new().route("/", post(|review: Bytes| async move { convert(&review).to_string() }));
         let handle = Handle::new();
         let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
-        tokio::spawn(server.serve(router.into_make_service()));
-        self.serving = Some(handle);
+        let task = tokio::spawn(server.serve(router.into_make_service()));
+        self.serving = Some((handle, task));
         Ok(())
     }
 
     /// Leaves, and every connection with it.
-    fn leave(&mut self) {
-        self.serving.take().into_iter().for_each(|handle| handle.shutdown());
+    async fn leave(&mut self) -> Result<()> {
+        let Some((handle, task)) = self.serving.take() else { return Ok(()) };
+        handle.shutdown();
+        Ok(task.await??)
     }
+}
+
+/// A socket for a port that others of ours may be bound to as well.
+fn shared(address: SocketAddr) -> Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Only the version is another.
@@ -206,7 +220,7 @@ async fn others_go_on(name: &str, everybody_starts: bool) -> Result<()> {
     let mut converter = Converter::new().await?;
     let place = sky(&stage, &converter, name).await?;
     let uids = uids(&place).await?;
-    converter.leave();
+    converter.leave().await?;
     let meanwhile = async {
         if everybody_starts {
             stage.world.stop_holdfast().await?;
@@ -232,7 +246,7 @@ async fn an_end_waits_for_what_cannot_be_converted() -> Result<()> {
     let mut converter = Converter::new().await?;
     let place =
         sky_with(&stage, &converter, "unconverted-end", |spec| spec["deletionPolicy"] = json!("Delete")).await?;
-    converter.leave();
+    converter.leave().await?;
     let meanwhile = async {
         // Until then the API server goes by what it converted before, and can delete by that as well.
         stage.world.restart_api_server().await?;
