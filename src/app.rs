@@ -195,7 +195,7 @@ impl Parts {
 
         let shutdown = self.shutdown.clone();
         ends.spawn(
-            async move { server.run(listener, router(webhook), shutdown).await.context("the webhook server broke") },
+            async move { server.run_alone(listener, router(webhook), shutdown).await.context("the webhook server broke") },
         );
         let (evidence, events) = (self.evidence.clone(), Events::new(&cluster));
         let voice = Voice { evidence, events, metrics: self.metrics.clone() };

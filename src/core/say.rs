@@ -7,6 +7,7 @@
 mod guarded;
 mod link;
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::exclude::RuleError;
@@ -22,6 +23,8 @@ pub use link::link;
 const FIELDS: usize = 3;
 /// Columns of a terminal that nobody has made narrow.
 const WIDTH: usize = 100;
+/// Most messages are shorter.
+const LENGTH: usize = 1024;
 /// How far values stand in, with what they are called.
 const INDENT: usize = "      Git:  ".len();
 
@@ -31,7 +34,7 @@ pub fn message(key: &ObjectKey, managed: Option<&Managed>, judgement: &Judgement
         return guarded::message(key, tool, judgement);
     }
     let Judgement { verdict, why, introduced, failed } = judgement;
-    let mut text = wrapped(&headline(key, managed, *verdict, why));
+    let mut text = beginning(&headline(key, managed, *verdict, why));
     let Some(managed) = managed else { return text };
     let shown = show(key, introduced);
     if !matches!(why, Why::Delete) {
@@ -175,15 +178,22 @@ fn resource(key: &ObjectKey) -> String {
     if key.group.is_empty() { format!("{kind}/{}", key.name) } else { format!("{kind}.{}/{}", key.group, key.name) }
 }
 
+/// A message that begins with this sentence.
+fn beginning(sentence: &str) -> String {
+    let mut text = String::with_capacity(LENGTH);
+    wrap(&mut text, sentence);
+    text
+}
+
 fn paragraph(text: &mut String, sentence: &str) {
     text.push('\n');
-    text.push_str(&wrapped(sentence));
+    wrap(text, sentence);
 }
 
 /// Broken between words; a word that is too long by itself stays whole.
-fn wrapped(sentence: &str) -> String {
-    let (mut text, mut column) = (String::new(), 0);
-    for word in sentence.split_whitespace() {
+fn wrap(text: &mut String, sentence: &str) {
+    let mut column = 0;
+    for word in sentence.split_ascii_whitespace() {
         let width = word.chars().count();
         let fits = column + 1 + width <= WIDTH;
         text.push_str(if column == 0 {
@@ -196,15 +206,12 @@ fn wrapped(sentence: &str) -> String {
         column = if column > 0 && fits { column + 1 + width } else { width };
         text.push_str(word);
     }
-    text
 }
 
 /// No longer than `room`.
-fn cut(text: &str, room: usize) -> String {
-    match text.char_indices().nth(room) {
-        Some(_) => text.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
-        None => text.to_owned(),
-    }
+fn cut(text: &str, room: usize) -> Cow<'_, str> {
+    let is_longer = text.len() > room && text.chars().nth(room).is_some();
+    if is_longer { text.chars().take(room.saturating_sub(1)).chain(['…']).collect() } else { text.into() }
 }
 
 #[cfg(test)]

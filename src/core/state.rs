@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use memchr::memmem;
 use serde_json::Value;
@@ -18,21 +19,32 @@ use super::text::{Malformed, Reader};
 pub struct State<'a> {
     /// The object, or as much of it as was worth parsing.
     pub object: &'a Value,
+    common: &'a [Member<'a>],
     raw_owners: Option<&'a str>,
     owners: OnceCell<Value>,
 }
+
+/// A member of an object's metadata, with its name.
+pub type Member<'a> = (Cow<'a, str>, Arc<Value>);
 
 // === impl State ===
 
 impl<'a> State<'a> {
     /// A whole object, `managedFields` included.
     pub fn whole(object: &'a Value) -> Self {
-        Self { object, raw_owners: None, owners: OnceCell::new() }
+        Self { object, common: &[], raw_owners: None, owners: OnceCell::new() }
     }
 
     /// An object whose `managedFields` are still text (the JSON array).
     pub fn with_raw_owners(object: &'a Value, managed_fields: &'a str) -> Self {
-        Self { object, raw_owners: Some(managed_fields), owners: OnceCell::new() }
+        Self { raw_owners: Some(managed_fields), ..Self::whole(object) }
+    }
+
+    /// With members of its metadata that are not in the object: both sides of an edit have them in common, so that nothing can
+    /// have come in there, and they were read once.
+    #[must_use]
+    pub fn beside(self, common: &'a [Member<'a>]) -> Self {
+        Self { common, ..self }
     }
 
     /// The entries of `managedFields`, parsed when first asked for. Unreadable ones count as none: the API server wrote
@@ -72,7 +84,8 @@ impl<'a> State<'a> {
 
     /// `metadata.name`, for any name of a field.
     pub fn metadata(&self, name: &str) -> Option<&'a Value> {
-        self.object.get("metadata")?.get(name)
+        let in_object = self.object.get("metadata").and_then(|metadata| metadata.get(name));
+        in_object.or_else(|| self.common.iter().find(|(known, _)| known == name).map(|(_, value)| &**value))
     }
 
     /// `metadata.annotations[name]`.

@@ -184,8 +184,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Over a value that is known to be one. Only what has an end of its own: `1` is also how `12` begins.
-    fn jump(&mut self, known: &str) -> Option<&'a str> {
+    /// Builds the value that comes next, and says how it is written.
+    pub fn spelled<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<(T, &'a str), Malformed> {
+        self.peek();
+        let start = self.at;
+        let value = read(self)?;
+        Ok((value, &self.text[start..self.at]))
+    }
+
+    /// Over a value that is known to be one, if it comes next. Only what has an end of its own: `1` is also how `12` begins.
+    pub fn jump(&mut self, known: &str) -> Option<&'a str> {
         self.peek();
         let is_closed = matches!(known.as_bytes().first(), Some(b'{' | b'[' | b'"'));
         let text = self.text.get(self.at..self.at + known.len()).filter(|text| is_closed && *text == known)?;

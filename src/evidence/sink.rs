@@ -4,8 +4,9 @@
 //! does not fit, and what cannot be written, goes to the spill file; the thread brings it back when it has caught up. A thread
 //! and not a task: writing to a pipe blocks, and a blocked worker of the runtime would be a blocked webhook.
 //!
-//! To wake a thread costs more than to write a record. So when it has caught up it rests a moment before it waits to be woken: one
-//! record is written at once, and of many that come together only the first wakes anybody.
+//! A record becomes its line where it is made: what is handed over is one piece of memory, not thirty. To wake a thread costs more than to
+//! write a line. So when it has caught up it rests a moment before it waits to be woken: one record is written at once, and of many that
+//! come together only the first wakes anybody.
 
 use std::{
     io::{self, Write},
@@ -31,6 +32,9 @@ use crate::core::object::ObjectKey;
 /// Records that may wait in memory: a few megabytes at worst, minutes of denials at any rate seen in practice.
 const QUEUE: usize = 4096;
 
+/// Most lines are shorter.
+const LINE: usize = 1024;
+
 /// How long the thread rests. A record that comes meanwhile waits for so long in memory, which a kill of the process would take along.
 const REST: Duration = Duration::from_millis(10);
 
@@ -45,18 +49,16 @@ pub struct Evidence {
 
 /// A record with its name, as it is written.
 #[derive(Debug, Serialize)]
-struct Entry {
+struct Entry<'a> {
     id: RecordId,
     #[serde(flatten)]
-    record: Record,
-    /// What ends when this is written, or kept for later.
-    #[serde(skip)]
-    _intent: Option<Intent>,
+    record: &'a Record,
 }
 
 #[derive(Debug)]
 enum Message {
-    Entry(Box<Entry>),
+    /// A line to write, and what ends when it is written, or kept for later.
+    Line(Vec<u8>, Option<Intent>),
     Close(oneshot::Sender<()>),
 }
 
@@ -101,19 +103,19 @@ impl Evidence {
 
     /// Records an event; never waits for whoever reads it.
     pub fn record(&self, record: Record) -> RecordId {
-        self.send(Entry { id: RecordId::next(record.time), record, _intent: None })
+        self.send(RecordId::next(record.time), &record, None)
     }
 
     /// Notes a write to the cluster that is about to be made, as the record it would have. If this process is killed before it is
     /// recorded, the next one in this place does that, and says that nobody knows how it ended.
     pub fn intend(&self, record: Record) -> Intent {
         let (id, record) = (RecordId::next(record.time), record.interrupted());
-        self.intents.note(id, &Entry { id, record, _intent: None }.line())
+        self.intents.note(id, &Entry { id, record: &record }.line())
     }
 
     /// Records a write that was noted, by the id it was noted with.
     pub fn record_end(&self, intent: Intent, record: Record) -> RecordId {
-        self.send(Entry { id: intent.id, record, _intent: Some(intent) })
+        self.send(intent.id, &record, Some(intent))
     }
 
     /// Records a write that was noted and of which this process, too, does not know how it ended.
@@ -121,14 +123,13 @@ impl Evidence {
         self.record_end(intent, record.interrupted())
     }
 
-    fn send(&self, entry: Entry) -> RecordId {
-        let id = entry.id;
-        self.editors.note(&entry.record);
-        let message = Message::Entry(Box::new(entry));
+    fn send(&self, id: RecordId, record: &Record, intent: Option<Intent>) -> RecordId {
+        self.editors.note(record);
+        let message = Message::Line(Entry { id, record }.line(), intent);
         if let Err(refused) = self.queue.try_send(message)
-            && let Message::Entry(entry) = refused.into_inner()
+            && let Message::Line(line, _intent) = refused.into_inner()
         {
-            self.fallback.keep(&entry.line());
+            self.fallback.keep(&line);
         }
         id
     }
@@ -159,9 +160,10 @@ impl Record {
 
 // === impl Entry ===
 
-impl Entry {
+impl Entry<'_> {
     fn line(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self).expect("a record is strings, numbers and JSON values");
+        let mut line = Vec::with_capacity(LINE);
+        serde_json::to_writer(&mut line, self).expect("a record is strings, numbers and JSON values");
         line.push(b'\n');
         line
     }
@@ -174,7 +176,7 @@ impl<W: Write> Writer<W> {
         self.replay();
         while let Some(message) = self.queue.blocking_recv() {
             match message {
-                Message::Entry(entry) => self.write(&entry.line()),
+                Message::Line(line, _intent) => self.write(&line),
                 Message::Close(done) => return self.close(done),
             }
             if self.queue.is_empty() {
@@ -206,8 +208,8 @@ impl<W: Write> Writer<W> {
 
     fn close(mut self, done: oneshot::Sender<()>) {
         self.queue.close();
-        while let Ok(Message::Entry(entry)) = self.queue.try_recv() {
-            self.write(&entry.line());
+        while let Ok(Message::Line(line, _intent)) = self.queue.try_recv() {
+            self.write(&line);
         }
         self.replay();
         // Nobody waits any more if this fails.

@@ -15,11 +15,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
+use opentelemetry::Context;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::answer::{Answer, Reason, Refusal};
+use super::aside;
 use super::guards::Guards;
 use super::no_decision::NoDecision;
 use super::review::Review;
@@ -171,12 +173,23 @@ impl Webhook {
         let parent = span::parent(request.headers());
         let guard = register::guard_of(request.uri().path()).map(str::to_owned);
         let body = Bytes::from_request(request, &()).await?;
+        let answered = self.answer(hook, guard.as_deref(), &body, parent);
+        if body.len() < PLACE { answered.await } else { aside::wait(answered).await }
+    }
+
+    async fn answer(
+        &self,
+        hook: Hook,
+        guard: Option<&str>,
+        body: &[u8],
+        parent: Option<Context>,
+    ) -> Result<Vec<u8>, NoDecision> {
         let started = Instant::now();
-        let mut review = Review::read(&body)?;
+        let mut review = Review::read(body)?;
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
         let team = self.around.borrow().teams.of_user(&review.user_info.user);
         let span = span::span(hook.name(), &uid, &review, team.as_deref(), parent);
-        let decided = self.decide(hook, guard.as_deref(), review).instrument(span.clone());
+        let decided = self.decide(hook, guard, review).instrument(span.clone());
         let Decision { verdict, answer, annotated } = decided.await?;
         span.record("verdict", tracing::field::debug(verdict));
         if !matches!(hook, Hook::Mutate | Hook::MutateOwn) || verdict == Verdict::Deny {
@@ -293,7 +306,7 @@ impl Webhook {
             Ok(stamps) => stamps,
             Err(refusal) => return Ok(Decision::refused(refusal)),
         };
-        let annotated = review.object.as_ref().is_some_and(|new| new.metadata.fields.contains_key("annotations"));
+        let annotated = review.object.as_ref().is_some_and(|new| new.metadata.get("annotations").is_some());
         let mut decision = self.judge_if_ready(Hook::Mutate, review).await?;
         decision.answer.writes.extend(stamps);
         Ok(Decision { annotated, ..decision })

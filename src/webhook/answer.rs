@@ -39,6 +39,9 @@ pub(super) enum Reason {
     Invalid,
 }
 
+/// The body of an answer is mostly no longer than this and what it says to people.
+const BODY: usize = 512;
+
 /// Longest warning line: what API server and kubectl promise not to cut.
 const LINE: usize = 120;
 
@@ -91,7 +94,10 @@ impl Answer {
             audit_annotations: audit,
         };
         let envelope = Envelope { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response };
-        serde_json::to_vec(&envelope).expect("strings and lists of strings always serialise")
+        let said = envelope.response.status.as_ref().map_or(0, |status| status.message.len());
+        let mut body = Vec::with_capacity(BODY + said);
+        serde_json::to_writer(&mut body, &envelope).expect("strings and lists of strings always serialise");
+        body
     }
 
     /// Warns with a message of several lines.

@@ -13,7 +13,7 @@ use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use super::no_decision::NoDecision;
-use super::object::{Metadata, Object};
+use super::object::{Field, Metadata, Object};
 use super::parts::parse;
 use super::review::{Review, Unreadable};
 use super::subject::{Subject, place};
@@ -151,7 +151,8 @@ async fn as_written(guards: &[&Guard], place: &Place, upstream: &dyn Upstream) -
 /// All of an object of a review but its status.
 fn whole(review: &Review<'_>, object: &Object<'_>) -> Result<Value, Unreadable> {
     let Metadata { fields, managed_fields, last_applied } = &object.metadata;
-    let mut metadata = Value::Object(fields.clone());
+    let fields = fields.iter().map(|Field { name, value, .. }| (name.to_string(), Value::clone(value)));
+    let mut metadata = Value::Object(fields.collect());
     if let Some(raw) = managed_fields {
         metadata["managedFields"] = parse("metadata", raw)?;
     }

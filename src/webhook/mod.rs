@@ -9,6 +9,7 @@
 
 pub mod admit;
 mod answer;
+mod aside;
 mod guards;
 mod no_decision;
 mod object;

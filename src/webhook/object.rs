@@ -6,6 +6,7 @@
 //! is the same text as in the other object of the review is not even looked through again.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -26,11 +27,21 @@ pub(super) struct Object<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Metadata<'a> {
     /// All that people and Git write, and what is not in the other fields.
-    pub fields: Map<String, Value>,
+    pub fields: Vec<Field<'a>>,
     /// Who owns which fields.
     pub managed_fields: Option<&'a str>,
     /// The value of [`LAST_APPLIED`].
     pub last_applied: Option<&'a str>,
+}
+
+/// A field of an object's metadata. What is the same text in both objects of a review is the same value, too, read once.
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Its value, without what stands in other fields of [`Metadata`].
+    pub value: Arc<Value>,
+    text: &'a str,
 }
 
 /// Metadata that the API server writes for every object and nobody can declare.
@@ -66,7 +77,7 @@ impl<'a> Object<'a> {
 
     /// `metadata.name`; empty while it is still to be generated.
     pub(super) fn name(&self) -> &str {
-        self.metadata.fields.get("name").and_then(Value::as_str).unwrap_or_default()
+        self.metadata.get("name").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// A section as it is written.
@@ -81,12 +92,12 @@ impl<'a> Object<'a> {
 
     /// Is it on its way out already?
     pub(super) fn is_terminating(&self) -> bool {
-        self.metadata.fields.contains_key("deletionTimestamp")
+        self.metadata.get("deletionTimestamp").is_some()
     }
 
     /// Does the object carry this annotation?
     pub(super) fn has_annotation(&self, name: &str) -> bool {
-        self.metadata.fields.get("annotations").is_some_and(|annotations| annotations.get(name).is_some())
+        self.metadata.get("annotations").is_some_and(|annotations| annotations.get(name).is_some())
     }
 }
 
@@ -103,20 +114,43 @@ impl<'a> Metadata<'a> {
                     metadata.managed_fields = Some(raw).filter(|raw| *raw != "null");
                 }
                 "annotations" if reader.peek() == Some(b'n') => reader.read::<()>()?,
-                "annotations" => {
-                    let annotations = metadata.annotations(reader, twin)?;
-                    metadata.fields.insert(name.into_owned(), annotations);
-                }
-                name if SERVER_WRITTEN.contains(&name) => _ = reader.raw(None)?,
-                _ => _ = metadata.fields.insert(name.into_owned(), reader.read()?),
+                _ if SERVER_WRITTEN.contains(&&*name) => _ = reader.raw(None)?,
+                _ => metadata.field(name, reader, twin)?,
             }
         }
         Ok(metadata)
     }
 
+    /// One of its fields, but for `managedFields`.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.find(name).map(|field| &*field.value)
+    }
+
+    fn find(&self, name: &str) -> Option<&Field<'a>> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    fn field(&mut self, name: Cow<'a, str>, reader: &mut Reader<'a>, twin: Option<&Self>) -> Result<(), Malformed> {
+        if self.find(&name).is_some() {
+            return Err(reader.malformed(&format!("{name} is there twice")));
+        }
+        let known = twin.and_then(|twin| Some((twin, twin.find(&name)?)));
+        if let Some((twin, Field { value, text, .. })) = known
+            && let Some(text) = reader.jump(text)
+        {
+            self.last_applied = if name == "annotations" { twin.last_applied } else { self.last_applied };
+            self.fields.push(Field { name, value: value.clone(), text });
+            return Ok(());
+        }
+        let (value, text) = reader.spelled(|reader| {
+            if name == "annotations" { self.annotations(reader, twin) } else { reader.read() }
+        })?;
+        self.fields.push(Field { name, value: Arc::new(value), text });
+        Ok(())
+    }
+
     fn annotations(&mut self, reader: &mut Reader<'a>, twin: Option<&Self>) -> Result<Value, Malformed> {
         let mut annotations = Map::new();
-        self.last_applied = None;
         reader.open()?;
         while let Some(name) = reader.member()? {
             match &*name {

@@ -5,15 +5,16 @@
 //! whole and in scope: marks, stamps and owner references live there.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::object::{Metadata, Object};
+use super::object::{Field, Metadata, Object};
 use super::review::{Operation, Unreadable};
 use crate::core::declaration::Declaration;
 use crate::core::difference;
 use crate::core::names::LAST_APPLIED;
-use crate::core::state::State;
+use crate::core::state::{Member, State};
 use crate::core::text::Outline;
 
 /// What an edit does to an object, with the object on the sides it has.
@@ -39,6 +40,8 @@ pub(super) struct Parts<'a> {
 #[derive(Debug)]
 pub(super) struct Side<'a> {
     value: Value,
+    /// What both sides have in common of the metadata is not in the value.
+    common: Vec<Member<'a>>,
     managed_fields: Option<&'a str>,
 }
 
@@ -103,7 +106,9 @@ impl<'a> Parts<'a> {
         let sides = match (look, objects) {
             (Look::Differences(declaration), Sides::Update(old, new)) => {
                 let [before, after] = differences(declaration, &sections, [&old, &new])?;
-                Sides::Update(Side::new(old, before, skip_last_applied)?, Side::new(new, after, skip_last_applied)?)
+                let common = common(&old.metadata, &new.metadata);
+                let side = |object, content| Side::new(object, content, &common, skip_last_applied);
+                Sides::Update(side(old, before)?, side(new, after)?)
             }
             (look, objects) => {
                 let wanted = (!matches!(look, Look::Everything)).then_some(sections.as_slice());
@@ -137,18 +142,28 @@ impl<'a> Side<'a> {
         for (name, outline) in object.sections.iter().filter(|(name, _)| wanted.is_none_or(|all| all.contains(name))) {
             content.insert(name.to_string(), parse(name, outline.text)?);
         }
-        Self::new(object, content, skip_last_applied)
+        Self::new(object, content, &[], skip_last_applied)
     }
 
-    fn new(object: Object<'a>, mut content: Map<String, Value>, skip_last_applied: bool) -> Result<Self, Unreadable> {
-        let Metadata { fields: mut metadata, managed_fields, last_applied } = object.metadata;
+    fn new(
+        object: Object<'a>,
+        mut content: Map<String, Value>,
+        common: &[Arc<Value>],
+        skip_last_applied: bool,
+    ) -> Result<Self, Unreadable> {
+        let Metadata { fields, managed_fields, last_applied } = object.metadata;
+        let is_common = |field: &Field<'_>| common.iter().any(|value| Arc::ptr_eq(value, &field.value));
+        let (common, own): (Vec<_>, Vec<_>) = fields.into_iter().partition(is_common);
+        let own = own.into_iter().map(|Field { name, value, .. }| (name.into_owned(), Arc::unwrap_or_clone(value)));
+        let mut metadata: Map<_, _> = own.collect();
         if let Some(raw) = last_applied.filter(|_| !skip_last_applied)
             && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
         {
             annotations.insert(LAST_APPLIED.to_owned(), parse("metadata", raw)?);
         }
         content.insert("metadata".to_owned(), Value::Object(metadata));
-        Ok(Self { value: Value::Object(content), managed_fields })
+        let common = common.into_iter().map(|Field { name, value, .. }| (name, value)).collect();
+        Ok(Self { value: Value::Object(content), common, managed_fields })
     }
 
     fn move_replicas_to(&mut self, path: &[String]) {
@@ -162,10 +177,11 @@ impl<'a> Side<'a> {
 
     /// This side as the core reads it.
     pub(super) fn state(&self) -> State<'_> {
-        match self.managed_fields {
+        let state = match self.managed_fields {
             Some(raw) => State::with_raw_owners(&self.value, raw),
             None => State::whole(&self.value),
-        }
+        };
+        state.beside(&self.common)
     }
 }
 
@@ -200,6 +216,12 @@ fn differences(
 
 fn unreadable(section: &str, source: serde_json::Error) -> Unreadable {
     Unreadable::Section { section: section.to_owned(), source }
+}
+
+/// The values of metadata that both have.
+fn common(old: &Metadata<'_>, new: &Metadata<'_>) -> Vec<Arc<Value>> {
+    let is_new = |value: &Arc<Value>| new.fields.iter().any(|field| Arc::ptr_eq(&field.value, value));
+    old.fields.iter().map(|field| field.value.clone()).filter(is_new).collect()
 }
 
 fn last_applied<'a>(object: Option<&Object<'a>>) -> Option<&'a str> {

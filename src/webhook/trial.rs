@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::aside;
 use super::object::Object;
 use super::parts::{Look, Parts, Side, Sides};
 use super::review::{Review, Unreadable};
@@ -134,6 +135,7 @@ impl<'a> Trial<'a> {
         let snapshot = learned.as_ref().unwrap_or(&self.snapshot);
         let scaled = self.scaled_whole(upstream).await?;
         let judge = |asked| self.judge(snapshot, asked, scaled.as_ref());
+        let judge = |asked| if self.takes_long() { aside::work(|| judge(asked)) } else { judge(asked) };
         let judgement = judge(Asked::default());
         match &self.managed {
             Some(managed) if !passes(judgement.verdict) => match self.emergency(managed, upstream).await? {
@@ -204,7 +206,7 @@ impl<'a> Trial<'a> {
     /// Has the object, as it would be stored, any annotations?
     pub(super) fn is_annotated(&self) -> bool {
         let new = self.parts.sides.after();
-        new.is_some_and(|new| new.state().object.pointer("/metadata/annotations").is_some())
+        new.is_some_and(|new| new.state().metadata("annotations").is_some())
     }
 
     /// What is done, as admission calls it.
@@ -305,6 +307,11 @@ impl<'a> Trial<'a> {
         }
         let may_break_glass = upstream.may(&self.requester, &Right::break_glass(&managed.sync)).await?;
         Ok(may_break_glass.then_some(Asked { may_break_glass, of_parent }))
+    }
+
+    /// Expressions walk through all of the object.
+    fn takes_long(&self) -> bool {
+        self.managed.as_deref().is_some_and(|managed| managed.exclusions.need_whole_object())
     }
 
     fn is_guarded(&self) -> bool {

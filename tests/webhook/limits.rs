@@ -194,6 +194,28 @@ async fn the_largest_review_there_can_be_is_read() {
     assert_eq!(larger.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
+/// One thread answers everybody; what is large is judged beside it, also while its body takes its time, and by the same rules.
+#[tokio::test]
+async fn a_large_review_keeps_nobody_waiting() {
+    let bundle = bundle();
+    let (server, _) = server(&bundle, Limits::default());
+    let client = client(&[&bundle]).http1_only().build().expect("a client");
+    let mut review: serde_json::Value = serde_json::from_str(EDIT_REPLICAS).expect("JSON");
+    review["request"]["object"]["metadata"]["annotations"]["padding"] = "x".repeat(3_000_000).into();
+    let review = review.to_string();
+    let (begin, rest) = review.split_at(1_000_000);
+    let mut large = handshaken(server.address, &bundle).await;
+    large.write_all(format!("{}{begin}", head(review.len())).as_bytes()).await.expect("sent");
+    assert_eq!(timeout(LONG, post(&client, &server.url())).await.expect("meanwhile").expect("an answer").0, StatusCode::OK);
+    large.write_all(rest.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains(r#""allowed":false"#) {
+        let read = timeout(LONG, large.read_buf(&mut answer)).await.expect("an answer").expect("it goes on");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
 /// A CA for API servers, and what one of them presents.
 fn api_server() -> (String, Identity) {
     let mut ca = CertificateParams::default();

@@ -39,7 +39,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let shutdown = Shutdown::new(DRAIN);
-        let served = tokio::spawn(server.run(listener, router, shutdown.clone()));
+        let served = tokio::spawn(server.run_alone(listener, router, shutdown.clone()));
         Self { address, shutdown, served }
     }
 

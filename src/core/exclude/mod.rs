@@ -300,7 +300,7 @@ impl Dependent {
                 within.then(|| excluded(fields(&["spec", "replicas"]))).into_iter().collect()
             }
             Self::FilledByOwner => {
-                let owner = preset::is_filled_by_owner(state.object);
+                let owner = preset::is_filled_by_owner(state);
                 let by = |owner| Arc::from(format!("preset externalSecrets: {owner} owns this Secret and fills it"));
                 let place = |owner| Excluded { by: by(owner), ..excluded(fields(&["data"])) };
                 owner.map(place).into_iter().collect()

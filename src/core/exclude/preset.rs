@@ -17,6 +17,7 @@ use crate::core::manifest::Manifest;
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 use crate::core::path::{Path, Step};
+use crate::core::state::State;
 use crate::core::value::is_nothing;
 
 /// Which presets are on.
@@ -269,14 +270,14 @@ fn says_external(manifest: &Value) -> bool {
 }
 
 /// Is this object owned by a controller that fills Secrets? Owner references of managed objects cannot be changed by hand.
-pub(super) fn is_filled_by_owner(object: &Value) -> Option<String> {
+pub(super) fn is_filled_by_owner(state: &State<'_>) -> Option<String> {
     const FILLERS: [(&str, &str); 4] = [
         ("external-secrets.io", "ExternalSecret"),
         ("external-secrets.io", "PushSecret"),
         ("bitnami.com", "SealedSecret"),
         ("cert-manager.io", "Certificate"),
     ];
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let owners = state.metadata("ownerReferences").and_then(Value::as_array);
     owners.into_iter().flatten().find_map(|owner| {
         let text = |name| owner.get(name).and_then(Value::as_str).unwrap_or_default();
         let group = crate::core::object::group_of(text("apiVersion"));

@@ -49,20 +49,20 @@ pub(super) fn is_finalizer(path: &Path) -> bool {
 /// Does it add a finalizer, or take one away, that Git says nothing of? Those are between controllers, and one too many
 /// keeps an object from ever going. What Git declares is judged like any other field.
 pub(super) fn moves_finalizers(git: &Kept, old: &State<'_>, new: &State<'_>) -> bool {
-    let (old, new) = (finalizers(old.object), finalizers(new.object));
+    let (old, new) = (finalizers(old), finalizers(new));
     if old == new {
         return false; // what nearly every edit does is to be known without reading the manifest
     }
     let git = git.value();
-    let git = finalizers(&git);
+    let git = finalizers(&State::whole(&git));
     let moved = |these: &[&Value], others: &[&Value]| {
         these.iter().any(|finalizer| !others.contains(finalizer) && !git.contains(finalizer))
     };
     moved(&old, &new) || moved(&new, &old)
 }
 
-fn finalizers(object: &Value) -> Vec<&Value> {
-    State::whole(object).metadata("finalizers").and_then(Value::as_array).into_iter().flatten().collect()
+fn finalizers<'a>(state: &State<'a>) -> Vec<&'a Value> {
+    state.metadata("finalizers").and_then(Value::as_array).into_iter().flatten().collect()
 }
 
 /// Does it bring a rule of its own that Git does not say? It would have no effect, and look as if it had.

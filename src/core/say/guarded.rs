@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{FIELDS, INDENT, WIDTH, cut, emergency, headline, paragraph, without_rules, wrapped};
+use super::{FIELDS, INDENT, WIDTH, beginning, cut, emergency, headline, paragraph, without_rules};
 use crate::core::guard::Tool;
 use crate::core::judge::{Judgement, Verdict, Why};
 use crate::core::mask::{Shown, show};
@@ -10,7 +10,7 @@ use crate::core::object::ObjectKey;
 
 pub(super) fn message(key: &ObjectKey, tool: &Tool, judgement: &Judgement) -> String {
     let Judgement { verdict, why, introduced, failed } = judgement;
-    let mut text = wrapped(&first(key, tool, *verdict, why));
+    let mut text = beginning(&first(key, tool, *verdict, why));
     if !matches!(why, Why::Delete) {
         fields(&mut text, &show(key, introduced));
     }
@@ -70,13 +70,13 @@ fn whose(Tool { manager, application, .. }: &Tool) -> String {
 
 fn fields(text: &mut String, shown: &[Shown]) {
     for field in shown.iter().take(FIELDS) {
-        let value = |value: &Option<String>| cut(value.as_deref().unwrap_or("nothing"), WIDTH - INDENT);
+        let value = |value: Option<&'_ str>| cut(value.unwrap_or("nothing"), WIDTH - INDENT).into_owned();
         let _ = write!(text, "\n  {}", cut(&field.path, WIDTH - 2));
         if field.git.is_none() && field.live.is_none() {
             text.push_str("\n      kept, in another API version than this edit is made in");
             continue;
         }
-        let _ = write!(text, "\n      kept: {}\n      this: {}", value(&field.git), value(&field.live));
+        let _ = write!(text, "\n      kept: {}\n      this: {}", value(field.git.as_deref()), value(field.live.as_deref()));
     }
     if shown.len() > FIELDS {
         let _ = write!(text, "\n  … and {} more", shown.len() - FIELDS);

@@ -4,6 +4,7 @@
 //! the public ones, and names such as `gitlab.example.com`. A wrong link is worse than none; whoever gets none is told
 //! repository, file and line instead. An address given for cloning holds more than may be shown: user, password, port of ssh.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// A forge, by how it spells links.
@@ -133,16 +134,22 @@ impl Address {
 }
 
 /// A path as addresses spell it; bytes of `also` are left as they are, because they are escaped already.
-fn escaped(path: &str, also: &str) -> String {
+fn escaped<'p>(path: &'p str, also: &str) -> Cow<'p, str> {
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') || also.as_bytes().contains(&byte)
+    };
+    if path.bytes().all(is_plain) {
+        return path.into();
+    }
     let mut escaped = String::with_capacity(path.len());
     for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) || also.as_bytes().contains(&byte) {
+        if is_plain(byte) {
             escaped.push(char::from(byte));
         } else {
             let _ = write!(escaped, "%{byte:02X}");
         }
     }
-    escaped
+    escaped.into()
 }
 
 #[cfg(test)]

@@ -42,17 +42,21 @@ pub(super) fn plain(bytes: &[u8]) -> Option<&[u8]> {
     (content[end] == b'"').then(|| &content[..end])
 }
 
-/// Names are longer than they seem, and mostly shorter than a block.
+/// Names are longer than they seem, and mostly shorter than a block. A document within a string has a backslash every few bytes.
 fn end_of_string(bytes: &[u8]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        at = special(bytes, at)?;
-        match bytes[at] {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+    let start = special(bytes, 1)?;
+    if bytes[start] == b'"' {
+        return Some(start + 1);
+    }
+    let mut escaped = 0;
+    for (number, block) in bytes[start..].chunks(BLOCK).enumerate() {
+        let marks = Marks::of(block);
+        let quotes = marks.quotes & !marks.escaped(&mut escaped);
+        if quotes != 0 {
+            return Some(start + number * BLOCK + quotes.trailing_zeros() as usize + 1);
         }
     }
+    None
 }
 
 /// The first quote, backslash or control character from here on.
@@ -82,12 +86,12 @@ fn below(word: u64, byte: u8) -> u64 {
 
 /// Brackets count that are not in a string, whatever kind they are of.
 fn end_of_brackets(bytes: &[u8]) -> Option<usize> {
-    let (mut depth, mut in_string, mut escaped) = (0_u32, false, false);
+    let (mut depth, mut in_string, mut escaped) = (0_u32, 0, 0);
     for (number, block) in bytes.chunks(BLOCK).enumerate() {
         let marks = Marks::of(block);
         let quotes = marks.quotes & !marks.escaped(&mut escaped);
-        let inside = between(quotes) ^ if in_string { u64::MAX } else { 0 };
-        in_string ^= quotes.count_ones() % 2 == 1;
+        let inside = between(quotes) ^ in_string;
+        in_string = if inside >> (u64::BITS - 1) == 1 { u64::MAX } else { 0 };
         let (opens, mut closes) = (marks.opens & !inside, marks.closes & !inside);
         if depth > closes.count_ones() {
             depth = depth + opens.count_ones() - closes.count_ones();
@@ -118,19 +122,19 @@ fn between(quotes: u64) -> u64 {
 // === impl Marks ===
 
 impl Marks {
-    /// Which bytes are escaped. In a string or not: outside of one, no JSON has a backslash. `escaped` says whether the byte after
-    /// the last block was, and then whether the one after this one is.
-    fn escaped(self, escaped: &mut bool) -> u64 {
-        let mut backslashes = self.backslashes & !u64::from(*escaped);
-        let mut found = u64::from(std::mem::take(escaped));
-        while backslashes != 0 {
-            let place = backslashes.trailing_zeros();
-            let next = 1_u64.checked_shl(place + 1);
-            *escaped = next.is_none();
-            found |= next.unwrap_or_default();
-            backslashes &= !((1 << place) | next.unwrap_or_default());
-        }
-        found
+    /// Which bytes are escaped. In a string or not: outside of one, no JSON has a backslash. `carried` is 1 if the byte after the last
+    /// block was, and then if the one after this one is.
+    ///
+    /// Of backslashes in a row every second one is escaped itself. So where a row begins decides: added to its first bit, a row
+    /// carries over to the byte behind it, and at an odd place that byte is escaped if its own place is even, and the other way round.
+    fn escaped(self, carried: &mut u64) -> u64 {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        let backslashes = self.backslashes & !*carried;
+        let behind = (backslashes << 1) | *carried;
+        let odd_begins = backslashes & !EVEN & !behind;
+        let (ends, is_carried) = odd_begins.overflowing_add(backslashes);
+        *carried = u64::from(is_carried);
+        (EVEN ^ (ends << 1)) & behind
     }
 
     /// Of a block, or what there is of the last.

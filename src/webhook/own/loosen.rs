@@ -118,7 +118,7 @@ fn loosened(review: &Review<'_>) -> Vec<Loosened> {
 /// That more than usual may be deleted, at a commit. Taking it back loosens nothing.
 fn confirmed(review: &Review<'_>) -> Option<Loosened> {
     let of = |object: Option<&Object<'_>>| {
-        let text = object?.metadata.fields.get("annotations")?.get(CONFIRM_PRUNE)?.as_str()?;
+        let text = object?.metadata.get("annotations")?.get(CONFIRM_PRUNE)?.as_str()?;
         Some(text.to_owned())
     };
     let (old, new) = (of(review.old_object.as_ref()), of(review.object.as_ref())?);
@@ -132,7 +132,7 @@ fn confirmed(review: &Review<'_>) -> Option<Loosened> {
 /// A deletion; one that is under way already loosens nothing more.
 fn gone(review: &Review<'_>) -> Option<Loosened> {
     let old = review.old_object.as_ref()?;
-    let terminating = old.metadata.fields.contains_key("deletionTimestamp");
+    let terminating = old.is_terminating();
     let all = |text: &str| text.to_owned();
     (!terminating).then(|| Loosened { field: all("it"), from: all("in force"), to: all("deleted") })
 }

@@ -55,7 +55,7 @@ fn spoken_of(spec: Option<Spec>, name: &str) -> Option<serde_json::Value> {
 }
 
 fn stamp<'r>(object: Option<&'r Object<'_>>, name: &str) -> Option<&'r str> {
-    object?.metadata.fields.get("annotations")?.get(name)?.as_str()
+    object?.metadata.get("annotations")?.get(name)?.as_str()
 }
 
 fn forged(name: &str, says: &str) -> Refusal {

@@ -110,14 +110,13 @@ impl Drop for Running {
 pub fn main(which: &str) -> Result<()> {
     telemetry::start(telemetry::Format::Text, telemetry::filter("info")?, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let _runtime = runtime.enter();
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let certificate = certs::issue(&["127.0.0.1".to_owned()], Duration::from_hours(1), Timestamp::now())?;
     let serving = Serving::new(pair(certificate.chain.as_bytes(), certificate.key.as_bytes())?);
     let ready = Ready { port: listener.local_addr()?.port(), ca: certificate.ca };
     let shutdown = Shutdown::new(Duration::ZERO);
     let server = Server::new(serving, Metrics::new().0);
-    runtime.spawn(server.run(listener, routes(serde_json::from_str(which)?)?, shutdown));
+    runtime.spawn(server.run_alone(listener, routes(serde_json::from_str(which)?)?, shutdown));
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&ready)?)?;
     match std::io::stdin().read(&mut [0])? {
         0 => Ok(()),
