@@ -194,9 +194,9 @@ impl Parts {
         ends.spawn(certificate.keep(files, secret, self.shutdown.clone()));
 
         let shutdown = self.shutdown.clone();
-        ends.spawn(
-            async move { server.run_alone(listener, router(webhook), shutdown).await.context("the webhook server broke") },
-        );
+        ends.spawn(async move {
+            server.run_alone(listener, router(webhook), shutdown).await.context("the webhook server broke")
+        });
         let (evidence, events) = (self.evidence.clone(), Events::new(&cluster));
         let voice = Voice { evidence, events, metrics: self.metrics.clone() };
         let wish = Wish { registration: certificate::registration(&self.config, bound), desired, rules, trust };

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kube::client::ClientBuilder;
 use kube::{Client, config::Kubeconfig};
+use tokio::runtime::Handle;
 
 use super::identity;
 use crate::cluster::Cluster;
@@ -30,8 +32,8 @@ pub(super) async fn client(
                 if let Some(user) = impersonator {
                     tracing::info!(user, "acting as Holdfast's service account");
                 }
-                let ours = Client::try_from(settings).context("failed to make a client from the kubeconfig")?;
-                let bare = Client::try_from(bare).context("failed to make a client from the kubeconfig")?;
+                let ours = made(settings)?;
+                let bare = made(bare)?;
                 return Ok(Some((ours, bare)));
             }
             Err(error) if is_an_answer(&error) => return Err(error),
@@ -42,6 +44,21 @@ pub(super) async fn client(
             () = tokio::time::sleep(PATIENCE) => {}
         }
     }
+}
+
+/// Where connections to the API server live, whoever asked first: the webhook's thread has other work.
+#[derive(Clone)]
+struct Home(Handle);
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Home {
+    fn execute(&self, connection: F) {
+        self.0.spawn(connection);
+    }
+}
+
+fn made(settings: kube::Config) -> anyhow::Result<Client> {
+    let client = ClientBuilder::try_from((settings, Home(Handle::current())));
+    Ok(client.context("failed to make a client from the kubeconfig")?.build())
 }
 
 /// Refused, and not merely out of reach: trying again would not help.

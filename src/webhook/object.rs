@@ -142,9 +142,8 @@ impl<'a> Metadata<'a> {
             self.fields.push(Field { name, value: value.clone(), text });
             return Ok(());
         }
-        let (value, text) = reader.spelled(|reader| {
-            if name == "annotations" { self.annotations(reader, twin) } else { reader.read() }
-        })?;
+        let (value, text) = reader
+            .spelled(|reader| if name == "annotations" { self.annotations(reader, twin) } else { reader.read() })?;
         self.fields.push(Field { name, value: Arc::new(value), text });
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! `failurePolicy` decides, as it does whenever there is no decision.
 
 mod door;
+mod hurried;
 mod prompt;
 mod watched;
 
@@ -18,23 +19,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Version, header::CONNECTION};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use futures::{StreamExt, stream};
 use hyper_util::rt::TokioTimer;
 use rustls::RootCertStore;
 use tokio::runtime::{self, Runtime};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 
 use super::tls::Serving;
 use crate::evidence::Metrics;
 use crate::shutdown::Shutdown;
 use door::Door;
+use hurried::Hurried;
 use prompt::Prompt;
 
 /// How the webhook is served.
@@ -179,21 +180,9 @@ async fn go(handle: Handle<SocketAddr>, shutdown: Shutdown, leave: Leave) {
 /// the answer to the next request.
 async fn hurry(time: Duration, shutdown: Shutdown, request: Request, next: Next) -> Response {
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut response = next.run(request.map(|body| within(body, Instant::now() + time))).await;
+    let mut response = next.run(request.map(|body| Body::new(Hurried::new(body, time)))).await;
     if is_http1 && shutdown.is_requested() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// The body, if all of it comes before `deadline`.
-fn within(body: Body, deadline: Instant) -> Body {
-    let parts = stream::unfold(Some(body.into_data_stream()), move |body| async move {
-        let mut body = body?;
-        match timeout_at(deadline, body.next()).await {
-            Ok(part) => Some((part?.map_err(io::Error::other), Some(body))),
-            Err(_) => Some((Err::<Bytes, _>(io::ErrorKind::TimedOut.into()), None)),
-        }
-    });
-    Body::from_stream(parts)
 }

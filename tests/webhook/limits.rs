@@ -194,6 +194,23 @@ async fn the_largest_review_there_can_be_is_read() {
     assert_eq!(larger.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
+/// A review has its place by the length it says it has. Many that never come whole leave places for those that do.
+#[tokio::test]
+async fn reviews_of_the_usual_size_do_not_wait_for_places_of_large_ones() {
+    let bundle = bundle();
+    let (server, metrics) = server(&bundle, Limits::default());
+    let half = format!("{}{{", head(EDIT_REPLICAS.len()));
+    let mut stuck = Vec::new();
+    for _ in 0..20 {
+        let mut stream = handshaken(server.address, &bundle).await;
+        stream.write_all(half.as_bytes()).await.expect("sent");
+        stuck.push(stream);
+    }
+    let client = client(&[&bundle]).http1_only().build().expect("a client");
+    let answered = timeout(LONG, post(&client, &server.url())).await.expect("no wait").expect("an answer");
+    assert_eq!(answered.0, StatusCode::OK, "{} in flight", metrics.reviews_in_flight.get());
+}
+
 /// One thread answers everybody; what is large is judged beside it, also while its body takes its time, and by the same rules.
 #[tokio::test]
 async fn a_large_review_keeps_nobody_waiting() {
@@ -206,7 +223,10 @@ async fn a_large_review_keeps_nobody_waiting() {
     let (begin, rest) = review.split_at(1_000_000);
     let mut large = handshaken(server.address, &bundle).await;
     large.write_all(format!("{}{begin}", head(review.len())).as_bytes()).await.expect("sent");
-    assert_eq!(timeout(LONG, post(&client, &server.url())).await.expect("meanwhile").expect("an answer").0, StatusCode::OK);
+    assert_eq!(
+        timeout(LONG, post(&client, &server.url())).await.expect("meanwhile").expect("an answer").0,
+        StatusCode::OK
+    );
     large.write_all(rest.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
     while !String::from_utf8_lossy(&answer).contains(r#""allowed":false"#) {

@@ -76,7 +76,8 @@ fn fields(text: &mut String, shown: &[Shown]) {
             text.push_str("\n      kept, in another API version than this edit is made in");
             continue;
         }
-        let _ = write!(text, "\n      kept: {}\n      this: {}", value(field.git.as_deref()), value(field.live.as_deref()));
+        let _ =
+            write!(text, "\n      kept: {}\n      this: {}", value(field.git.as_deref()), value(field.live.as_deref()));
     }
     if shown.len() > FIELDS {
         let _ = write!(text, "\n  … and {} more", shown.len() - FIELDS);

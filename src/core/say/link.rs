@@ -136,7 +136,9 @@ impl Address {
 /// A path as addresses spell it; bytes of `also` are left as they are, because they are escaped already.
 fn escaped<'p>(path: &'p str, also: &str) -> Cow<'p, str> {
     let is_plain = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') || also.as_bytes().contains(&byte)
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/')
+            || also.as_bytes().contains(&byte)
     };
     if path.bytes().all(is_plain) {
         return path.into();
