@@ -28,6 +28,7 @@ mod breakglass;
 mod brought;
 mod cases;
 mod chaos;
+mod clocks;
 mod commits;
 mod converted;
 mod exclusions;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         replicas::trials(),
         rollback::trials(),
         chaos::trials(),
+        clocks::trials(),
         shards::trials(),
         tampering::trials(),
         brought::trials(),
