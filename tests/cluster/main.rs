@@ -22,6 +22,7 @@ mod world;
 mod accepted;
 mod adoption;
 mod answers;
+mod audited;
 mod away;
 mod balancer;
 mod breakglass;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         clocks::trials(),
         shards::trials(),
         tampering::trials(),
+        audited::trials(),
         brought::trials(),
         traces::trials(),
         observe::trials(),
