@@ -60,6 +60,7 @@ mod stage;
 mod sync;
 mod tampering;
 mod tenants;
+mod timeouts;
 mod traces;
 mod troupe;
 mod verbs;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
         clocks::trials(),
         shards::trials(),
         tampering::trials(),
+        timeouts::trials(),
         audited::trials(),
         brought::trials(),
         traces::trials(),
