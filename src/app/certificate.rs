@@ -124,8 +124,8 @@ pub(super) fn registration(config: &Config, bound: SocketAddr) -> Registration {
 }
 
 /// Says so when the end is near: somebody should have renewed it long ago.
-fn warn_if_near(validity: Validity, remedy: &str) {
-    let left = validity.until.duration_since(Timestamp::now());
+fn warn_if_near(validity: Validity, now: Timestamp, remedy: &str) {
+    let left = validity.until.duration_since(now);
     if left < NEAR {
         tracing::warn!(until = %format_args!("{:.0}", validity.until), hours = left.as_hours(), "the serving certificate runs out: {remedy}");
     }

@@ -4,6 +4,7 @@
 //! objects must not be the one that loses parts of them.
 
 pub mod account;
+pub mod clock;
 pub mod error;
 pub mod events;
 pub mod fence;

@@ -12,12 +12,14 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::manifests::{SETTINGS, WEB};
-use crate::place::Place;
+use crate::place::{Place, words};
 use crate::stage::{PATIENCE, tests};
+use crate::tampering::SECRET;
 use crate::troupe::{ALL, SOON, Troupe, for_load, troupe};
 use crate::who::Who;
-use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
+use crate::world::{Person, wait_until};
 
+const RUNS_OUT: &str = "holdfast_certificate_expiry_timestamp_seconds";
 const REFUSED: &str = "holdfast_connections_refused_total";
 
 /// More than a replica has places for.
@@ -33,11 +35,12 @@ pub fn trials() -> Vec<Trial> {
         the_api_server_restarts_under_load,
         an_expired_certificate_is_never_served,
         strangers_fill_every_connection_under_load,
+        all_are_killed_at_once_under_load,
     ]
 }
 
 /// A place with all that drifts and is edited under load.
-async fn loaded<'t>(troupe: &'t Troupe, name: &str) -> Result<Place<'t>> {
+pub async fn loaded<'t>(troupe: &'t Troupe, name: &str) -> Result<Place<'t>> {
     let files = for_load();
     let files: Vec<_> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
     Place::at(&troupe.stage, name, &files, |_| {}).await
@@ -67,13 +70,7 @@ async fn a_leader_that_stood_still_writes_nothing_afterwards() -> Result<()> {
     troupe.signal(frozen, Signal::SIGCONT)?;
     ensure!(took? < SOON, "the other one waited for too long");
     follows(&troupe, frozen).await?;
-    let healed = healed_in(&place)?;
-    wait_until("drift is healed again and again", PATIENCE, || async {
-        let now = healed_in(&place)?;
-        ensure!(now > healed + 5, "{now} times, after {healed}");
-        Ok(())
-    })
-    .await?;
+    goes_on(&place).await?;
     let writes = troupe.writes(frozen, since)?;
     ensure!(writes.is_empty(), "it wrote: {writes:#?}");
     troupe.signal(1 - frozen, Signal::SIGKILL)?;
@@ -81,10 +78,22 @@ async fn a_leader_that_stood_still_writes_nothing_afterwards() -> Result<()> {
     load.end(&troupe, &place).await.map(drop)
 }
 
-fn healed_in(place: &Place<'_>) -> Result<usize> {
+/// How often something was healed there, by anybody.
+pub fn healed_in(place: &Place<'_>) -> Result<usize> {
     let records = place.stage.world.records()?.into_iter();
     let here = |record: &serde_json::Value| record["object"]["namespace"] == place.name.as_str();
     Ok(records.filter(|record| record["kind"] == "Healed" && here(record)).count())
+}
+
+/// Waits until drift has been healed there some more times.
+pub async fn goes_on(place: &Place<'_>) -> Result<()> {
+    let healed = healed_in(place)?;
+    wait_until("drift is healed again and again", PATIENCE, || async {
+        let now = healed_in(place)?;
+        ensure!(now > healed + 5, "{now} times, after {healed}");
+        Ok(())
+    })
+    .await
 }
 
 async fn follows(troupe: &Troupe, number: usize) -> Result<()> {
@@ -154,21 +163,62 @@ async fn an_expired_certificate_is_never_served() -> Result<()> {
     for number in ALL {
         troupe.signal(number, Signal::SIGKILL)?;
     }
-    let expired = Kept::fresh(&["127.0.0.1".to_owned()], Timestamp::now() - LIFE * 2)?;
-    let patch = json!({"data": expired.data()}).to_string();
-    let secret =
-        ["secret", "holdfast-webhook-certificate", "--namespace", HOLDFAST_NAMESPACE, "--type=merge", "--patch"];
-    let patch = [&["patch"], &secret[..], &[&patch]].concat();
-    troupe.stage.world.kubectl(Person::Administrator, &patch).await?.success()?;
+    keep(&troupe, &Kept::fresh(&names(), Timestamp::now() - LIFE * 2)?).await?;
     for number in ALL {
         troupe.start(number).await?;
-        let runs_out = troupe.metric(number, "holdfast_certificate_expiry_timestamp_seconds").await?;
+        let runs_out = troupe.metric(number, RUNS_OUT).await?;
         ensure!(i64::try_from(runs_out)? > Timestamp::now().as_second(), "it serves what ran out at {runs_out}");
     }
     wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete configmap/settings --dry-run=server"))
         .await?;
-    let renewed = troupe.stage.world.records()?.into_iter().filter(|record| record["kind"] == "CertificateRenewed");
-    let expired = renewed.filter(|record| record["reason"].to_string().contains("no use"));
-    ensure!(expired.count() == 1, "the two did not agree on one");
+    ensure!(renewed(&troupe, "no use")? == 1, "the two did not agree on one");
     Ok(())
+}
+
+/// What the certificate is asked for by.
+pub fn names() -> [String; 1] {
+    ["127.0.0.1".to_owned()]
+}
+
+/// Has the Secret hold this.
+pub async fn keep(troupe: &Troupe, kept: &Kept) -> Result<()> {
+    let patch = format!("--patch={}", json!({"data": kept.data()}));
+    let patch = [&["patch"], &SECRET[..], &["--type=merge", &patch]].concat();
+    troupe.stage.world.kubectl(Person::Administrator, &patch).await?.success().map(drop)
+}
+
+/// How often a certificate was written for this reason.
+pub fn renewed(troupe: &Troupe, why: &str) -> Result<usize> {
+    let records = troupe.stage.world.records()?.into_iter().filter(|record| record["kind"] == "CertificateRenewed");
+    Ok(records.filter(|record| record["reason"].to_string().contains(why)).count())
+}
+
+/// Nobody is left to say no, so everything is refused; and nobody is left who knows what has happened, so it is found.
+async fn all_are_killed_at_once_under_load() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = loaded(&troupe, "all-killed").await?;
+    let mut load = troupe.load(&place).await?;
+    goes_on(&place).await?;
+    load.kill_all(&troupe).await?;
+    let healed = healed_in(&place)?;
+    for line in [
+        "scale deployment/web --replicas=9",
+        "delete configmap/drifting-0",
+        "label deployment/web holdfast.dev/managed-",
+    ] {
+        let output = place.run(Who::Alice, &words(line), "").await?;
+        let is_locked = !output.status.success() && output.stderr.contains("failed calling webhook");
+        ensure!(is_locked, "{line}: {output:?}");
+    }
+    ensure!(healed_in(&place)? == healed, "somebody lives");
+    for number in ALL {
+        troupe.start(number).await?;
+    }
+    troupe.leader().await?;
+    goes_on(&place).await?;
+    let edits = load.end(&troupe, &place).await?;
+    ensure!(!edits.failed.is_empty(), "nobody asked meanwhile");
+    ensure!(edits.failed.iter().all(|failed| failed.contains("failed calling webhook")), "{:?}", edits.failed);
+    place.condition("Ready", true, &[]).await?;
+    place.refuses(Who::Alice, "scale deployment/web --replicas=9").await.map(drop)
 }

@@ -22,12 +22,14 @@ mod world;
 mod accepted;
 mod adoption;
 mod answers;
+mod audited;
 mod away;
 mod balancer;
 mod breakglass;
 mod brought;
 mod cases;
 mod chaos;
+mod clocks;
 mod commits;
 mod converted;
 mod exclusions;
@@ -58,6 +60,7 @@ mod stage;
 mod sync;
 mod tampering;
 mod tenants;
+mod timeouts;
 mod traces;
 mod troupe;
 mod verbs;
@@ -82,8 +85,11 @@ fn main() -> ExitCode {
         replicas::trials(),
         rollback::trials(),
         chaos::trials(),
+        clocks::trials(),
         shards::trials(),
         tampering::trials(),
+        timeouts::trials(),
+        audited::trials(),
         brought::trials(),
         traces::trials(),
         observe::trials(),

@@ -323,7 +323,8 @@ fn refused(output: Output, line: &str) -> Result<String> {
     }
 }
 
-fn words(line: &str) -> Vec<&str> {
+/// A line as kubectl's arguments.
+pub fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 

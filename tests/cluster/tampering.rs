@@ -13,8 +13,10 @@ use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
 
-const VALIDATING: &str = "validatingwebhookconfiguration";
-const MUTATING: &str = "mutatingwebhookconfiguration";
+/// The kind of configuration by which edits are refused.
+pub const VALIDATING: &str = "validatingwebhookconfiguration";
+/// The kind of configuration by which edits are marked.
+pub const MUTATING: &str = "mutatingwebhookconfiguration";
 
 /// A change, as a JSON patch that `kubectl patch` sends, and the path by which the record tells of it.
 struct Change {
@@ -148,7 +150,7 @@ async fn what_others_add_beside_stays() -> Result<()> {
     stage.world.kubectl(Person::Administrator, &off).await?.success().map(drop)
 }
 
-const SECRET: [&str; 4] = ["secret", "holdfast-webhook-certificate", "--namespace", HOLDFAST_NAMESPACE];
+pub const SECRET: [&str; 4] = ["secret", "holdfast-webhook-certificate", "--namespace", HOLDFAST_NAMESPACE];
 
 /// Deleted or filled with nonsense, it gets back what the API server trusts; a restart serves the same again.
 async fn the_certificate_survives_its_secret() -> Result<()> {
@@ -309,13 +311,15 @@ async fn nobody_needs_us_to_be_rid_of_us(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-async fn entries(stage: &Stage, which: &str) -> Result<Value> {
+/// The webhooks of one of the two configurations.
+pub async fn entries(stage: &Stage, which: &str) -> Result<Value> {
     let get = ["get", which, "holdfast", "--output=json"];
     let found = stage.world.kubectl(Person::Administrator, &get).await?.success()?;
     Ok(serde_json::from_str::<Value>(&found)?["webhooks"].take())
 }
 
-async fn secret(stage: &Stage) -> Result<Value> {
+/// The Secret with the certificate that all replicas share.
+pub async fn secret(stage: &Stage) -> Result<Value> {
     let get = [&["get"], &SECRET[..], &["--output=json"]].concat();
     Ok(serde_json::from_str(&stage.world.kubectl(Person::Administrator, &get).await?.success()?)?)
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Certificate, HOURLY, warn_if_near};
@@ -30,7 +31,7 @@ pub(super) async fn keep(
     let mut warned = None::<Instant>;
     loop {
         if warned.is_none_or(|warned| warned.elapsed() > HOURLY) {
-            warn_if_near(validity, "whoever brings it has not renewed it");
+            warn_if_near(validity, Timestamp::now(), "whoever brings it has not renewed it");
             warned = Some(Instant::now());
         }
         sleep(POLL).await;

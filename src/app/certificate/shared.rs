@@ -3,6 +3,9 @@
 //! Everybody reads the Secret, whoever finds that a step is due writes it over what was read, and of two with the same idea the
 //! API server takes one: the other reads what that one wrote. Which step is due is [`rotation`](crate::certs::rotation)'s to say.
 //!
+//! Time is the API server's, because it is the API server that takes a certificate or does not: a replica whose own clock is days
+//! ahead would renew too early, serve what nobody takes yet, and throw away what all others serve.
+//!
 //! A Secret that is gone, or holds nonsense, while this process still has a good certificate gets that one back: it is the one
 //! the API server trusts. There is no way to lose the guard by breaking a Secret, short of restarting every replica.
 
@@ -83,9 +86,9 @@ impl Keeper {
     /// Does what is due; answers with when to look again if nothing changes until then.
     async fn look(&mut self) -> anyhow::Result<Duration> {
         match self.settle().await? {
-            Ok(rest) => {
+            Ok((rest, now)) => {
                 if let Some(kept) = &self.kept {
-                    warn_if_near(kept.serving.validity, "its Secret cannot be renewed; the log says why");
+                    warn_if_near(kept.serving.validity, now, "its Secret cannot be renewed; the log says why");
                 }
                 Ok(rest.min(HOURLY))
             }
@@ -96,15 +99,16 @@ impl Keeper {
         }
     }
 
-    /// Until nothing is due. What was read last is what is written over.
-    async fn settle(&mut self) -> anyhow::Result<Result<Duration, Error>> {
-        let mut found = match self.secret.cluster.get(&self.kind, &self.secret.key).await {
-            Ok(found) => found,
+    /// Until nothing is due; answers for how long nothing is, and the time. What was read last is what is written over.
+    async fn settle(&mut self) -> anyhow::Result<Result<(Duration, Timestamp), Error>> {
+        let read = async { Ok((self.secret.cluster.time().await?, self.find().await?)) };
+        let (now, mut found) = match read.await {
+            Ok(read) => read,
             Err(error) => return Ok(Err(error)),
         };
         loop {
-            let (kept, why) = match self.due(found.as_ref())? {
-                Due::Nothing(rest) => return Ok(Ok(rest)),
+            let (kept, why) = match self.due(found.as_ref(), now)? {
+                Due::Nothing(rest) => return Ok(Ok((rest, now))),
                 Due::Write(kept, why) => (kept, why),
             };
             let written = match self.write(&kept, found.as_ref()).await {
@@ -112,9 +116,7 @@ impl Keeper {
                     self.tell(&why);
                     Ok(Some(answer))
                 }
-                Err(error) if error.is_conflict() || error.is_not_found() => {
-                    self.secret.cluster.get(&self.kind, &self.secret.key).await
-                }
+                Err(error) if error.is_conflict() || error.is_not_found() => self.find().await,
                 Err(error) => Err(error),
             };
             found = match written {
@@ -124,8 +126,11 @@ impl Keeper {
         }
     }
 
-    fn due(&mut self, found: Option<&Value>) -> anyhow::Result<Due> {
-        let now = Timestamp::now();
+    async fn find(&self) -> Result<Option<Value>, Error> {
+        self.secret.cluster.get(&self.kind, &self.secret.key).await
+    }
+
+    fn due(&mut self, found: Option<&Value>, now: Timestamp) -> anyhow::Result<Due> {
         let read = found.map(|secret| Kept::read(&data(secret), &self.secret.names, now));
         let kept = match read {
             Some(Ok(kept)) => kept,

@@ -29,19 +29,26 @@ pub struct Holdfast {
     layout: Layout,
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Holdfast {
     /// `arguments` are added to those of `holdfast run`.
     pub fn new(layout: &Layout, program: PathBuf, arguments: Vec<String>) -> Self {
         let kubeconfig = Person::Holdfast.kubeconfig(layout);
-        Self { name: HOLDFAST, kubeconfig, layout: layout.clone(), program, arguments }
+        Self { name: HOLDFAST, kubeconfig, layout: layout.clone(), program, arguments, environment: Vec::new() }
     }
 
     /// A replica of it: a process of its own, with its own ports, records and cache.
     pub fn replica(&self, number: usize) -> Self {
         let name = REPLICAS[number];
         Self { name, kubeconfig: self.layout.root().join(format!("{name}.kubeconfig")), ..self.clone() }
+    }
+
+    /// The same, with this in its environment when it is started.
+    #[must_use]
+    pub fn within(self, environment: &[(&'static str, String)]) -> Self {
+        Self { environment: environment.to_vec(), ..self }
     }
 
     /// By which it knows the cluster.
@@ -121,7 +128,8 @@ impl Holdfast {
             .arg("--cache-dir")
             .arg(self.layout.cache_of(self.name))
             .args(&self.arguments)
-            .args(arguments);
+            .args(arguments)
+            .envs(self.environment.iter().cloned());
         command
     }
 }

@@ -76,12 +76,17 @@ impl World {
         self.kill(HOLDFAST).await
     }
 
+    /// Sends Holdfast a signal.
+    pub fn signal_holdfast(&self, signal: Signal) -> Result<()> {
+        self.process(HOLDFAST).signal(signal)
+    }
+
     /// Where Holdfast keeps clones, and evidence that is not written out.
     pub fn holdfast_cache(&self) -> PathBuf {
         self.layout.cache_of(HOLDFAST)
     }
 
-    async fn kill(&self, name: &'static str) -> Result<()> {
+    pub(super) async fn kill(&self, name: &'static str) -> Result<()> {
         let process = self.process(name);
         let Some(pid) = process.running() else { return Ok(()) };
         process.signal(Signal::SIGKILL)?;

@@ -17,7 +17,18 @@ impl World {
 
     /// Starts it, unless it runs, and waits until it is ready; all of them answer at `webhook_url`.
     pub async fn start_replica(&self, number: usize, webhook_url: &str, arguments: &[&str]) -> Result<()> {
-        let replica = self.replica(number);
+        self.start_replica_within(number, webhook_url, arguments, &[]).await
+    }
+
+    /// Likewise, with this in its environment.
+    pub async fn start_replica_within(
+        &self,
+        number: usize,
+        webhook_url: &str,
+        arguments: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Result<()> {
+        let replica = self.replica(number).within(environment);
         if !replica.kubeconfig().exists() {
             let token = ["create", "token", "holdfast", "--namespace", HOLDFAST_NAMESPACE, "--duration=8760h"];
             let token = self.kubectl(Person::Administrator, &token).await?.success()?;
@@ -31,6 +42,11 @@ impl World {
     /// Sends it a signal.
     pub fn signal_replica(&self, number: usize, signal: Signal) -> Result<()> {
         self.replica(number).process().signal(signal)
+    }
+
+    /// Kills it, wherever it is.
+    pub async fn kill_replica(&self, number: usize) -> Result<()> {
+        self.kill(REPLICAS[number]).await
     }
 
     /// The id of its token, as the audit log has it.
