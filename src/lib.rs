@@ -122,6 +122,10 @@
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
 //! - The webhook never waits for whoever reads the records, and no record is lost:
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
+//! - A wrong clock makes no verdict wrong, and whoever hangs is waited for as long as was said:
+//!   `cluster::the_certificate_of_a_wrong_clock_is_good`, `cluster::who_hangs_is_waited_for_and_then_refused_for`.
+//! - What is large, or never comes whole, keeps no review waiting: `limits::a_large_review_keeps_nobody_waiting`,
+//!   `limits::reviews_of_the_usual_size_do_not_wait_for_places_of_large_ones`.
 //! - Whoever is killed in the middle of a sync leaves nothing behind that the next does not finish, deletes or writes nothing for
 //!   nothing, and no write without a record: `faults::holdfast_is_killed_at_every_step`,
 //!   `faults::holdfast_is_killed_in_the_middle_of_an_end`,

@@ -3,18 +3,20 @@
 //! Whatever happens: nothing passes that is guarded, every denial is on record, all drift is healed, and by one write each
 //! ([`Load::end`](crate::troupe::Load::end)).
 
-use anyhow::{Result, ensure};
-use holdfast::certs::rotation::{Kept, LIFE};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use holdfast::certs::rotation::{Kept, LIFE, SETTLE};
 use jiff::Timestamp;
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::manifests::{SETTINGS, WEB};
 use crate::place::{Place, words};
 use crate::stage::{PATIENCE, tests};
-use crate::tampering::SECRET;
+use crate::tampering::{MUTATING, SECRET, VALIDATING, entries, secret};
 use crate::troupe::{ALL, SOON, Troupe, for_load, troupe};
 use crate::who::Who;
 use crate::world::{Person, wait_until};
@@ -36,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
         an_expired_certificate_is_never_served,
         strangers_fill_every_connection_under_load,
         all_are_killed_at_once_under_load,
+        a_certificate_is_exchanged_under_load,
     ]
 }
 
@@ -221,4 +224,68 @@ async fn all_are_killed_at_once_under_load() -> Result<()> {
     ensure!(edits.failed.iter().all(|failed| failed.contains("failed calling webhook")), "{:?}", edits.failed);
     place.condition("Ready", true, &[]).await?;
     place.refuses(Who::Alice, "scale deployment/web --replicas=9").await.map(drop)
+}
+
+/// Both authorities are registered, a while passes, and then both replicas serve the new leaf: nobody goes without a verdict for it.
+async fn a_certificate_is_exchanged_under_load() -> Result<()> {
+    let troupe = troupe().await?;
+    let place = loaded(&troupe, "exchanged").await?;
+    let old = Kept::fresh(&names(), Timestamp::now() - LIFE * 3 / 4)?;
+    keep(&troupe, &old).await?;
+    let exchanged = renewed(&troupe, "the next one is served")?;
+    wait_until("its successor is there", PATIENCE, || async {
+        let found = secret(&troupe.stage).await?;
+        ensure!(found["data"]["next.key"].is_string() && served(&troupe).await? == [until(&old); 2], "it is not");
+        Ok(())
+    })
+    .await?;
+    let load = troupe.load(&place).await?;
+    // As if the successor had been made an hour ago, short of what it takes to register it.
+    let prepared = old.prepared(&names(), Timestamp::now() - SETTLE + Duration::from_secs(5))?;
+    keep(&troupe, &prepared).await?;
+    let new = prepared.promoted();
+    wait_until("all serve the new leaf", PATIENCE, || async {
+        let served = served(&troupe).await?;
+        if served.contains(&until(&new)) && !is_trusted(&troupe, &new).await? {
+            return Ok(Err(anyhow!("it is served, and its authority is not registered")));
+        }
+        ensure!(served == [until(&new); 2], "they serve what runs out at {served:?}");
+        Ok(Ok(()))
+    })
+    .await??;
+    ensure!(renewed(&troupe, "the next one is served")? == exchanged + 1, "the two did not agree on one");
+    // Whoever is connected stays connected, and looks at no certificate again: let all connect anew.
+    for number in ALL {
+        troupe.restart(number).await?;
+    }
+    place.refuses(Who::Alice, "scale deployment/web --replicas=9").await?;
+    let edits = load.end(&troupe, &place).await?;
+    ensure!(edits.failed.is_empty(), "{:?}", edits.failed);
+    Ok(())
+}
+
+fn until(kept: &Kept) -> i64 {
+    kept.serving.validity.until.as_second()
+}
+
+/// When what each of them serves runs out.
+async fn served(troupe: &Troupe) -> Result<Vec<i64>> {
+    let mut served = Vec::new();
+    for number in ALL {
+        served.push(troupe.metric(number, RUNS_OUT).await?.try_into()?);
+    }
+    Ok(served)
+}
+
+/// Do both configurations name exactly the authorities to trust with it?
+async fn is_trusted(troupe: &Troupe, kept: &Kept) -> Result<bool> {
+    let trust = json!(kept.data()["ca.crt"]);
+    for which in [VALIDATING, MUTATING] {
+        let entries = entries(&troupe.stage, which).await?;
+        let is_named = |entry: &Value| entry["clientConfig"]["caBundle"] == trust;
+        if !entries.as_array().is_some_and(|entries| !entries.is_empty() && entries.iter().all(is_named)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
