@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::fields::Entry;
@@ -134,7 +134,8 @@ fn our_entry_in(managed_fields: &str) -> Result<Option<OurEntry<'_>>, Malformed>
 
 /// May one of these entries, as text, be ours? An escape may spell anything.
 fn names_us(managed_fields: &str) -> bool {
-    [FIELD_MANAGER, "\\u"].iter().any(|text| memmem::find(managed_fields.as_bytes(), text.as_bytes()).is_some())
+    static TEXTS: LazyLock<[Finder<'_>; 2]> = LazyLock::new(|| [FIELD_MANAGER, "\\u"].map(Finder::new));
+    TEXTS.iter().any(|text| text.find(managed_fields.as_bytes()).is_some())
 }
 
 // === impl Label ===

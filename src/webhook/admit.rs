@@ -5,7 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Bytes, HttpBody};
@@ -16,14 +16,14 @@ use axum::routing::post;
 use futures::FutureExt;
 use jiff::Timestamp;
 use opentelemetry::Context;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
-use tokio::time::timeout;
+use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
 use super::answer::{Answer, Reason, Refusal};
 use super::aside;
 use super::guards::Guards;
 use super::no_decision::NoDecision;
+use super::places::{self, LARGEST, Places};
 use super::review::Review;
 use super::trial::Trial;
 use super::upstream::{Requester, Upstream};
@@ -57,25 +57,6 @@ pub struct Webhook {
     pub clock: fn() -> Timestamp,
 }
 
-/// Largest body that is read. A review holds an object twice. What etcd stores is at most 1.5 MiB, and JSON, as the API server
-/// writes it, spells one byte with six at most (`<` is `\u003c`): 9 MiB each, and the rest (user, groups, options) is well below
-/// two more. The API server takes requests of 3 MiB, but what is larger than this could not be stored, whoever decides.
-const LARGEST: usize = 20 * 1024 * 1024;
-
-/// Reviews in work at once. More wait their turn before their body is read: a burst costs them microseconds, while a refusal
-/// would hand each of them to `failurePolicy`.
-const AT_ONCE: usize = 512;
-
-/// So much of a body goes with one place, which makes 128 MiB for all of them.
-const PLACE: usize = 256 * 1024;
-
-/// Places for larger bodies, which take several each: 64 MiB. Theirs are others, so that the usual review never waits for them.
-const WIDE: usize = 256;
-
-/// Whoever has not got its turn by then is sent away: a queue that long is not a burst, and by default the API server has given
-/// up after 1 s.
-const TURN: Duration = Duration::from_secs(3);
-
 /// The routes of the webhook.
 pub fn router(webhook: Webhook) -> Router {
     let at = |hook| {
@@ -89,7 +70,7 @@ pub fn router(webhook: Webhook) -> Router {
         .route(register::VALIDATE_OWN_PATH, at(Hook::ValidateOwn))
         .route(register::MUTATE_OWN_PATH, at(Hook::MutateOwn))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Arc::new(Desk { webhook, places: Semaphore::new(AT_ONCE), wide: Semaphore::new(WIDE) }))
+        .with_state(Arc::new(Desk { webhook, places: Places::new() }))
 }
 
 /// What is asked for.
@@ -121,8 +102,7 @@ impl Hook {
 /// Where reviews are taken in.
 struct Desk {
     webhook: Webhook,
-    places: Semaphore,
-    wide: Semaphore,
+    places: Places,
 }
 
 /// What was decided.
@@ -135,21 +115,10 @@ struct Decision {
 // === impl Desk ===
 
 impl Desk {
-    /// A body that does not say how long it is counts as the largest; the API server's always do.
-    async fn place(&self, length: Option<u64>) -> Option<SemaphorePermit<'_>> {
-        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(LARGEST);
-        let places = u32::try_from(length.min(LARGEST) / PLACE + 1).unwrap_or(u32::MAX);
-        let room = if places == 1 { &self.places } else { &self.wide };
-        match room.try_acquire_many(places) {
-            Ok(place) => Some(place),
-            Err(_) => timeout(TURN, room.acquire_many(places)).await.ok()?.ok(),
-        }
-    }
-
     async fn serve(&self, hook: Hook, request: Request) -> Response {
         let metrics = &self.webhook.metrics;
         let length = request.body().size_hint().upper();
-        let Some(_place) = self.place(length).await else {
+        let Some(_place) = self.places.take(length).await else {
             metrics.review_failed(NoDecision::Busy.kind());
             return NoDecision::Busy.into_response();
         };
@@ -174,7 +143,7 @@ impl Webhook {
         let guard = register::guard_of(request.uri().path()).map(str::to_owned);
         let body = Bytes::from_request(request, &()).await?;
         let answered = self.answer(hook, guard.as_deref(), &body, parent);
-        if body.len() < PLACE { answered.await } else { aside::wait(answered).await }
+        if places::is_usual(body.len()) { answered.await } else { aside::wait(answered).await }
     }
 
     async fn answer(

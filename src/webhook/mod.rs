@@ -15,6 +15,7 @@ mod no_decision;
 mod object;
 mod own;
 mod parts;
+mod places;
 pub mod register;
 mod review;
 pub mod serve;

@@ -133,7 +133,8 @@ fn list(elements: &[Value], form: Option<Fields<'_>>, steps: &mut Vec<Step>, fou
         Some((Step::Key(key), _)) => {
             let names: Vec<_> = key.fields().map(|(name, _)| name.to_owned()).collect();
             for element in elements {
-                let step = MergeKey::of(element, &names).map_or_else(|| Step::Value(element.clone()), Step::Key);
+                let key = MergeKey::of(element, &names).or_else(|| key_of_nothing(element, form));
+                let step = key.map_or_else(|| Step::Value(element.clone()), Step::Key);
                 let form = form.and_then(|form| form.child(&step));
                 steps.push(step);
                 leaf(json!("there"), steps, found);
@@ -151,6 +152,16 @@ fn list(elements: &[Value], form: Option<Fields<'_>>, steps: &mut Vec<Step>, fou
         _ if elements.is_empty() => {}
         _ => leaf(Value::Array(elements.to_vec()), steps, found),
     }
+}
+
+/// A text that is a key is left out when it is empty (`name` of a pull secret), and spelled out by whoever owns the element.
+fn key_of_nothing(element: &Value, form: Option<Fields<'_>>) -> Option<MergeKey> {
+    let nothing = json!("");
+    let is_of = |key: &MergeKey| key.fields().all(|(name, value)| element.get(name).unwrap_or(&nothing) == value);
+    form?.children().find_map(|(step, _)| match step {
+        Step::Key(key) if is_of(&key) => Some(key),
+        _ => None,
+    })
 }
 
 /// What is there twice (a key, in a list that the API server lets have it twice) is both.

@@ -129,6 +129,9 @@ impl Marks {
     /// carries over to the byte behind it, and at an odd place that byte is escaped if its own place is even, and the other way round.
     fn escaped(self, carried: &mut u64) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
+        if self.backslashes | *carried == 0 {
+            return 0;
+        }
         let backslashes = self.backslashes & !*carried;
         let behind = (backslashes << 1) | *carried;
         let odd_begins = backslashes & !EVEN & !behind;
@@ -138,6 +141,7 @@ impl Marks {
     }
 
     /// Of a block, or what there is of the last.
+    #[inline]
     fn of(block: &[u8]) -> Self {
         if let Some(block) = block.first_chunk() {
             return Self::of_whole(block);
@@ -147,6 +151,7 @@ impl Marks {
         Self::of_whole(&whole)
     }
 
+    #[inline]
     fn of_whole(block: &[u8; BLOCK]) -> Self {
         let mut marks = Self::default();
         for (number, part) in block.as_chunks().0.iter().enumerate() {
