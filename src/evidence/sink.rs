@@ -102,6 +102,7 @@ impl Evidence {
     }
 
     /// Records an event; never waits for whoever reads it.
+    #[expect(clippy::needless_pass_by_value, reason = "who has recorded something is not to record it again")]
     pub fn record(&self, record: Record) -> RecordId {
         self.send(RecordId::next(record.time), &record, None)
     }
@@ -114,6 +115,7 @@ impl Evidence {
     }
 
     /// Records a write that was noted, by the id it was noted with.
+    #[expect(clippy::needless_pass_by_value, reason = "who has recorded something is not to record it again")]
     pub fn record_end(&self, intent: Intent, record: Record) -> RecordId {
         self.send(intent.id, &record, Some(intent))
     }
