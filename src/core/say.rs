@@ -193,7 +193,7 @@ fn paragraph(text: &mut String, sentence: &str) {
 /// Broken between words; a word that is too long by itself stays whole.
 fn wrap(text: &mut String, sentence: &str) {
     let mut column = 0;
-    for word in sentence.split_ascii_whitespace() {
+    for word in sentence.split_whitespace() {
         let width = word.chars().count();
         let fits = column + 1 + width <= WIDTH;
         text.push_str(if column == 0 {

@@ -49,10 +49,10 @@ pub struct Evidence {
 
 /// A record with its name, as it is written.
 #[derive(Debug, Serialize)]
-struct Entry<'a> {
+struct Entry {
     id: RecordId,
     #[serde(flatten)]
-    record: &'a Record,
+    record: Record,
 }
 
 #[derive(Debug)]
@@ -102,22 +102,20 @@ impl Evidence {
     }
 
     /// Records an event; never waits for whoever reads it.
-    #[expect(clippy::needless_pass_by_value, reason = "who has recorded something is not to record it again")]
     pub fn record(&self, record: Record) -> RecordId {
-        self.send(RecordId::next(record.time), &record, None)
+        self.send(Entry { id: RecordId::next(record.time), record }, None)
     }
 
     /// Notes a write to the cluster that is about to be made, as the record it would have. If this process is killed before it is
     /// recorded, the next one in this place does that, and says that nobody knows how it ended.
     pub fn intend(&self, record: Record) -> Intent {
         let (id, record) = (RecordId::next(record.time), record.interrupted());
-        self.intents.note(id, &Entry { id, record: &record }.line())
+        self.intents.note(id, &Entry { id, record }.line())
     }
 
     /// Records a write that was noted, by the id it was noted with.
-    #[expect(clippy::needless_pass_by_value, reason = "who has recorded something is not to record it again")]
     pub fn record_end(&self, intent: Intent, record: Record) -> RecordId {
-        self.send(intent.id, &record, Some(intent))
+        self.send(Entry { id: intent.id, record }, Some(intent))
     }
 
     /// Records a write that was noted and of which this process, too, does not know how it ended.
@@ -125,9 +123,10 @@ impl Evidence {
         self.record_end(intent, record.interrupted())
     }
 
-    fn send(&self, id: RecordId, record: &Record, intent: Option<Intent>) -> RecordId {
-        self.editors.note(record);
-        let message = Message::Line(Entry { id, record }.line(), intent);
+    fn send(&self, entry: Entry, intent: Option<Intent>) -> RecordId {
+        let id = entry.id;
+        self.editors.note(&entry.record);
+        let message = Message::Line(entry.line(), intent);
         if let Err(refused) = self.queue.try_send(message)
             && let Message::Line(line, _intent) = refused.into_inner()
         {
@@ -162,10 +161,10 @@ impl Record {
 
 // === impl Entry ===
 
-impl Entry<'_> {
-    fn line(&self) -> Vec<u8> {
+impl Entry {
+    fn line(self) -> Vec<u8> {
         let mut line = Vec::with_capacity(LINE);
-        serde_json::to_writer(&mut line, self).expect("a record is strings, numbers and JSON values");
+        serde_json::to_writer(&mut line, &self).expect("a record is strings, numbers and JSON values");
         line.push(b'\n');
         line
     }

@@ -20,3 +20,35 @@ pub(super) async fn wait<T>(answer: impl Future<Output = T>) -> T {
 fn has_others() -> bool {
     Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    /// Far more than it takes; only a thread that is kept gets this far.
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn who_works_aside_leaves_the_only_thread_to_others() {
+        let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        for waits in [false, true] {
+            let (tell, told) = mpsc::channel();
+            let working = runtime.spawn(async move {
+                let hear = move || told.recv_timeout(LONG);
+                if waits { wait(async move { hear() }).await } else { work(hear) }
+            });
+            runtime.spawn(async move { tell.send(()) });
+            runtime.block_on(working).expect("no panic").expect("somebody else had the thread");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_other_threads_it_is_just_done() {
+        assert_eq!((work(|| 1), wait(async { 2 }).await), (1, 2));
+    }
+}

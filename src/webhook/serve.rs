@@ -141,8 +141,8 @@ impl Server {
     /// The same on a thread of its own.
     ///
     /// No sync of ten thousand objects then comes between a question and its answer, and there is nobody to hand connections over to:
-    /// with several threads, a quarter of the CPU time of a review that is not even read went into waking the other ones. One thread answers thousands of reviews a
-    /// second, many times what an API server can write.
+    /// with several threads, a quarter of the CPU time of a review that is not even read went into waking the other ones. One thread
+    /// answers thousands of reviews a second, many times what an API server can write.
     ///
     /// # Errors
     /// As [`run`](Self::run), and if no thread can be had.

@@ -16,13 +16,12 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::manifests::{SETTINGS, WEB, config};
+use crate::manifests::{SETTINGS, SLOW, WEB, config};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, folder, fragile, tests};
 use crate::who::Who;
 use crate::world::{Person, wait_until};
 
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 const UNKNOWN: &str = "whether it was done is not known";
 const FOUND: &str = "the next look shows that it was done";
 

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::guards::{flux, kept_at};
-use crate::manifests::{BESIDE, SETTINGS, WEB};
+use crate::manifests::{BESIDE, SETTINGS, SLOW, WEB};
 use crate::place::{Place, patch, words};
 use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::who::Who;
@@ -16,8 +16,6 @@ use crate::world::wait_until;
 
 /// The webhook that judges by Git.
 const MANAGED: &str = "managed.holdfast.dev";
-
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 
 pub fn trials() -> Vec<Trial> {
     tests![

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::{SETTINGS, config, definition};
+use crate::manifests::{SETTINGS, SLOW, config, definition};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::who::Who;
@@ -14,8 +14,6 @@ pub fn trials() -> Vec<Trial> {
     tests![one_kind_that_is_away_stops_nothing_else, a_start_while_a_kind_is_away_deletes_nothing_of_it]
 }
 
-/// A person's edit of what is not away.
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 const WORDS: [&str; 2] = ["Comet.sky.example.com", "served again"];
 const SERVED_BY_NOBODY: &str = "apiservice/v1.sky.example.com";
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::{SETTINGS, WEB};
+use crate::manifests::{SETTINGS, SLOW, WEB};
 use crate::place::{Place, patch};
 use crate::stage::{PATIENCE, test, tests};
 use crate::who::Who;
@@ -12,7 +12,6 @@ use crate::world::wait_until;
 
 const SETTINGS_OBJECT: &str = "ConfigMap/settings";
 const OPEN: &str = "annotate configmap/settings holdfast.dev/break-glass=INC-4211";
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 
 /// A name, who, the annotations, and what the refusal says.
 type Row = (&'static str, Who, &'static str, &'static str);

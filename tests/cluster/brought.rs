@@ -12,13 +12,11 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::Api;
 use libtest_mimic::Trial;
 
-use crate::manifests::SETTINGS;
+use crate::manifests::{SETTINGS, SLOW};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, folder, fragile, tests};
 use crate::who::Who;
 use crate::world::wait_until;
-
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 
 pub fn trials() -> Vec<Trial> {
     tests![it_is_served_and_followed_and_nonsense_is_not, without_one_that_can_be_read_it_does_not_start]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::chaos::{goes_on, keep, loaded, names, renewed};
-use crate::manifests::{SETTINGS, WEB};
+use crate::manifests::{SETTINGS, SLOW, WEB};
 use crate::place::Place;
 use crate::stage::{PATIENCE, folder, test, tests};
 use crate::tampering::{SECRET, secret};
@@ -38,8 +38,6 @@ const SELDOM: i64 = 4;
 const BOTH: &[(&str, &str)] = &[("settings.yaml", SETTINGS), ("web.yaml", WEB)];
 const OBJECT: &str = "ConfigMap/settings";
 const OPEN: &str = "annotate configmap/settings holdfast.dev/break-glass=INC-1";
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
-
 pub fn trials() -> Vec<Trial> {
     if !cfg!(all(target_os = "linux", target_env = "gnu")) {
         return Vec::new();

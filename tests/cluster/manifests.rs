@@ -64,6 +64,9 @@ data:
   mode: fast
 ";
 
+/// An edit of [`SETTINGS`] that Git does not say.
+pub const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
+
 /// An autoscaler in the newest version, of something else: replicas in the range of their own are nobody else's business.
 pub const AUTOSCALER: &str = "\
 apiVersion: autoscaling/v2

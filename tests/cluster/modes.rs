@@ -4,12 +4,11 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::manifests::{SETTINGS, WEB};
+use crate::manifests::{SETTINGS, SLOW, WEB};
 use crate::place::Place;
 use crate::stage::{test, tests};
 use crate::who::Who;
 
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 const COLOUR: &str = r#"patch configmap/settings --type=merge --patch={"data":{"colour":"red"}}"#;
 
 pub fn trials() -> Vec<Trial> {

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::manifests::SETTINGS;
+use crate::manifests::{SETTINGS, SLOW};
 use crate::place::{Place, words};
 use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::tampering::{MUTATING, VALIDATING, entries};
@@ -17,8 +17,6 @@ use crate::world::{Output, wait_until};
 
 /// Neither what is usual here nor what the API server would wait by itself.
 const TIMEOUT: Duration = Duration::from_secs(3);
-
-const SLOW: &str = r#"patch configmap/settings --type=merge --patch={"data":{"mode":"slow"}}"#;
 
 pub fn trials() -> Vec<Trial> {
     tests![who_hangs_is_waited_for_and_then_refused_for, who_hangs_is_waited_for_and_then_done_without]
