@@ -123,8 +123,8 @@ async fn a_rolling_restart_fails_no_edit() -> Result<()> {
 async fn the_api_server_restarts_under_load() -> Result<()> {
     let troupe = troupe().await?;
     let place = loaded(&troupe, "api-server").await?;
-    let load = troupe.load(&place).await?;
-    troupe.stage.world.restart_api_server().await?;
+    let mut load = troupe.load(&place).await?;
+    load.restart_api_server(&troupe).await?;
     troupe.leader().await?;
     wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete deployment/web --dry-run=server"))
         .await?;
@@ -136,7 +136,7 @@ async fn the_api_server_restarts_under_load() -> Result<()> {
 async fn strangers_fill_every_connection_under_load() -> Result<()> {
     let troupe = troupe().await?;
     let place = loaded(&troupe, "crowded").await?;
-    let load = troupe.load(&place).await?;
+    let mut load = troupe.load(&place).await?;
     let mut crowd = Vec::new();
     for number in ALL {
         let url = troupe.stage.world.replica(number).webhook_url()?;
@@ -151,7 +151,7 @@ async fn strangers_fill_every_connection_under_load() -> Result<()> {
         })
         .await?;
     }
-    troupe.stage.world.restart_api_server().await?;
+    load.restart_api_server(&troupe).await?;
     troupe.leader().await?;
     wait_until("the guard is up", PATIENCE, || place.refuses(Who::Alice, "delete deployment/web --dry-run=server"))
         .await?;

@@ -456,16 +456,18 @@ async fn people_are_reminded_once_of_what_is_guarded_and_told_its_end() -> Resul
     for kind in ["BreakGlassEnding", "BreakGlassClosed"] {
         ensure!(place.records(kind, WEB)?.len() == 1, "{kind} was said twice");
     }
-    // Whoever closes one is on record already, and it has no other end.
+    // Whoever closes one is on record already, and it has no other end. The API server asks again when somebody else wrote
+    // meanwhile, here the Deployment's controller: so nobody counts how often it was said.
     place.accepts(Who::Oncall, &format!("{open} holdfast.dev/break-glass-for=10m")).await?;
     place.accepts(Who::Oncall, "annotate deployment/web holdfast.dev/break-glass-").await?;
     wait_until("nothing of it is remembered", PATIENCE, || async {
-        ensure!(place.records("BreakGlassOpened", WEB)?.len() == 3 && noted(&place).await?.is_empty(), "it is");
+        ensure!(place.records("BreakGlassOpened", WEB)?.len() >= 3 && noted(&place).await?.is_empty(), "it is");
         Ok(())
     })
     .await?;
     let closed = place.records("BreakGlassClosed", WEB)?;
-    ensure!(closed.len() == 2 && closed[1]["by"]["user"] == "oncall", "{closed:?}");
+    let by_oncall = closed.iter().skip(1).filter(|closed| closed["by"]["user"] == "oncall").count();
+    ensure!(by_oncall >= 1 && by_oncall + 1 == closed.len(), "{closed:?}");
     Ok(())
 }
 
