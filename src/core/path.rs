@@ -106,6 +106,11 @@ impl Path {
         &self.0
     }
 
+    /// Does this path spell these plain fields, and no more?
+    pub fn spells(&self, fields: &[&str]) -> bool {
+        self.0.len() == fields.len() && self.starts_with_fields(fields)
+    }
+
     /// Do the first steps of this path spell these plain fields?
     pub fn starts_with_fields(&self, fields: &[&str]) -> bool {
         self.0.len() >= fields.len() && self.0.iter().zip(fields).all(|(step, field)| step.is_field(field))

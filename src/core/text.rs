@@ -137,7 +137,8 @@ impl<'a> Reader<'a> {
         Ok(Outline { text: &self.text[start..self.at], members })
     }
 
-    /// What comes next, after white space.
+    /// What comes next, after white space, of which there is mostly none.
+    #[inline]
     pub fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
         let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r')).count();

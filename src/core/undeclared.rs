@@ -266,14 +266,13 @@ fn is_content(section: &str) -> bool {
 /// Object metadata is the common notice board: people may add to it (what *we* leave behind there is still cleaned up).
 /// And replicas that Git leaves out are left to whoever scales: undoing them would reset them to 1.
 pub fn is_left_alone(kind: Kind, path: &Path) -> bool {
-    (kind == Kind::Added && path.starts_with_fields(&["metadata"]) && !exempts_itself(path))
-        || *path == Path::of_fields(&REPLICAS)
+    (kind == Kind::Added && path.starts_with_fields(&["metadata"]) && !exempts_itself(path)) || path.spells(&REPLICAS)
 }
 
 /// A rule that an object brings along counts only from Git; one a person wrote on the object is taken away, for it looks as if
 /// it counted.
 fn exempts_itself(path: &Path) -> bool {
-    *path == Path::of_fields(&["metadata", "annotations", IGNORE])
+    path.spells(&["metadata", "annotations", IGNORE])
 }
 
 /// What of an undeclared value stays, whatever happens to the rest: what rules exclude, and what is left alone. List

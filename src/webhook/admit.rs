@@ -2,8 +2,12 @@
 //!
 //! `/mutate` only writes (stamps, marks) and refuses only what it cannot stamp truthfully; every other verdict is `/validate`'s,
 //! which sees what will really be stored. So an edit is refused, recorded and counted in one place.
+//!
+//! An async function has room in its future for all that it may ever hold, and for what it was given twice. So a review is boxed,
+//! and so are the ways that few reviews go: what most of them take fits into a cache.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -142,7 +146,7 @@ impl Webhook {
         let parent = span::parent(request.headers());
         let guard = register::guard_of(request.uri().path()).map(str::to_owned);
         let body = Bytes::from_request(request, &()).await?;
-        let answered = self.answer(hook, guard.as_deref(), &body, parent);
+        let answered = pin!(self.answer(hook, guard.as_deref(), &body, parent));
         if places::is_usual(body.len()) { answered.await } else { aside::wait(answered).await }
     }
 
@@ -154,7 +158,7 @@ impl Webhook {
         parent: Option<Context>,
     ) -> Result<Vec<u8>, NoDecision> {
         let started = Instant::now();
-        let mut review = Review::read(body)?;
+        let mut review = Box::new(Review::read(body)?);
         let (uid, operation) = (std::mem::take(&mut review.uid), review.operation);
         let team = self.around.borrow().teams.of_user(&review.user_info.user);
         let span = span::span(hook.name(), &uid, &review, team.as_deref(), parent);
@@ -167,10 +171,10 @@ impl Webhook {
         Ok(answer.to_bytes(&uid, annotated))
     }
 
-    async fn decide(&self, hook: Hook, guard: Option<&str>, review: Review<'_>) -> Result<Decision, NoDecision> {
+    async fn decide(&self, hook: Hook, guard: Option<&str>, review: Box<Review<'_>>) -> Result<Decision, NoDecision> {
         match hook {
-            Hook::ValidateOwn => self.validate_own(review).await,
-            Hook::MutateOwn => self.mutate_own(review).await,
+            Hook::ValidateOwn => Box::pin(self.validate_own(review)).await,
+            Hook::MutateOwn => Box::pin(self.mutate_own(review)).await,
             Hook::Mutate | Hook::Validate => {
                 let ending = own::ending::Ending::of(&review, &self.rules.borrow().identities.ourselves.0);
                 let ending = ending.map(|ending| (ending, review.user_info.clone(), review.is_dry_run()));
@@ -181,7 +185,8 @@ impl Webhook {
                 };
                 match ending.filter(|_| decision.verdict != Verdict::Deny) {
                     Some((ending, requester, is_dry_run)) => {
-                        Ok(self.end(ending, &requester, is_dry_run).await?.unwrap_or(decision))
+                        let ended = Box::pin(self.end(ending, &requester, is_dry_run));
+                        Ok(ended.await?.unwrap_or(decision))
                     }
                     None => Ok(decision),
                 }
@@ -221,11 +226,11 @@ impl Webhook {
         match guard {
             Some(guard) => Ok(guards.of_object(guard, review)?),
             None if review.deletes_a_namespace() => {
-                let guarded = guards.of_namespace(review, &*self.upstream).await?;
+                let guarded = Box::pin(guards.of_namespace(review, &*self.upstream)).await?;
                 Ok(Some(guarded.unwrap_or(snapshot)))
             }
             None if matches!(&*review.sub_resource, "scale" | "eviction") => {
-                let guarded = guards.of_subresource(review, &*self.upstream).await?;
+                let guarded = Box::pin(guards.of_subresource(review, &*self.upstream)).await?;
                 Ok(Some(guarded.unwrap_or(snapshot)))
             }
             None => Ok(Some(snapshot)),
@@ -233,7 +238,7 @@ impl Webhook {
     }
 
     /// Is it what can be run, is it what Git says if Git says anything, and may it be loosened?
-    async fn validate_own(&self, review: Review<'_>) -> Result<Decision, NoDecision> {
+    async fn validate_own(&self, review: Box<Review<'_>>) -> Result<Decision, NoDecision> {
         if let Some(refusal) = own::refusal(&review, (self.clock)()).or_else(|| own::stamp::refusal(&review)) {
             return Ok(Decision::refused(refusal));
         }
@@ -270,7 +275,7 @@ impl Webhook {
         Ok(refusal.map(Decision::refused))
     }
 
-    async fn mutate_own(&self, review: Review<'_>) -> Result<Decision, NoDecision> {
+    async fn mutate_own(&self, review: Box<Review<'_>>) -> Result<Decision, NoDecision> {
         let stamps = match own::stamp::stamps(&review) {
             Ok(stamps) => stamps,
             Err(refusal) => return Ok(Decision::refused(refusal)),
@@ -282,7 +287,7 @@ impl Webhook {
     }
 
     /// Our own kinds are open to repair for as long as it is not known what Git says.
-    async fn judge_if_ready(&self, hook: Hook, review: Review<'_>) -> Result<Decision, NoDecision> {
+    async fn judge_if_ready(&self, hook: Hook, review: Box<Review<'_>>) -> Result<Decision, NoDecision> {
         let snapshot = self.snapshots.borrow().clone();
         match snapshot {
             Some(snapshot) => self.judge(hook, review, snapshot).await,
@@ -290,11 +295,16 @@ impl Webhook {
         }
     }
 
-    async fn judge(&self, hook: Hook, review: Review<'_>, snapshot: Arc<Snapshot>) -> Result<Decision, NoDecision> {
+    async fn judge(
+        &self,
+        hook: Hook,
+        review: Box<Review<'_>>,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<Decision, NoDecision> {
         let (rules, around) = (self.rules.borrow().clone(), self.around.borrow().clone());
         let is_dry_run = review.is_dry_run();
-        let trial = Trial::open(review, snapshot, rules, around, (self.clock)())?;
-        let Some(mut trial) = trial else { return Ok(Decision::pass()) };
+        let trial = Trial::open(*review, snapshot, rules, around, (self.clock)())?;
+        let Some(mut trial) = trial.map(Box::new) else { return Ok(Decision::pass()) };
         trial.locate_replicas(&*self.upstream).await?;
         match hook {
             Hook::Mutate => self.mutate(&trial, is_dry_run).await,
@@ -373,5 +383,21 @@ impl Decision {
             answer: Answer { writes, ..Answer::default() },
             annotated: trial.is_annotated(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F>(_: impl FnOnce(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// All of it is moved when a review begins, and written to memory that no cache has.
+    #[test]
+    fn what_a_review_in_work_takes_is_little() {
+        let size = size::<&'static Desk, _, _, _>(Desk::serve);
+        assert!(size <= 4096, "{size} bytes");
     }
 }

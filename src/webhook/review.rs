@@ -125,7 +125,7 @@ struct Draft<'a> {
 pub(super) enum Unreadable {
     /// JSON is UTF-8.
     #[error("failed to read the body as UTF-8")]
-    NotUtf8(#[from] std::str::Utf8Error),
+    NotUtf8(#[from] simdutf8::compat::Utf8Error),
     /// Not JSON, or not of the shape of a review.
     #[error("failed to read the body as an AdmissionReview")]
     NotAReview(#[from] Malformed),
@@ -158,7 +158,7 @@ pub(super) enum Unreadable {
 impl<'a> Review<'a> {
     /// Reads the body of a request.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
-        let mut reader = Reader::new(std::str::from_utf8(body)?);
+        let mut reader = Reader::new(simdutf8::compat::from_utf8(body)?);
         let mut envelope = Envelope::default();
         reader.open()?;
         while let Some(name) = reader.member()? {

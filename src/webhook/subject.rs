@@ -1,6 +1,6 @@
 //! Which object a review is about, and whether that is any of our business.
 
-use super::review::{Operation, Review};
+use super::review::{Operation, Resource, Review};
 use super::upstream::Place;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::Snapshot;
@@ -57,11 +57,19 @@ fn key(review: &Review<'_>, group: &str, kind: &str) -> ObjectKey {
 
 /// Where the reviewed object, or the parent of the reviewed subresource, is served.
 pub(super) fn place(review: &Review<'_>) -> Place {
-    Place {
-        group: review.resource.group.to_string(),
-        version: review.resource.version.to_string(),
-        resource: review.resource.plural.to_string(),
-        namespace: review.object_namespace().map(str::to_owned),
-        name: review.object_name().to_owned(),
+    Place::of(&review.resource, review.object_namespace(), review.object_name())
+}
+
+// === impl Place ===
+
+impl Place {
+    pub(super) fn of(resource: &Resource<'_>, namespace: Option<&str>, name: &str) -> Self {
+        Self {
+            group: resource.group.to_string(),
+            version: resource.version.to_string(),
+            resource: resource.plural.to_string(),
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        }
     }
 }

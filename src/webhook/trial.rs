@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::aside;
 use super::object::Object;
 use super::parts::{Look, Parts, Side, Sides};
-use super::review::{Review, Unreadable};
-use super::subject::{Subject, place};
+use super::review::{Resource, Review, Unreadable};
+use super::subject::Subject;
 use super::upstream::{Place, Requester, Right, Unanswered, Upstream};
 use crate::api::{Emergency, GuardedGlass};
 use crate::core::breakglass::{self, Glass, Refused, stamped};
@@ -45,8 +45,8 @@ pub(super) struct Trial<'a> {
     /// Whose edits and objects there are.
     pub around: Arc<Surroundings>,
     parts: Parts<'a>,
-    /// Where the object is served.
-    place: Place,
+    /// As what the object is served.
+    resource: Resource<'a>,
     through: Through,
     /// Is a break-glass annotation on either side?
     has_break_glass: bool,
@@ -89,10 +89,9 @@ impl<'a> Trial<'a> {
             Subject::Scale(key) => (key, Through::Scale),
             Subject::Eviction(key) => (key, Through::Eviction),
         };
-        let place = place(&review);
         let only_metadata = review.sub_resource == "status";
         let tool = review.manager().map(str::to_owned);
-        let Review { operation, user_info: requester, object, old_object, .. } = review;
+        let Review { operation, user_info: requester, object, old_object, resource, .. } = review;
         let objects = Sides::of(operation, old_object, object).ok_or(Unreadable::NoObject)?;
         let managed = snapshot.get(&key).cloned();
         let has_break_glass = has_break_glass(&objects);
@@ -105,7 +104,7 @@ impl<'a> Trial<'a> {
             manager: tool,
             now,
             around,
-            place,
+            resource,
             parts,
             through,
             has_break_glass,
@@ -118,11 +117,12 @@ impl<'a> Trial<'a> {
     /// declared in.
     pub(super) async fn locate_replicas(&mut self, upstream: &dyn Upstream) -> Result<(), Unanswered> {
         let Some(managed) = self.managed.as_ref().filter(|_| self.through == Through::Scale) else { return Ok(()) };
-        if !self.place.may_be_custom() {
+        let place = self.place();
+        if !place.may_be_custom() {
             return Ok(());
         }
         let version = managed.manifest.api_version.rsplit('/').next().unwrap_or_default().to_owned();
-        let declared = Place { version, ..self.place.clone() };
+        let declared = Place { version, ..place };
         if let Some(path) = upstream.replicas_path(&declared).await? {
             self.parts.move_replicas_to(&path);
         }
@@ -234,7 +234,7 @@ impl<'a> Trial<'a> {
         if known || !matters || !differs_undeclared(declaration, &nothing, new.state().object, Scope::Whole) {
             return Ok(None);
         }
-        let pristine = upstream.pristine(&self.place, &manifest.value()).await?;
+        let pristine = upstream.pristine(&self.place(), &manifest.value()).await?;
         Ok(pristine.map(|pristine| {
             let declaration = Declaration { pristine: Some(Box::new(pristine)), ..declaration.clone() };
             Snapshot::new([Arc::new(Managed { declaration, ..Managed::clone(managed) })])
@@ -285,7 +285,7 @@ impl<'a> Trial<'a> {
         if !managed.exclusions.need_whole_object() {
             return Ok(None);
         }
-        let Some(object) = upstream.object(&self.place).await? else { return Ok(None) };
+        let Some(object) = upstream.object(&self.place()).await? else { return Ok(None) };
         let with = |side: &Side<'_>| {
             let mut object = object.clone();
             json_patch::merge(&mut object, &json!({"spec": side.state().object.get("spec")}));
@@ -298,7 +298,7 @@ impl<'a> Trial<'a> {
     async fn emergency(&self, managed: &Managed, upstream: &dyn Upstream) -> Result<Option<Asked>, Unanswered> {
         let of_parent = match &self.through {
             Through::Scale | Through::Eviction => {
-                upstream.glass(&self.place).await?.filter(|glass| self.now < glass.until)
+                upstream.glass(&self.place()).await?.filter(|glass| self.now < glass.until)
             }
             Through::Itself => None,
         };
@@ -307,6 +307,11 @@ impl<'a> Trial<'a> {
         }
         let may_break_glass = upstream.may(&self.requester, &Right::break_glass(&managed.sync)).await?;
         Ok(may_break_glass.then_some(Asked { may_break_glass, of_parent }))
+    }
+
+    /// Where the object is served.
+    fn place(&self) -> Place {
+        Place::of(&self.resource, self.key.namespace.as_deref(), &self.key.name)
     }
 
     /// Expressions walk through all of the object.

@@ -10,8 +10,7 @@ use super::super::state::State;
 
 /// Is this one of the two marks every managed object carries?
 pub fn is_mark(path: &Path) -> bool {
-    *path == Path::of_fields(&["metadata", "labels", MANAGED_LABEL])
-        || *path == Path::of_fields(&["metadata", "annotations", TRACKING_ID])
+    path.spells(&["metadata", "labels", MANAGED_LABEL]) || path.spells(&["metadata", "annotations", TRACKING_ID])
 }
 
 /// The manual-edit mark says who edited. Only `/mutate` writes it, and it writes the truth; a mark that names somebody else was
