@@ -3,9 +3,11 @@
 //! Two floors are measured in the same run, behind the same server and the same TLS: one that takes the body off the wire and
 //! never looks at it, and one that parses it into a document, which is where every webhook written the usual way begins. Open
 //! Policy Agent answers the same review by a rule on the whole `spec`, behind Go's own server.
-//! Each server is a process of its own, so that its CPU time is its own too.
+//! Each server is a process of its own, so that its CPU time is its own too. With one connection, client and server are on one
+//! core, and then each on its own ([`cores`]); with many, the server is never asleep, and it makes no difference.
 
 mod client;
+mod cores;
 pub mod server;
 
 use std::process::Command;
@@ -17,6 +19,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use self::client::Connection;
+use self::cores::Cores;
 use self::server::{Running, Which};
 use super::material;
 use super::measure::{Samples, machine, micros};
@@ -53,47 +56,80 @@ pub fn run(results: &mut Results) -> Result<()> {
 
 async fn measure(results: &mut Results) -> Result<()> {
     let review = Bytes::from(material::bytes("admission_update.json")?);
-    let product = Lane::open(Which::Product, &review).await?;
-    let parse = Lane::open(Which::Parse, &review).await?;
-    let raw = Lane::open(Which::Raw, &review).await?;
-    let verdict = denial(&product.answer)?;
+    one_by_one(results, &review).await?;
+    at_once(results, &review).await
+}
 
-    let mut lanes = vec![product, parse, raw];
-    if let Some(program) = peers::opa()? {
-        lanes.push(Lane::opa(&mut Command::new(program), &review).await?);
+/// What a review takes when there is one at a time, on one core with whoever asks, and apart from it.
+async fn one_by_one(results: &mut Results, review: &Bytes) -> Result<()> {
+    let (opa, cores) = (peers::opa()?, Cores::given()?);
+    cores.other()?;
+    let mut lanes = ours(review).await?;
+    cores.first()?;
+    lanes.extend(ours(review).await?);
+    if let Some(program) = opa {
+        lanes.push(Lane::opa(&mut Command::new(program), review).await?);
     } else {
         results.forget("opa_spec_cpu_us");
         println!("  without opa_spec_cpu_us (Go is not installed: see go.dev/dl)");
     }
+    let verdict = denial(&lanes[0].answer)?;
     let spent = take_turns(&mut lanes).await?;
-    let what = format!("{} KB UPDATE, {verdict}, record written to the null device", review.len() / 1000);
+    cores.any()?;
     let peers = [
-        what,
+        format!("{} KB UPDATE, {verdict}, record written to the null device", review.len() / 1000),
         "parsed into serde_json::Value and allowed".to_owned(),
         "body taken off the wire, not looked at, allowed".to_owned(),
         "Open Policy Agent, embedded in a Go program: denied because the spec is another".to_owned(),
     ];
-    let names = ["review_cpu_us", "floor_parse_cpu_us", "floor_raw_cpu_us", "opa_spec_cpu_us"];
-    for (((name, what), samples), lane) in names.into_iter().zip(&peers).zip(&spent).zip(&lanes) {
-        results.set(name, cpu_figure(samples, what, lane.reviews));
-    }
-    for connections in CONNECTIONS {
-        for (name, lane) in [("review", &lanes[0]), ("floor_parse", &lanes[1])] {
-            results.set(&format!("{name}_rps_{connections}"), lane.throughput(connections).await?);
+    for (suffix, place, lanes, spent) in [
+        ("", "on one core with the client", &lanes[OURS..], &spent[OURS..]),
+        ("_apart", "on a core of its own", &lanes[..OURS], &spent[..OURS]),
+    ] {
+        for (((name, what), samples), lane) in NAMES.iter().zip(&peers).zip(spent).zip(lanes) {
+            results.set(&format!("{name}{suffix}_cpu_us"), cpu_figure(samples, what, place, lane.reviews));
         }
-    }
-    for (name, lane) in [("review", &lanes[0]), ("floor_parse", &lanes[1])] {
-        results.set(&format!("{name}_new_rps"), lane.newcomers().await?);
     }
     Ok(())
 }
 
-fn cpu_figure(samples: &Samples, what: &str, reviews: u32) -> Figure {
+/// What it takes when there are many.
+async fn at_once(results: &mut Results, review: &Bytes) -> Result<()> {
+    let lanes = ours(review).await?;
+    for connections in CONNECTIONS {
+        for (name, lane) in NAMES.iter().zip(&lanes).take(2) {
+            let (rate, cpu) = lane.throughput(connections).await?;
+            results.set(&format!("{name}_rps_{connections}"), rate);
+            results.set(&format!("{name}_{connections}_cpu_us"), cpu);
+        }
+    }
+    for (name, lane) in NAMES.iter().zip(&lanes).take(2) {
+        let (rate, cpu) = lane.newcomers().await?;
+        results.set(&format!("{name}_new_rps"), rate);
+        results.set(&format!("{name}_new_cpu_us"), cpu);
+    }
+    Ok(())
+}
+
+/// Ours, the two floors, and what is measured beside them.
+const NAMES: [&str; 4] = ["review", "floor_parse", "floor_raw", "opa_spec"];
+const OURS: usize = 3;
+
+/// What is ours of it, and the floors.
+async fn ours(review: &Bytes) -> Result<Vec<Lane>> {
+    let mut lanes = Vec::new();
+    for which in [Which::Product, Which::Parse, Which::Raw] {
+        lanes.push(Lane::open(which, review).await?);
+    }
+    Ok(lanes)
+}
+
+fn cpu_figure(samples: &Samples, what: &str, place: &str, reviews: u32) -> Figure {
     let how = format!("TLS 1.3, HTTP/1.1 keep-alive, one connection, {reviews} reviews a sample");
     Figure::new(
         samples.median(),
         "us",
-        format!("{what}; CPU time of the server, {how}, median of {samples}; {}", machine()),
+        format!("{what}; CPU time of the server {place}, {how}, median of {samples}; {}", machine()),
     )
 }
 
@@ -160,7 +196,7 @@ impl Lane {
     }
 
     /// Reviews per second, the client on the same machine.
-    async fn throughput(&self, connections: usize) -> Result<Figure> {
+    async fn throughput(&self, connections: usize) -> Result<(Figure, Figure)> {
         let mut open = try_join_all((0..connections).map(|_| Connection::open(&self.server))).await?;
         let (mut rates, mut spent) = (Vec::new(), Vec::new());
         for _ in 0..RUSHES {
@@ -174,7 +210,7 @@ impl Lane {
     }
 
     /// The same with a connection, and so a handshake, for each review.
-    async fn newcomers(&self) -> Result<Figure> {
+    async fn newcomers(&self) -> Result<(Figure, Figure)> {
         let (mut rates, mut spent) = (Vec::new(), Vec::new());
         for _ in 0..RUSHES {
             let (started, before) = (Instant::now(), self.server.cpu()?);
@@ -197,10 +233,13 @@ impl Lane {
     }
 }
 
-fn rate(rates: Vec<f64>, spent: Vec<f64>, how: &str) -> Figure {
+/// Reviews per second, and what each took of the server.
+fn rate(rates: Vec<f64>, spent: Vec<f64>, how: &str) -> (Figure, Figure) {
     let (rates, spent): (Samples, Samples) = (rates.into_iter().collect(), spent.into_iter().collect());
-    let how = format!("reviews per second, {how}, client on the same cores (wall time, median of {rates})");
-    Figure::new(rates.median(), "count", format!("{how}; server {:.0} us CPU each; {}", spent.median(), machine()))
+    let place = format!("{how}, client on the same cores");
+    let rate = format!("reviews per second, {place} (wall time, median of {rates}); {}", machine());
+    let cpu = format!("CPU time of the server, {place}, median of {spent}; {}", machine());
+    (Figure::new(rates.median(), "count", rate), Figure::new(spent.median(), "us", cpu))
 }
 
 async fn rush(connection: &mut Connection, review: &Bytes) -> Result<u32> {
