@@ -38,7 +38,7 @@ use crate::cluster::secrets::Secrets;
 use crate::config::{self, Config};
 use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
-use crate::evidence::{Evidence, Metrics};
+use crate::evidence::{Evidence, Metrics, Output};
 use crate::git::WEBHOOK_SECRET;
 use crate::receiver::{self, Receiver};
 use crate::reconcile::{self, Desired, Publisher, Share, Tally};
@@ -60,7 +60,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let answered = CancellationToken::new();
     let probing =
         tokio::spawn(admin.run(tokio::net::TcpListener::from_std(probes)?, answered.clone().cancelled_owned()));
-    let evidence = Evidence::start(std::io::stdout(), &config.cache_dir, metrics.clone())
+    let out = Output::stdout().context("failed to use standard output")?;
+    let evidence = Evidence::start(out, &config.cache_dir, metrics.clone())
         .with_context(|| format!("failed to use the cache directory {}", config.cache_dir.display()))?;
 
     let parts = Parts { config, metrics, evidence: evidence.clone(), readiness, shutdown };

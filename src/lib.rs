@@ -120,8 +120,9 @@
 //!   `plan::a_confirmation_is_of_one_commit`, `cluster::who_confirms_a_commit_lets_it_delete`, `cluster::an_end_that_deletes`.
 //! - A steady state costs the API server nothing, and neither does a restart without drift: `cluster::a_quiet_cluster_is_asked_nothing`,
 //!   `cluster::a_restart_without_drift_writes_nothing_and_asks_nothing`.
-//! - The webhook never waits for whoever reads the records, and no record is lost:
-//!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`.
+//! - The webhook never waits for whoever reads the records, and no record is lost, also not the last one of who is killed:
+//!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`, `sink::a_record_is_written_before_its_maker_goes_on`,
+//!   `cluster::all_are_killed_at_once_under_load`.
 //! - A wrong clock makes no verdict wrong, and whoever hangs is waited for as long as was said:
 //!   `cluster::the_certificate_of_a_wrong_clock_is_good`, `cluster::who_hangs_is_waited_for_and_then_refused_for`.
 //! - What is large, or never comes whole, keeps no review waiting: `aside::who_works_aside_leaves_the_only_thread_to_others`,

@@ -1,48 +1,39 @@
-//! Where records go: a handle that never waits, and a thread that writes.
+//! Where records go: written by whoever makes them, before anything else is said.
 //!
-//! The queue is bounded, because an unbounded one turns a stuck log collector into an out-of-memory kill of the webhook. What
-//! does not fit, and what cannot be written, goes to the spill file; the thread brings it back when it has caught up. A thread
-//! and not a task: writing to a pipe blocks, and a blocked worker of the runtime would be a blocked webhook.
-//!
-//! A record becomes its line where it is made: what is handed over is one piece of memory, not thirty. To wake a thread costs more than to
-//! write a line. So when it has caught up it rests a moment before it waits to be woken: one record is written at once, and of many that
-//! come together only the first wakes anybody.
+//! What a person was told is then on record, whatever kills this process next. But a pipe may be full for as long as nobody reads it, and
+//! whoever makes a record is in the middle of an admission review. So a record is only written if there is room for it; what there is none
+//! for, and what cannot be written, goes to the spill file, and so does all that comes behind it: records are in order. A thread, which
+//! may wait, brings that back, and then records are written directly again. A thread and not a task: a blocked worker of the runtime
+//! would be a blocked webhook.
 
 use std::{
-    io::{self, Write},
+    io,
     path::Path,
-    sync::Arc,
-    thread,
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread::{self, Thread},
 };
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     editors::Editors,
     intent::{Intent, Intents, UNKNOWN},
     metrics::{Fate, Metrics},
+    output::Output,
     record::{Record, RecordId},
     spill::{self, Replay, Spill},
 };
 use crate::core::object::ObjectKey;
 
-/// Records that may wait in memory: a few megabytes at worst, minutes of denials at any rate seen in practice.
-const QUEUE: usize = 4096;
-
 /// Most lines are shorter.
 const LINE: usize = 1024;
-
-/// How long the thread rests. A record that comes meanwhile waits for so long in memory, which a kill of the process would take along.
-const REST: Duration = Duration::from_millis(10);
 
 /// Takes records. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    queue: mpsc::Sender<Message>,
-    fallback: Arc<Fallback>,
+    desk: Arc<Desk>,
     editors: Arc<Editors>,
     intents: Arc<Intents>,
 }
@@ -55,55 +46,62 @@ struct Entry {
     record: Record,
 }
 
+/// Where lines are written, or kept for later.
 #[derive(Debug)]
-enum Message {
-    /// A line to write, and what ends when it is written, or kept for later.
-    Line(Vec<u8>, Option<Intent>),
-    Close(oneshot::Sender<()>),
-}
-
-/// What to do with a record that cannot be written now.
-#[derive(Debug)]
-struct Fallback {
+struct Desk {
     spill: Spill,
     metrics: Metrics,
+    /// Held for as long as a write takes that waits for nobody.
+    state: Mutex<State>,
+    clerk: OnceLock<Thread>,
 }
 
-/// The writing side; lives in its own thread.
-struct Writer<W> {
-    out: W,
-    queue: mpsc::Receiver<Message>,
+#[derive(Debug)]
+struct State {
+    out: Output,
+    way: Way,
+}
+
+/// Which way lines go.
+#[derive(Debug)]
+enum Way {
+    /// Out.
+    Out,
+    /// To the spill file, because some that came before are there.
+    Spill,
+    /// Likewise, for the next run: what is there now is brought back, and then somebody waits for the end.
+    End(Option<oneshot::Sender<()>>),
+}
+
+/// Who brings back what was spilled; lives in a thread of its own.
+struct Clerk {
+    out: Output,
     replay: Replay,
-    fallback: Arc<Fallback>,
+    desk: Arc<Desk>,
 }
 
 // === impl Evidence ===
 
 impl Evidence {
-    /// Starts the thread that writes to `out`. Spilled records are kept in `directory`; those of an earlier run come first.
-    pub fn start(out: impl Write + Send + 'static, directory: &Path, metrics: Metrics) -> io::Result<Self> {
-        Self::with_queue(QUEUE, out, directory, metrics)
-    }
-
-    fn with_queue(
-        size: usize,
-        out: impl Write + Send + 'static,
-        directory: &Path,
-        metrics: Metrics,
-    ) -> io::Result<Self> {
-        let (sender, queue) = mpsc::channel(size);
+    /// Writes to `out`. Spilled records are kept in `directory`; those of an earlier run come first.
+    ///
+    /// # Errors
+    /// If `directory` cannot be read, or no thread can be had.
+    pub fn start(out: Output, directory: &Path, metrics: Metrics) -> io::Result<Self> {
         let (spill, replay) = spill::in_directory(directory);
         let intents = Arc::new(Intents::in_directory(directory));
         intents.recover(&spill)?;
-        let fallback = Arc::new(Fallback { spill, metrics });
-        let writer = Writer { out, queue, replay, fallback: fallback.clone() };
-        thread::Builder::new().name("evidence".to_owned()).spawn(|| writer.run())?;
-        Ok(Self { queue: sender, fallback, editors: Arc::default(), intents })
+        let state = Mutex::new(State { out: out.clone(), way: Way::Spill });
+        let desk = Arc::new(Desk { spill, metrics, state, clerk: OnceLock::new() });
+        let clerk = Clerk { out, replay, desk: desk.clone() };
+        let clerk = thread::Builder::new().name("evidence".to_owned()).spawn(|| clerk.run())?;
+        desk.clerk.get_or_init(|| clerk.thread().clone());
+        Ok(Self { desk, editors: Arc::default(), intents })
     }
 
-    /// Records an event; never waits for whoever reads it.
+    /// Records an event: when this returns it is written, or kept on disk. Never waits for whoever reads it.
     pub fn record(&self, record: Record) -> RecordId {
-        self.send(Entry { id: RecordId::next(record.time), record }, None)
+        self.tell(&Entry { id: RecordId::next(record.time), record })
     }
 
     /// Notes a write to the cluster that is about to be made, as the record it would have. If this process is killed before it is
@@ -115,7 +113,9 @@ impl Evidence {
 
     /// Records a write that was noted, by the id it was noted with.
     pub fn record_end(&self, intent: Intent, record: Record) -> RecordId {
-        self.send(Entry { id: intent.id, record }, Some(intent))
+        let told = self.tell(&Entry { id: intent.id, record });
+        drop(intent); // and no earlier
+        told
     }
 
     /// Records a write that was noted and of which this process, too, does not know how it ended.
@@ -123,16 +123,10 @@ impl Evidence {
         self.record_end(intent, record.interrupted())
     }
 
-    fn send(&self, entry: Entry, intent: Option<Intent>) -> RecordId {
-        let id = entry.id;
+    fn tell(&self, entry: &Entry) -> RecordId {
         self.editors.note(&entry.record);
-        let message = Message::Line(entry.line(), intent);
-        if let Err(refused) = self.queue.try_send(message)
-            && let Message::Line(line, _intent) = refused.into_inner()
-        {
-            self.fallback.keep(&line);
-        }
-        id
+        self.desk.take(&entry.line());
+        entry.id
     }
 
     /// The user whose edit of this object admission saw pass last, if it saw one after `since`.
@@ -140,13 +134,13 @@ impl Evidence {
         self.editors.last(key, since)
     }
 
-    /// Writes out what is queued, then stops the thread. Records made afterwards by other clones are spilled.
+    /// Writes out what is spilled, then stops the thread. Records made afterwards by other clones are spilled for the next run.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.queue.send(Message::Close(done)).await.is_ok() {
-            // An error means that the thread ended before us, which is what was asked for.
-            closed.await.ok();
-        }
+        self.desk.state().way = Way::End(Some(done));
+        self.desk.wake();
+        // An error means that the thread ended before us, which is what was asked for.
+        closed.await.ok();
     }
 }
 
@@ -162,71 +156,87 @@ impl Record {
 // === impl Entry ===
 
 impl Entry {
-    fn line(self) -> Vec<u8> {
+    fn line(&self) -> Vec<u8> {
         let mut line = Vec::with_capacity(LINE);
-        serde_json::to_writer(&mut line, &self).expect("a record is strings, numbers and JSON values");
+        serde_json::to_writer(&mut line, self).expect("a record is strings, numbers and JSON values");
         line.push(b'\n');
         line
     }
 }
 
-// === impl Writer ===
+// === impl Desk ===
 
-impl<W: Write> Writer<W> {
-    fn run(mut self) {
-        self.replay();
-        while let Some(message) = self.queue.blocking_recv() {
-            match message {
-                Message::Line(line, _intent) => self.write(&line),
-                Message::Close(done) => return self.close(done),
-            }
-            if self.queue.is_empty() {
-                self.replay();
-                thread::sleep(REST);
-            }
+impl Desk {
+    fn take(&self, line: &[u8]) {
+        let mut state = self.state();
+        let State { out, way } = &mut *state;
+        if matches!(way, Way::Out) && out.has_room(line.len()) && out.write(line).is_ok() {
+            self.metrics.recorded(Fate::Written);
+            return;
         }
+        if matches!(way, Way::Out) {
+            *way = Way::Spill;
+        }
+        self.keep(line);
+        drop(state);
+        self.wake();
     }
 
-    fn write(&mut self, line: &[u8]) {
-        match self.out.write_all(line).and_then(|()| self.out.flush()) {
-            Ok(()) => self.fallback.metrics.recorded(Fate::Written),
-            Err(_) => self.fallback.keep(line),
-        }
-    }
-
-    fn replay(&mut self) {
-        let Self { out, fallback, replay, .. } = self;
-        let replayed = replay.run(&fallback.spill, |line| {
-            out.write_all(line)?;
-            fallback.metrics.recorded(Fate::Written);
-            Ok(())
-        });
-        // Whatever was wrong, the lines are still on disk and the next quiet moment tries again.
-        if let Err(error) = replayed.and_then(|()| self.out.flush()) {
-            tracing::warn!(%error, "failed to replay spilled evidence; it is kept");
-        }
-    }
-
-    fn close(mut self, done: oneshot::Sender<()>) {
-        self.queue.close();
-        while let Ok(Message::Line(line, _intent)) = self.queue.try_recv() {
-            self.write(&line);
-        }
-        self.replay();
-        // Nobody waits any more if this fails.
-        done.send(()).ok();
-    }
-}
-
-// === impl Fallback ===
-
-impl Fallback {
     fn keep(&self, line: &[u8]) {
         let kept = self.spill.keep(line);
         self.metrics.recorded(if kept.is_ok() { Fate::Spilled } else { Fate::Lost });
         if let Err(error) = kept {
             tracing::error!(%error, record = %String::from_utf8_lossy(line), "failed to keep evidence; this is its last copy");
         }
+    }
+
+    fn wake(&self) {
+        self.clerk.get().into_iter().for_each(Thread::unpark);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves a whole state behind.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Clerk ===
+
+impl Clerk {
+    /// What is kept while it looks wakes it again.
+    fn run(self) {
+        loop {
+            let is_all = self.replay();
+            let mut state = self.desk.state();
+            match &mut state.way {
+                Way::End(done) => {
+                    let done = done.take();
+                    drop(state);
+                    self.replay();
+                    // Nobody waits any more if this fails.
+                    return done.into_iter().for_each(|done| _ = done.send(()));
+                }
+                Way::Spill if is_all && self.desk.spill.is_empty() => state.way = Way::Out,
+                Way::Spill | Way::Out => {}
+            }
+            drop(state);
+            thread::park();
+        }
+    }
+
+    /// Is everything written that was kept?
+    fn replay(&self) -> bool {
+        let Self { out, desk, replay } = self;
+        let replayed = replay.run(&desk.spill, |line| {
+            out.write(line)?;
+            desk.metrics.recorded(Fate::Written);
+            Ok(())
+        });
+        // Whatever was wrong, the lines are still on disk and the next record has it tried again.
+        if let Err(error) = &replayed {
+            tracing::warn!(%error, "failed to replay spilled evidence; it is kept");
+        }
+        replayed.is_ok()
     }
 }
 

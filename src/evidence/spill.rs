@@ -59,6 +59,11 @@ impl Spill {
         kept
     }
 
+    /// Does nothing wait on disk?
+    pub(super) fn is_empty(&self) -> bool {
+        !self.waits.load(Ordering::Acquire)
+    }
+
     /// Moves what waits to `target`. `false`: there was nothing.
     fn hand_over(&self, target: &Path) -> io::Result<bool> {
         let mut open = self.lock();

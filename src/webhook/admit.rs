@@ -23,8 +23,9 @@ use opentelemetry::Context;
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
-use super::answer::{Answer, Reason, Refusal};
+use super::answer::{Reason, Refusal};
 use super::aside;
+use super::decision::Decision;
 use super::guards::Guards;
 use super::no_decision::NoDecision;
 use super::places::{self, LARGEST, Places};
@@ -37,7 +38,7 @@ use crate::core::breakglass::Refused;
 use crate::core::exclude::Surroundings;
 use crate::core::judge::{Judgement, Rules, Verdict, Why};
 use crate::core::snapshot::Snapshot;
-use crate::core::stamp::{Stamps, Write};
+use crate::core::stamp::Stamps;
 use crate::core::who::Class;
 use crate::evidence::{Evidence, Kind, Metrics};
 
@@ -107,13 +108,6 @@ impl Hook {
 struct Desk {
     webhook: Webhook,
     places: Places,
-}
-
-/// What was decided.
-struct Decision {
-    verdict: Verdict,
-    answer: Answer,
-    annotated: bool,
 }
 
 // === impl Desk ===
@@ -362,27 +356,6 @@ impl Webhook {
         let emergencies = trial.emergencies_of_a_guard(record.kind);
         emergencies.into_iter().for_each(|emergency| _ = self.emergencies.send(emergency));
         self.evidence.record(record);
-    }
-}
-
-// === impl Decision ===
-
-impl Decision {
-    fn pass() -> Self {
-        Self { verdict: Verdict::Allow, answer: Answer::default(), annotated: false }
-    }
-
-    fn refused(refusal: Refusal) -> Self {
-        let answer = Answer { refusal: Some(refusal), ..Answer::default() };
-        Self { verdict: Verdict::Deny, answer, annotated: false }
-    }
-
-    fn write(trial: &Trial<'_>, writes: Vec<Write>) -> Self {
-        Self {
-            verdict: Verdict::Allow,
-            answer: Answer { writes, ..Answer::default() },
-            annotated: trial.is_annotated(),
-        }
     }
 }
 

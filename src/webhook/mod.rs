@@ -10,6 +10,7 @@
 pub mod admit;
 mod answer;
 mod aside;
+mod decision;
 mod guards;
 mod no_decision;
 mod object;

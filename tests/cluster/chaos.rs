@@ -200,9 +200,9 @@ pub fn renewed(troupe: &Troupe, why: &str) -> Result<usize> {
 async fn all_are_killed_at_once_under_load() -> Result<()> {
     let troupe = troupe().await?;
     let place = loaded(&troupe, "all-killed").await?;
-    let mut load = troupe.load(&place).await?;
+    let load = troupe.load(&place).await?;
     goes_on(&place).await?;
-    load.kill_all(&troupe).await?;
+    troupe.kill_all().await?;
     let healed = healed_in(&place)?;
     for line in [
         "scale deployment/web --replicas=9",

@@ -1,7 +1,7 @@
 //! Two replicas of Holdfast behind one address, under `failurePolicy: Fail`, in a world where every request is written down. Tests take
 //! turns with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -29,8 +29,6 @@ pub const LEASE: Duration = Duration::from_secs(3);
 const DRIFTING: usize = 60;
 /// How often each of them drifts at most.
 const TIMES: usize = 4;
-/// What was decided so long before a kill is written: a replica keeps ten milliseconds' worth in memory, and shares its cores with others.
-const UNWRITTEN: Duration = Duration::from_millis(200);
 /// By then somebody else leads, on a machine with other things to do.
 pub const SOON: Duration = Duration::from_secs(10);
 
@@ -191,7 +189,6 @@ impl Troupe {
         let since = self.stage.world.audit()?.len();
         Ok(Load {
             since,
-            killed: None,
             under_way: 0,
             edits: tokio::spawn(edit(web, stop.clone())),
             drifts: tokio::spawn(drift(settings, stop.clone())),
@@ -203,7 +200,6 @@ impl Troupe {
 /// What goes on while something else happens.
 pub struct Load {
     since: usize,
-    killed: Option<Instant>,
     /// Requests that may have been cut off: made and not written down, or made and then made again.
     under_way: usize,
     stop: CancellationToken,
@@ -214,7 +210,7 @@ pub struct Load {
 /// What became of alice's edits, each by a number of its own.
 #[derive(Debug, Default)]
 pub struct Edits {
-    pub refused: BTreeMap<i64, Instant>,
+    pub refused: BTreeSet<i64>,
     pub passed: Vec<i64>,
     /// Neither: the API server got no answer, and refused for want of one.
     pub failed: Vec<String>,
@@ -223,12 +219,6 @@ pub struct Edits {
 // === impl Load ===
 
 impl Load {
-    /// Kills all replicas at once, and with them what a moment ago was decided and not yet written.
-    pub async fn kill_all(&mut self, troupe: &Troupe) -> Result<()> {
-        self.killed = Some(Instant::now());
-        troupe.kill_all().await
-    }
-
     /// Restarts the API server, which leaves nobody an answer. One drift and its heal are under way at most.
     pub async fn restart_api_server(&mut self, troupe: &Troupe) -> Result<()> {
         self.under_way += 1;
@@ -238,15 +228,15 @@ impl Load {
     /// Stops, and checks what must always hold: nothing has passed, everything that was refused is on record, all drift is healed, and
     /// each was healed by one write.
     pub async fn end(self, troupe: &Troupe, place: &Place<'_>) -> Result<Edits> {
-        let Self { since, killed, under_way, stop, edits, drifts } = self;
+        let Self { since, under_way, stop, edits, drifts } = self;
         stop.cancel();
         let (edits, drifts) = (edits.await?, drifts.await??);
         ensure!(edits.passed.is_empty(), "passed: {:?}", edits.passed);
         ensure!(!edits.refused.is_empty() && drifts > 0, "nothing happened: {edits:?}");
+        // What had no room is brought back a moment later.
         wait_until("every denial is on record", SOON, || async {
             let told: BTreeSet<i64> = place.records("Denied", "Deployment/web")?.iter().filter_map(live).collect();
-            let untold = edits.refused.iter().filter(|(number, at)| !told.contains(number) && !is_lost(killed, **at));
-            let untold: Vec<_> = untold.collect();
+            let untold: Vec<_> = edits.refused.difference(&told).collect();
             ensure!(untold.is_empty(), "not on record: {untold:?}");
             Ok(())
         })
@@ -284,7 +274,7 @@ async fn edit(web: Api<DynamicObject>, stop: CancellationToken) -> Edits {
         match web.patch("web", &PatchParams::default(), &patch).await {
             Ok(_) => edits.passed.push(replicas),
             Err(kube::Error::Api(status)) if status.message.contains("holdfast.dev\" denied the request") => {
-                edits.refused.insert(replicas, Instant::now());
+                edits.refused.insert(replicas);
             }
             Err(error) => edits.failed.push(error.to_string()),
         }
@@ -313,11 +303,6 @@ async fn drift(objects: Api<DynamicObject>, stop: CancellationToken) -> Result<u
         .await?;
     }
     Ok(DRIFTING * TIMES)
-}
-
-/// Was it decided so shortly before everybody was killed that its record may be gone?
-fn is_lost(killed: Option<Instant>, refused: Instant) -> bool {
-    killed.is_some_and(|killed| refused + UNWRITTEN > killed && refused < killed + UNWRITTEN)
 }
 
 /// What a place needs for [`Troupe::load`], as files in Git.

@@ -1,6 +1,6 @@
 //! A webhook to ask: what `reviews/desired.yaml` declares, a fixed clock, and an API server that answers what a test says.
 
-use std::io::Write;
+use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use holdfast::core::guard::Guard;
 use holdfast::core::snapshot::{Managed, Mode, Snapshot, Sync, Undeclared};
 use holdfast::core::who::{INTERACTIVE, Identities};
 use holdfast::evidence::metrics::encode;
-use holdfast::evidence::{Evidence, Metrics};
+use holdfast::evidence::{Evidence, Metrics, Output};
 use holdfast::git::RenderOptions;
 use holdfast::git::documents;
 use holdfast::git::render::render;
@@ -34,6 +34,9 @@ pub const EDIT_REPLICAS: &str = include_str!("../reviews/edit_replicas.json");
 /// The moment at which everything here happens.
 pub const NOW: &str = "2026-11-21T10:00:00Z";
 
+/// Where records are written.
+const RECORDS: &str = "records.jsonl";
+
 /// A webhook and all that it leaves behind.
 pub struct Desk {
     pub router: Router,
@@ -43,8 +46,7 @@ pub struct Desk {
     policy: watch::Sender<Arc<Rules>>,
     around: watch::Sender<Arc<Surroundings>>,
     evidence: Evidence,
-    written: Written,
-    _spill: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// The API server's answers.
@@ -70,9 +72,6 @@ pub struct Answered {
     pub body: Vec<u8>,
 }
 
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
 // === impl Desk ===
 
 impl Desk {
@@ -83,10 +82,10 @@ impl Desk {
 
     /// A webhook for this sync.
     pub fn with(sync: Sync) -> Self {
-        let spill = tempfile::tempdir().expect("a temporary folder");
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let (metrics, registry) = Metrics::new();
-        let written = Written::default();
-        let evidence = Evidence::start(written.clone(), spill.path(), metrics.clone()).expect("a thread");
+        let out = Output::to(File::create(folder.path().join(RECORDS)).expect("a file"));
+        let evidence = Evidence::start(out, folder.path(), metrics.clone()).expect("a thread");
         let cluster = Arc::new(Cluster { right: Mutex::new(Some(vec!["oncall"])), ..Cluster::default() });
         let snapshot = Snapshot::new([Arc::new(managed(sync))]);
         let (snapshots, receiver) = watch::channel(Some(Arc::new(snapshot)));
@@ -102,7 +101,7 @@ impl Desk {
             metrics,
             clock: || NOW.parse().expect("a time"),
         };
-        Self { router: router(webhook), cluster, snapshots, policy, around, registry, evidence, written, _spill: spill }
+        Self { router: router(webhook), cluster, snapshots, policy, around, registry, evidence, folder }
     }
 
     /// The sync is this from now on.
@@ -172,9 +171,8 @@ impl Desk {
     /// The records so far. Stops recording.
     pub async fn records(&self) -> Vec<Value> {
         self.evidence.close().await;
-        let written = self.written.0.lock().expect("no panic").clone();
-        let lines = written.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_slice(line).expect("JSON")).collect()
+        let written = std::fs::read_to_string(self.folder.path().join(RECORDS)).expect("text");
+        written.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// The metrics page.
@@ -369,18 +367,6 @@ impl Upstream for Cluster {
             None => Err(Unanswered::Syncs { namespace, source: "connection refused".into() }),
         };
         async { answer }.boxed()
-    }
-}
-
-// === impl Written ===
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -1,40 +1,15 @@
-//! A reader that is slow, gone or late must cost nobody a record.
+//! A reader that is slow, gone or late must cost nobody a record; and nobody goes on before there is one. The readers are real pipes.
 
-use std::sync::mpsc as std_mpsc;
+use std::fs::File;
+use std::io::{PipeReader, Read, pipe};
+use std::os::fd::OwnedFd;
 
 use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
 use super::*;
 use crate::evidence::{Kind, metrics};
-
-/// Hands each written line to the test.
-struct Lines(std_mpsc::Sender<String>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(String::from_utf8_lossy(bytes).into_owned()).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Blocks every write until the test lets it go, by sending or by hanging up.
-struct Gate(std_mpsc::Receiver<()>, Lines);
-
-impl Write for Gate {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.recv().ok();
-        self.1.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn record(reason: &str) -> Record {
     Record { reason: Some(reason.to_owned()), ..Record::new(Kind::Denied, Timestamp::UNIX_EPOCH) }
@@ -44,69 +19,158 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
+/// Evidence and who reads it.
+fn read(folder: &TempDir) -> (Evidence, PipeReader) {
+    let (reader, writer) = pipe().expect("a pipe");
+    (start(File::from(OwnedFd::from(writer)), folder), reader)
+}
+
+fn start(out: File, folder: &TempDir) -> Evidence {
+    Evidence::start(Output::to(out), folder.path(), Metrics::new().0).expect("a thread")
+}
+
+/// Where nobody looks.
+fn nowhere() -> File {
+    File::options().write(true).open("/dev/null").expect("every system has it")
+}
+
+/// Waits until nothing is left to be brought back.
+fn settles(evidence: &Evidence) {
+    while !matches!(evidence.desk.state().way, Way::Out) {
+        thread::yield_now();
+    }
+}
+
+fn has_something(reader: &PipeReader) -> bool {
+    let mut asked = [PollFd::new(reader, PollFlags::IN)];
+    poll(&mut asked, Some(&Timespec::default())).expect("it is open") > 0
+}
+
+/// Ends it; answers with all there was to read.
+async fn end(evidence: Evidence, mut reader: PipeReader) -> Vec<String> {
+    let reading = thread::spawn(move || {
+        let mut all = String::new();
+        reader.read_to_string(&mut all).map(|_| all)
+    });
+    evidence.close().await;
+    drop(evidence);
+    let all = reading.join().expect("no panic").expect("text");
+    all.lines().map(str::to_owned).collect()
+}
+
+/// What is kept. Lines go from the first file into the second.
+fn spilled(folder: &TempDir) -> String {
+    let text = |name| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    text("evidence.spill.jsonl") + &text("evidence.replay.jsonl")
+}
+
 #[tokio::test]
 async fn records_are_written_as_lines_in_order() {
-    let (sender, lines) = std_mpsc::channel();
-    let evidence = Evidence::start(Lines(sender), folder().path(), Metrics::new().0).expect("a thread");
+    let folder = folder();
+    let (evidence, reader) = read(&folder);
     let id = evidence.record(record("first"));
     evidence.record(record("second"));
-    evidence.close().await;
-    let lines: Vec<String> = lines.try_iter().collect();
-    assert_eq!(
-        lines[0],
-        format!("{{\"id\":\"{id}\",\"time\":\"1970-01-01T00:00:00.000Z\",\"kind\":\"Denied\",\"reason\":\"first\"}}\n")
-    );
-    assert!(lines[1].contains("second"));
+    let lines = end(evidence, reader).await;
+    let first = format!(r#"{{"id":"{id}","time":"1970-01-01T00:00:00.000Z","kind":"Denied","reason":"first"}}"#);
+    assert!(lines.len() == 2 && lines[0] == first && lines[1].contains("second"), "{lines:?}");
+}
+
+/// Whatever kills the process afterwards.
+#[tokio::test]
+async fn a_record_is_written_before_its_maker_goes_on() {
+    let folder = folder();
+    let (evidence, mut reader) = read(&folder);
+    settles(&evidence);
+    for _ in 0..100 {
+        assert!(!has_something(&reader));
+        evidence.record(record("now"));
+        assert!(has_something(&reader), "it will be written some time");
+        let mut line = vec![0; 4096];
+        let length = reader.read(&mut line).expect("something");
+        assert!(line[..length].ends_with(b"}\n"), "{}", String::from_utf8_lossy(&line));
+    }
+    assert_eq!(spilled(&folder), "");
 }
 
 #[tokio::test]
 async fn a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record() {
-    let (gate, opened) = std_mpsc::channel();
-    let (sender, lines) = std_mpsc::channel();
-    let (metrics, registry) = Metrics::new();
     let folder = folder();
-    let evidence = Evidence::with_queue(2, Gate(opened, Lines(sender)), folder.path(), metrics).expect("a thread");
-    for n in 0..20 {
-        evidence.record(record(&format!("r{n}.")));
+    let (reader, writer) = pipe().expect("a pipe");
+    let (metrics, registry) = Metrics::new();
+    let evidence = Evidence::start(Output::to(File::from(OwnedFd::from(writer))), folder.path(), metrics);
+    let evidence = evidence.expect("a thread");
+    settles(&evidence);
+    let padding = "x".repeat(1000);
+    for n in 0..300 {
+        evidence.record(record(&format!("r{n}. {padding}")));
     }
-    assert!(folder.path().join("evidence.spill.jsonl").exists());
-    drop(gate);
-    evidence.close().await;
-    let all: String = lines.try_iter().collect();
-    assert_eq!(all.lines().count(), 20);
-    assert!((0..20).all(|n| all.contains(&format!("\"r{n}.\""))));
-    assert!(metrics::encode(&registry).expect("text").contains("holdfast_records_total{fate=\"written\"} 20"));
+    assert!(spilled(&folder).contains("r299."), "it is in memory only");
+    let lines = end(evidence, reader).await;
+    assert_eq!(lines.len(), 300);
+    assert!(lines.iter().enumerate().all(|(n, line)| line.contains(&format!("r{n}. "))), "they are out of order");
+    assert!(metrics::encode(&registry).expect("text").contains("holdfast_records_total{fate=\"written\"} 300"));
+}
+
+#[tokio::test]
+async fn a_reader_that_catches_up_gets_records_directly_again() {
+    let folder = folder();
+    let (evidence, mut reader) = read(&folder);
+    let mut kept = 0;
+    while spilled(&folder).is_empty() {
+        evidence.record(record(&"x".repeat(1000)));
+        kept += 1;
+    }
+    let mut some = vec![0; 4096];
+    while kept > 0 {
+        let length = reader.read(&mut some).expect("something");
+        kept -= String::from_utf8_lossy(&some[..length]).matches('\n').count();
+    }
+    settles(&evidence);
+    evidence.record(record("directly"));
+    assert!(has_something(&reader) && spilled(&folder).is_empty());
+}
+
+/// Of what is longer than a pipe takes at once, nobody can say that it would not wait.
+#[tokio::test]
+async fn long_records_stay_in_order() {
+    let folder = folder();
+    let (evidence, reader) = read(&folder);
+    settles(&evidence);
+    let long = "x".repeat(200_000);
+    for reason in ["first", &long, "third"] {
+        evidence.record(record(reason));
+    }
+    let lines = end(evidence, reader).await;
+    let reasons = ["first", &long, "third"].map(|reason| format!(r#""reason":"{reason}"}}"#));
+    assert!(lines.len() == 3 && lines.iter().zip(&reasons).all(|(line, reason)| line.ends_with(reason)));
 }
 
 #[tokio::test]
 async fn what_nobody_could_read_is_told_to_the_next_run() {
     let folder = folder();
-    let (sender, gone) = std_mpsc::channel();
+    let (evidence, gone) = read(&folder);
     drop(gone);
-    let evidence = Evidence::start(Lines(sender), folder.path(), Metrics::new().0).expect("a thread");
     evidence.record(record("unread"));
     evidence.close().await;
 
-    let (sender, lines) = std_mpsc::channel();
-    let evidence = Evidence::start(Lines(sender), folder.path(), Metrics::new().0).expect("a thread");
-    evidence.close().await;
-    assert!(lines.try_iter().collect::<String>().contains("unread"));
+    let (evidence, reader) = read(&folder);
+    let lines = end(evidence, reader).await;
+    assert!(lines.len() == 1 && lines[0].contains("unread"), "{lines:?}");
 }
 
 #[tokio::test]
 async fn a_record_after_the_end_is_kept_for_the_next_run() {
     let folder = folder();
-    let evidence = Evidence::start(io::sink(), folder.path(), Metrics::new().0).expect("a thread");
+    let evidence = start(nowhere(), &folder);
     evidence.close().await;
     evidence.record(record("late"));
-    let kept = std::fs::read_to_string(folder.path().join("evidence.spill.jsonl")).expect("spilled");
-    assert!(kept.contains("late"));
+    assert!(spilled(&folder).contains("late"));
 }
 
 #[tokio::test]
 async fn a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id() {
     let folder = folder();
-    let killed = Evidence::start(io::sink(), folder.path(), Metrics::new().0).expect("a thread");
+    let killed = start(nowhere(), &folder);
     let intent =
         killed.intend(Record { reason: Some("stuck".to_owned()), ..Record::new(Kind::Healed, Timestamp::UNIX_EPOCH) });
     let id = intent.id;
@@ -116,12 +180,10 @@ async fn a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id(
     std::fs::write(folder.path().join("evidence.intents/half"), "{\"kind\":").expect("written");
 
     for told in [1, 0] {
-        let (sender, lines) = std_mpsc::channel();
-        let evidence = Evidence::start(Lines(sender), folder.path(), Metrics::new().0).expect("a thread");
-        evidence.close().await;
-        let lines: Vec<String> = lines.try_iter().collect();
+        let (evidence, reader) = read(&folder);
+        let lines = end(evidence, reader).await;
         assert_eq!(lines.len(), told, "{lines:?}");
-        let whole = format!("\"kind\":\"Healed\",\"reason\":\"stuck; {UNKNOWN}\"}}\n");
+        let whole = format!("\"kind\":\"Healed\",\"reason\":\"stuck; {UNKNOWN}\"}}");
         assert!(lines.iter().all(|line| line.contains(&id.to_string()) && line.ends_with(&whole)), "{lines:?}");
     }
 }
@@ -130,19 +192,15 @@ async fn a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id(
 async fn a_write_that_is_on_record_or_was_not_made_is_told_no_more() {
     let folder = folder();
     let noted = || std::fs::read_dir(folder.path().join("evidence.intents")).expect("a folder").count();
-    let (gate, opened) = std_mpsc::channel();
-    let (sender, lines) = std_mpsc::channel();
-    let evidence =
-        Evidence::with_queue(1, Gate(opened, Lines(sender)), folder.path(), Metrics::new().0).expect("a thread");
+    let (evidence, reader) = read(&folder);
     drop(evidence.intend(record("given up")));
     assert_eq!(noted(), 0);
-    let intents: Vec<_> = (0..5).map(|_| evidence.intend(record("done"))).collect();
+    let padding = "x".repeat(30_000);
+    let intents: Vec<_> = (0..5).map(|_| evidence.intend(record(&padding))).collect();
+    assert_eq!(noted(), 5);
     for intent in intents {
-        evidence.record_end(intent, record("done"));
+        evidence.record_end(intent, record(&padding));
     }
-    // What is in memory only is noted still; what did not fit lies on disk.
-    assert!((1..=3).contains(&noted()), "{}", noted());
-    drop(gate);
-    evidence.close().await;
-    assert_eq!((noted(), lines.try_iter().count()), (0, 5));
+    assert_eq!(noted(), 0, "nobody reads, and all is on disk nevertheless");
+    assert_eq!(end(evidence, reader).await.len(), 5);
 }

@@ -20,7 +20,7 @@ use holdfast::core::breakglass::{Glass, Limits};
 use holdfast::core::guard::Guard;
 use holdfast::core::judge::Rules;
 use holdfast::core::snapshot::Snapshot;
-use holdfast::evidence::{Evidence, Metrics};
+use holdfast::evidence::{Evidence, Metrics, Output};
 use holdfast::shutdown::Shutdown;
 use holdfast::telemetry;
 use holdfast::webhook::register::{MUTATE_PATH, VALIDATE_PATH};
@@ -168,7 +168,7 @@ fn product() -> Result<Webhook> {
         around: watch::channel(Arc::default()).1,
         upstream: Arc::new(Nobody),
         emergencies: tokio::sync::mpsc::unbounded_channel().0,
-        evidence: Evidence::start(records, &spill, metrics.clone())?,
+        evidence: Evidence::start(Output::to(records), &spill, metrics.clone())?,
         metrics,
         clock: Timestamp::now,
     })
