@@ -23,18 +23,17 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admin::{Admin, Pending, Readiness};
 use crate::api::{BreakGlasses, Emergency, ScopedWindow};
-use crate::cluster::Cluster;
 use crate::cluster::events::Events;
 use crate::cluster::fence::{self, Fence, Role};
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
+use crate::cluster::{Cluster, clock};
 use crate::config::{self, Config};
 use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
@@ -236,7 +235,7 @@ impl Parts {
             emergencies,
             evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),
-            clock: Timestamp::now,
+            clock: clock::now,
         }
     }
 
@@ -292,7 +291,7 @@ impl Parts {
         self.shutdown.spawn_watcher(async move {
             let mut published = Some(published);
             while desired.wait_for(Option::is_some).await.is_ok() {
-                metrics.snapshot_built(Timestamp::now());
+                metrics.snapshot_built(clock::now());
                 if let Some(published) = published.take() {
                     published.ready();
                 }

@@ -124,7 +124,8 @@
 //!   `sink::a_stuck_reader_neither_blocks_the_caller_nor_costs_a_record`, `sink::a_record_is_written_before_its_maker_goes_on`,
 //!   `cluster::all_are_killed_at_once_under_load`.
 //! - A wrong clock makes no verdict wrong, and whoever hangs is waited for as long as was said:
-//!   `cluster::the_certificate_of_a_wrong_clock_is_good`, `cluster::who_hangs_is_waited_for_and_then_refused_for`.
+//!   `clock::a_wrong_clock_is_put_right_and_a_right_one_left_alone`, `cluster::the_certificate_of_a_wrong_clock_is_good`,
+//!   `cluster::who_hangs_is_waited_for_and_then_refused_for`.
 //! - What is large, or never comes whole, keeps no review waiting: `aside::who_works_aside_leaves_the_only_thread_to_others`,
 //!   `limits::a_large_review_keeps_nobody_waiting`,
 //!   `limits::reviews_of_the_usual_size_do_not_wait_for_places_of_large_ones`.

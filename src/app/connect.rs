@@ -8,7 +8,7 @@ use kube::{Client, config::Kubeconfig};
 use tokio::runtime::Handle;
 
 use super::identity;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, clock};
 use crate::config::Config;
 use crate::evidence::Metrics;
 use crate::shutdown::Shutdown;
@@ -58,7 +58,7 @@ impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Home {
 
 fn made(settings: kube::Config) -> anyhow::Result<Client> {
     let client = ClientBuilder::try_from((settings, Home(Handle::current())));
-    Ok(client.context("failed to make a client from the kubeconfig")?.build())
+    Ok(clock::listening(client.context("failed to make a client from the kubeconfig")?))
 }
 
 /// Refused, and not merely out of reach: trying again would not help.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::StreamExt;
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
@@ -22,7 +21,7 @@ use crate::admin::Pending;
 use crate::cluster::events::{Events, Note, reference};
 use crate::cluster::objects::PropagationPolicy;
 use crate::cluster::watch::follow;
-use crate::cluster::{Cluster, Error, Kind};
+use crate::cluster::{Cluster, Error, Kind, clock};
 use crate::core::judge::Rules;
 use crate::core::object::ObjectKey;
 use crate::evidence::metrics::Outcome;
@@ -289,7 +288,7 @@ impl Registrar {
             fields: changes.iter().map(field).collect(),
             reason: Some(text),
             remediation: Some(took),
-            ..Record::new(crate::evidence::Kind::WebhookRestored, Timestamp::now())
+            ..Record::new(crate::evidence::Kind::WebhookRestored, clock::now())
         });
     }
 }

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
+use kube::Config;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde::Serialize;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, clock};
 use crate::evidence::Metrics;
 
 /// Which cluster, and how to print.
@@ -67,10 +68,10 @@ impl Access {
     pub(super) async fn cluster(&self) -> anyhow::Result<(Cluster, String)> {
         let config = self.config().await?;
         let (namespace, url) = (config.default_namespace.clone(), config.cluster_url.clone());
-        let client = Client::try_from(config).context("failed to make a client from the kubeconfig")?;
+        let client = ClientBuilder::try_from(config).context("failed to make a client from the kubeconfig")?;
         // Nobody scrapes a command; the cluster counts its requests regardless.
         let (metrics, _) = Metrics::new();
-        let cluster = Cluster::connect(client, metrics).await;
+        let cluster = Cluster::connect(clock::listening(client), metrics).await;
         Ok((cluster.with_context(|| format!("failed to look into the cluster at {url}"))?, namespace))
     }
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::cluster::clock;
 use clap::{Args, Subcommand, ValueEnum};
-use jiff::Timestamp;
 
 use super::access::{Access, Format, block_on};
 use crate::inspect::{OpenGlass, glasses_table, open_glasses};
@@ -89,7 +89,7 @@ impl List {
         let access = Access::to(kubeconfig, context);
         let (glasses, unseen) = block_on(async {
             let (cluster, _) = access.cluster().await?;
-            Ok(open_glasses(&cluster, namespace.as_deref(), Timestamp::now()).await?)
+            Ok(open_glasses(&cluster, namespace.as_deref(), clock::now()).await?)
         })?;
         access.print(&text(&glasses, output)?)?;
         unseen.iter().for_each(|unseen| access.say(unseen));

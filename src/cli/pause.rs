@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::access::block_on;
 use super::target::{Found, Target};
 use crate::api::{Suspend, duration};
+use crate::cluster::clock;
 
 const PAUSE: &str = "\
 While a GitSync is paused nothing is written, healed or pruned, and manual edits of its objects
@@ -83,8 +84,8 @@ impl Pause {
     }
 
     async fn pause(&self) -> anyhow::Result<()> {
-        let suspend = self.why.suspend(Timestamp::now())?;
         let found = self.target.find().await?;
+        let suspend = self.why.suspend(clock::now())?;
         found.merge(&json!({"spec": {"suspend": suspend}})).await?;
         let (name, Suspend { reason, until, .. }) = (&found.name, &suspend);
         self.target.access().print(&format!(
@@ -150,7 +151,7 @@ impl Resume {
         }
         found.merge(&json!({"spec": {"suspend": Value::Null, "rollback": Value::Null}})).await?;
         let ended = |was: &str, until: &str, reason: &str| {
-            let is_over = until.parse::<Timestamp>().is_ok_and(|until| until <= Timestamp::now());
+            let is_over = until.parse::<Timestamp>().is_ok_and(|until| until <= clock::now());
             if is_over {
                 format!("{name} was not {was} any more, since {until}; what was left of that in its spec is gone\n")
             } else {

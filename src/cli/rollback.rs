@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::cluster::clock;
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::access::block_on;
@@ -54,8 +54,8 @@ impl Arguments {
     }
 
     async fn roll_back(&self) -> anyhow::Result<()> {
-        let until = self.why.until(Timestamp::now())?;
         let found = self.target.find().await?;
+        let until = self.why.until(clock::now())?;
         let revision = whole(&self.revision, found.sync.status.as_ref());
         let (name, reason) = (&found.name, self.why.reason().to_owned());
         let rollback = Rollback { revision, reason, until: until.to_string() };

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
 
+use super::clock;
 use super::{Cluster, Error};
 use crate::core::lease::{Claim, Record};
 use crate::core::names::{FIELD_MANAGER, SHARDS};
@@ -64,7 +65,7 @@ impl Shared {
 
     /// Writes a claim over what it names; a conflict if that is not there any more.
     pub async fn write(&mut self, claim: &Claim) -> Result<Record, Error> {
-        let lease = self.lease(claim, Timestamp::now());
+        let lease = self.lease(claim, clock::now());
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let written = match &claim.over {
             Some(_) => self.api.replace(&self.name, &params, &lease).await,

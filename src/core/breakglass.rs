@@ -124,8 +124,8 @@ pub fn change(old: Option<&State<'_>>, new: &State<'_>, limits: &Limits) -> Resu
     })
 }
 
-/// How much further ahead the clock of the replica that stamps may be than the clock of the one that checks. Each replica ends an
-/// emergency by its own clock. Whoever types the stamps by hand gains a minute at most.
+/// How much further ahead the clock of the replica that stamps may be than the clock of the one that checks. All go by the API
+/// server's, as well as each can see it. Whoever types the stamps by hand gains a minute at most.
 pub const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Checks the stamps of a freshly opened break-glass: `user` opened it, and it ends in time.

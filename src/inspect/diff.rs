@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::coming::Coming;
@@ -16,7 +15,7 @@ use super::refusal::{resource, with_remedy};
 use super::report::{Report, Trouble};
 use super::syncs::{Chosen, ClusterWide, Wanted, cluster_wide};
 use crate::api::meaning::SyncPlan;
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::{Cluster, Kind, clock};
 use crate::core::manifest::Manifest;
 use crate::core::object::ObjectKey;
 use crate::core::path::Path;
@@ -57,7 +56,7 @@ impl Comparing<'_> {
         let ClusterWide { identities, around, observe_only, notes } = cluster_wide(self.cluster).await?;
         let mut comparison = Comparison {
             asking: self,
-            judging: Judging { identities: &identities, around: &around, observe_only, now: Timestamp::now() },
+            judging: Judging { identities: &identities, around: &around, observe_only, now: clock::now() },
             report: Report { notes, ..Report::default() },
             claimed: HashMap::new(),
         };

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::error::{Error, chain};
@@ -13,7 +12,7 @@ use super::refusal::with_remedy;
 use super::syncs::{Chosen, ClusterWide, Wanted, cluster_wide};
 use super::unmanaged::{Known, why};
 use crate::api::meaning::SyncPlan;
-use crate::cluster::{self, Cluster, Kind, TypedKind};
+use crate::cluster::{self, Cluster, Kind, TypedKind, clock};
 use crate::core::names::TRACKING_ID;
 use crate::core::object::ObjectKey;
 use crate::core::state::State;
@@ -57,7 +56,7 @@ impl Explaining<'_> {
         let live = self.cluster.get(&kind, &key).await?;
         let ClusterWide { identities, around, observe_only, mut notes } = cluster_wide(self.cluster).await?;
         let syncs = self.syncs(live.as_ref()).await?;
-        let judging = Judging { identities: &identities, around: &around, observe_only, now: Timestamp::now() };
+        let judging = Judging { identities: &identities, around: &around, observe_only, now: clock::now() };
         let mut revisions = Vec::new();
         for sync in &syncs {
             match self.look(sync, &key).await {

@@ -8,7 +8,7 @@ use super::error::Error;
 use crate::api::meaning::SyncPlan;
 use crate::api::policy::POLICY_NAME;
 use crate::api::{DriftPolicy, GitSync, Policy};
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, clock};
 use crate::core::exclude::Surroundings;
 use crate::core::who::Identities;
 use crate::reconcile::{Exempt, gather};
@@ -94,7 +94,7 @@ impl Chosen {
             |faults: Vec<crate::api::FieldError>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Self {
             name: full_name(sync),
-            plan: SyncPlan::try_from(sync).map(|plan| pinned(plan, sync, Timestamp::now())).map_err(faults),
+            plan: SyncPlan::try_from(sync).map(|plan| pinned(plan, sync, clock::now())).map_err(faults),
             kinds: sync.status.as_ref().map(|status| status.kinds.clone()).unwrap_or_default(),
         }
     }

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use super::Context;
 use super::entry::until;
 use crate::api::{BreakGlasses, Emergency, GuardedGlass};
-use crate::cluster::{Cluster, Error};
+use crate::cluster::{Cluster, Error, clock};
 use crate::core::breakglass::{Glass, stamped};
 use crate::core::names::{GROUP, POLICY_NAME};
 use crate::core::object::ObjectKey;
@@ -123,7 +123,7 @@ impl Watch {
                 Some(Ahead { after: Some(after), .. }) => after.clone(),
                 None => note.clone(),
             };
-            let now = Timestamp::now();
+            let now = clock::now();
             wait = wait.min(match due(&current, now) {
                 None => until(next(&current, now), now),
                 Some(due) => match self.tell(&current, due).await {
@@ -202,7 +202,7 @@ impl Context {
     fn record_of_guarded(&self, kind: What, note: &GuardedGlass, ward: Option<&Managed>) -> Record {
         let bare = || {
             let (guard, object) = (Some(note.guard.clone()), Some(note.key()));
-            Record { guard, object, ..Record::new(kind, Timestamp::now()) }
+            Record { guard, object, ..Record::new(kind, clock::now()) }
         };
         ward.map_or_else(bare, |ward| self.record(kind, ward, &[]))
     }

@@ -1,11 +1,11 @@
 //! What could not be done: said once, and tried again, later each time.
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::keeper::Keeper;
 use super::status::Failure;
 use crate::api::meaning::SyncPlan;
+use crate::cluster::clock;
 use crate::cluster::events::Note;
 use crate::core::fight::{jittered, salt};
 use crate::evidence::{Kind as What, Record};
@@ -38,7 +38,7 @@ impl Keeper {
                 sync: Some(self.name.clone()),
                 revision: self.observed.clone(),
                 reason: Some(message.clone()),
-                ..Record::new(What::SyncFailed, Timestamp::now())
+                ..Record::new(What::SyncFailed, clock::now())
             });
             self.note(Note { reason: reason.to_owned(), text: message.clone(), warning: true });
         }

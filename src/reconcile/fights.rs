@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::keeper::Keeper;
 use super::report::{Author, summary};
+use crate::cluster::clock;
 use crate::core::compare::Deviation;
 use crate::core::fight::{Bout, peace, salt};
 use crate::core::object::ObjectKey;
@@ -53,7 +54,7 @@ impl Contest {
 impl Keeper {
     /// An object was healed, and that made a difference.
     pub(super) fn count_heal(&mut self, managed: &Managed, deviations: &[Deviation], author: Option<&Author>) {
-        let now = Timestamp::now();
+        let now = clock::now();
         let key = managed.manifest.key.clone();
         let seen = self.context.evidence.last_editor(&key, now.saturating_sub(RECENT).unwrap_or(now));
         let manager = author.map(|author| author.manager.as_str());
@@ -80,7 +81,7 @@ impl Keeper {
     /// Why a heal waits, and until when: somebody would undo it.
     pub(super) fn gives_way(&self, key: &ObjectKey) -> Option<(String, Timestamp)> {
         let contest = self.fights.get(key)?;
-        let until = contest.bout.waits(Timestamp::now())?;
+        let until = contest.bout.waits(clock::now())?;
         Some((format!("fighting with {}; healed again at {until:.0}", contest.opponent), until))
     }
 
@@ -92,7 +93,7 @@ impl Keeper {
 
     /// Fights that are over.
     pub(super) fn end_fights(&mut self) {
-        let now = Timestamp::now();
+        let now = clock::now();
         let is_over = |(key, contest): (&ObjectKey, &Contest)| {
             (contest.bout.is_over(self.is_drifted(key), now) || !self.entries.contains_key(key)).then(|| key.clone())
         };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::plan::outdated;
 use crate::cluster::objects::{PropagationPolicy, Write};
-use crate::cluster::{Cluster, Error, Kind};
+use crate::cluster::{Cluster, Error, Kind, clock};
 use crate::core::breakglass;
 use crate::core::compare::{Deviation, Kind as How};
 use crate::core::drift::drift;
@@ -134,7 +134,7 @@ impl Writing<'_> {
     /// What has to happen to ownership and annotations before the apply.
     fn preparation(&self, live: &Value) -> Option<json_patch::Patch> {
         let state = State::whole(live);
-        let outdated: Vec<_> = match breakglass::open(&state, jiff::Timestamp::now()) {
+        let outdated: Vec<_> = match breakglass::open(&state, clock::now()) {
             Some(_) if !self.caught_up => Vec::new(),
             _ => outdated(&state).collect(),
         };

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::keeper::Keeper;
 use crate::api::{CommitOutcome, HistoryEntry};
+use crate::cluster::clock;
 use crate::git::{self, Commit};
 
 /// Entries kept.
@@ -67,7 +68,7 @@ impl Keeper {
         if let Some(refused) = error.unverified() {
             self.context.metrics.unverified.inc();
             if self.leads() {
-                self.history.add(refused, CommitOutcome::Refused, Some(&message), Timestamp::now());
+                self.history.add(refused, CommitOutcome::Refused, Some(&message), clock::now());
             }
         }
         self.fail(error.condition(), message);

@@ -32,7 +32,7 @@ use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::api::{GitSync, GitSyncStatus, ScopedWindow};
 use crate::cluster::fence::Role;
 use crate::cluster::secrets::Versions;
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::{Cluster, Kind, clock};
 use crate::core::exclude::Surroundings;
 use crate::core::judge::Rules;
 use crate::core::object::ObjectKey;
@@ -270,7 +270,7 @@ impl Keeper {
     }
 
     async fn tick(&mut self) {
-        if self.windows.turn().is_some_and(|turn| turn <= Timestamp::now()) && self.notice_windows() {
+        if self.windows.turn().is_some_and(|turn| turn <= clock::now()) && self.notice_windows() {
             self.go_on().await;
         }
         if self.leads() {
@@ -350,7 +350,7 @@ impl Keeper {
         let Some(news) = self.heed(looked) else { return };
         let nothing_new = matches!(news, Ok(News::Same));
         let outcome = |ok| if ok { Outcome::Success } else { Outcome::Failure };
-        self.context.metrics.fetched(outcome(answered), Timestamp::now());
+        self.context.metrics.fetched(outcome(answered), clock::now());
         match news {
             Ok(News::Same) => {
                 if let Some(known) = self.known() {

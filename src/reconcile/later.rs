@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::entry::{Drifted, Entry, until};
 use super::keeper::Keeper;
+use crate::cluster::clock;
 use crate::core::fight::{jittered, salt};
 use crate::core::object::ObjectKey;
 
@@ -18,7 +19,7 @@ const IDLE: Duration = Duration::from_hours(1);
 impl Keeper {
     /// When there is something to do without being told.
     pub(super) fn wake(&self) -> Instant {
-        let (now, wall) = (Instant::now(), Timestamp::now());
+        let (now, wall) = (Instant::now(), clock::now());
         let leads = self.leads();
         let due = self.entries.values().filter(|_| leads).filter_map(|entry| entry.due(now, wall));
         let resume = self.pause(wall).map(|pause| pause.until);
@@ -39,7 +40,7 @@ impl Keeper {
 
     /// Retries that are due, and break-glasses that have expired.
     pub(super) async fn look_again_at_what_is_due(&mut self) {
-        let (now, wall) = (Instant::now(), Timestamp::now());
+        let (now, wall) = (Instant::now(), clock::now());
         self.remind(wall);
         let is_due = |(key, entry): (&ObjectKey, &Entry)| {
             entry.due(now, wall).is_some_and(|due| due <= now).then(|| key.clone())
@@ -73,7 +74,7 @@ impl Keeper {
         let before = entry.drifted.take();
         entry.drifted = Some(Drifted {
             paths,
-            since: before.as_ref().map_or_else(Timestamp::now, |before| before.since),
+            since: before.as_ref().map_or_else(clock::now, |before| before.since),
             unanswered: before.as_ref().is_some_and(|before| before.unanswered),
             by: before.and_then(|before| before.by),
             why: why.to_owned(),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::keeper::Keeper;
 use crate::api::meaning::Suspension;
+use crate::cluster::clock;
 use crate::cluster::events::Note;
 use crate::evidence::{Actor, Kind as What, Record};
 
@@ -17,7 +18,7 @@ impl Keeper {
 
     /// Is the sync paused now?
     pub(super) fn is_paused(&self) -> bool {
-        self.pause(Timestamp::now()).is_some()
+        self.pause(clock::now()).is_some()
     }
 
     /// Notices that a pause or a rollback began or ended; `true` when one ended.
@@ -35,7 +36,7 @@ impl Keeper {
 
     /// Records that a pause began or ended; `true` when it ended.
     fn notice_pause(&mut self) -> bool {
-        let now = Timestamp::now();
+        let now = clock::now();
         self.pause_reminder = self.pause(now).and_then(|pause| pause.reminder(now));
         let paused = self.is_paused();
         if paused == self.was_paused {
@@ -53,7 +54,7 @@ impl Keeper {
             revision: self.observed.clone(),
             reason: words.clone(),
             by: by.map(|user| Actor { user: Some(user), ..Actor::default() }),
-            ..Record::new(if paused { What::Suspended } else { What::Resumed }, Timestamp::now())
+            ..Record::new(if paused { What::Suspended } else { What::Resumed }, clock::now())
         });
         let reason = if paused { "Suspended" } else { "Resumed" }.to_owned();
         self.note(Note { reason, text: words.unwrap_or_else(|| "the pause is over".to_owned()), warning: false });
@@ -62,7 +63,7 @@ impl Keeper {
 
     /// Says, once, that the pause ends soon: what differs is undone then.
     fn remind_of_the_pause(&mut self) {
-        let is_due = self.pause_reminder.is_some_and(|reminder| reminder <= Timestamp::now());
+        let is_due = self.pause_reminder.is_some_and(|reminder| reminder <= clock::now());
         let pause = self.plan.as_ref().and_then(|plan| plan.suspend.as_ref()).filter(|_| is_due);
         let Some(pause) = pause.cloned() else { return };
         self.pause_reminder = None;
@@ -75,7 +76,7 @@ impl Keeper {
             sync: Some(self.name.clone()),
             revision: self.observed.clone(),
             reason: Some(text.clone()),
-            ..Record::new(What::PauseEnding, Timestamp::now())
+            ..Record::new(What::PauseEnding, clock::now())
         });
         self.note(Note { reason: "PauseEnding".to_owned(), text, warning: differ > 0 });
     }

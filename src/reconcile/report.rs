@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Context;
+use crate::cluster::clock;
 use crate::cluster::events::{Note, reference};
 use crate::core::breakglass::Glass;
 use crate::core::compare::Deviation;
@@ -60,7 +61,7 @@ impl Context {
         let around = self.publisher.around().borrow().clone();
         let key = &managed.manifest.key;
         let team = around.teams.of_object(key, Some(managed), &around);
-        Record { team, ..Record::about(kind, key, Some(managed), deviations, Timestamp::now()) }
+        Record { team, ..Record::about(kind, key, Some(managed), deviations, clock::now()) }
     }
 
     /// Drift was seen.
@@ -186,7 +187,7 @@ impl Context {
             object: Some(key.clone()),
             team: around.teams.of_object(key, None, &around),
             revision: Some(revision.to_owned()),
-            ..Record::new(kind, Timestamp::now())
+            ..Record::new(kind, clock::now())
         }
     }
 

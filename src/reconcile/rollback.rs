@@ -20,6 +20,7 @@ use super::look::{Looked, News, Sought};
 use super::moves::Tip;
 use crate::api::meaning::RollbackPlan;
 use crate::api::{CommitOutcome, GitSyncStatus, PinnedRevision};
+use crate::cluster::clock;
 use crate::cluster::events::Note;
 use crate::core::snapshot::Rollback;
 use crate::evidence::{Actor, Kind as What, Record};
@@ -87,7 +88,7 @@ impl Keeper {
 
     /// It, and the commit it pins.
     fn pinned(&self) -> Option<(&RollbackPlan, &PinnedRevision)> {
-        let rollback = self.rollback(Timestamp::now())?;
+        let rollback = self.rollback(clock::now())?;
         Some((rollback, self.pin.of(&rollback.revision)?))
     }
 
@@ -98,7 +99,7 @@ impl Keeper {
 
     /// What a look at Git has to seek in the place of the newest commit.
     pub(super) fn seek(&self) -> Option<Sought> {
-        let revision = self.rollback(Timestamp::now())?.revision.clone();
+        let revision = self.rollback(clock::now())?.revision.clone();
         let entries = self.history.entries().into_iter();
         let synced = entries.filter(|entry| entry.outcome != CommitOutcome::Refused).map(|entry| entry.revision);
         let found = self.pin.of(&revision).map(|found| found.revision.clone());
@@ -108,7 +109,7 @@ impl Keeper {
     /// Takes note of what a look at Git saw besides. `None` if it sought what nobody wants any more: Git is looked at again.
     pub(super) fn heed(&mut self, looked: Looked) -> Option<Result<News, Arc<git::Error>>> {
         let Looked { news, newest, sought } = looked;
-        let wanted = self.rollback(Timestamp::now()).map(|rollback| rollback.revision.clone());
+        let wanted = self.rollback(clock::now()).map(|rollback| rollback.revision.clone());
         if wanted.as_ref() != sought.as_ref().map(|(revision, _)| revision) {
             self.requests.end(false);
             self.look_again();
@@ -140,7 +141,7 @@ impl Keeper {
 
     /// Says that a rollback is over; `true` if it is, now.
     pub(super) fn notice_rollback(&mut self) -> bool {
-        let now = Timestamp::now();
+        let now = clock::now();
         self.pin.reminder = self.rollback(now).and_then(|rollback| rollback.pause.reminder(now));
         if self.rollback(now).is_some() {
             self.pin.on = true;
@@ -158,7 +159,7 @@ impl Keeper {
 
     /// Says, once, that the rollback ends soon: the newest commit is rolled out then.
     pub(super) fn remind_of_the_rollback(&mut self) {
-        let is_due = self.pin.reminder.is_some_and(|reminder| reminder <= Timestamp::now());
+        let is_due = self.pin.reminder.is_some_and(|reminder| reminder <= clock::now());
         let Some(words) = self.rollback_words().filter(|_| is_due) else { return };
         self.pin.reminder = None;
         if self.leads() {
@@ -169,20 +170,20 @@ impl Keeper {
     }
 
     fn tell_rollback(&self, kind: What, text: String, warning: bool) {
-        let by = self.rollback(Timestamp::now()).and_then(|rollback| rollback.pause.by.clone());
+        let by = self.rollback(clock::now()).and_then(|rollback| rollback.pause.by.clone());
         self.context.evidence.record(Record {
             sync: Some(self.name.clone()),
             revision: self.pin.found.as_ref().map(|found| found.revision.clone()).or_else(|| self.observed.clone()),
             reason: Some(text.clone()),
             by: by.map(|user| Actor { user: Some(user), ..Actor::default() }),
-            ..Record::new(kind, Timestamp::now())
+            ..Record::new(kind, clock::now())
         });
         self.note(Note { reason: format!("{kind:?}"), text, warning });
     }
 
     /// Why, until when, by whom, and from where to where.
     pub(super) fn rollback_words(&self) -> Option<String> {
-        let rollback = self.rollback(Timestamp::now())?;
+        let rollback = self.rollback(clock::now())?;
         let RollbackPlan { revision, pause } = rollback;
         let to = match self.pin.of(revision) {
             Some(PinnedRevision { revision, .. }) if !self.is_pinned() => {
@@ -205,13 +206,13 @@ impl Keeper {
 
     /// The newest commit, which is another than what is read, while somebody rolled back.
     pub(super) fn newest(&self) -> Option<&String> {
-        self.rollback(Timestamp::now())?;
+        self.rollback(clock::now())?;
         self.pin.newest.as_ref().or(self.status.observed_revision.as_ref())
     }
 
     /// What the status says of the commit that is pinned.
     pub(super) fn pinned_revision(&self) -> Option<PinnedRevision> {
-        self.rollback(Timestamp::now()).and(self.pin.found.clone())
+        self.rollback(clock::now()).and(self.pin.found.clone())
     }
 
     /// What a denial says of this commit, if it is in force because somebody rolled back to it.

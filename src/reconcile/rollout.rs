@@ -17,7 +17,7 @@ use super::moves::Awaited;
 use super::plan::{Stage, stage};
 use super::report::summary;
 use super::watchful::Job;
-use crate::cluster::Error;
+use crate::cluster::{Error, clock};
 use crate::core::object::ObjectKey;
 use crate::core::ready::{Readiness, readiness};
 use crate::core::waves::{Rollout, wave};
@@ -43,7 +43,7 @@ impl Keeper {
             self.settle_all(batch).await;
         }
         let prunes_last = self.plan.as_ref().is_some_and(|plan| plan.options.prune_last) && !self.strays.is_empty();
-        self.rollout = Some(Rollout::new(steps, prunes_last, Timestamp::now()));
+        self.rollout = Some(Rollout::new(steps, prunes_last, clock::now()));
         self.begin_waves(live).await;
     }
 
@@ -59,7 +59,7 @@ impl Keeper {
 
     /// Writes every wave that need not wait. `live` is what was just seen; the rest is looked at.
     async fn begin_waves(&mut self, mut live: HashMap<ObjectKey, Option<Value>>) {
-        while let Some(keys) = self.rollout.as_mut().and_then(|rollout| rollout.next(Timestamp::now())) {
+        while let Some(keys) = self.rollout.as_mut().and_then(|rollout| rollout.next(clock::now())) {
             if self.failure.as_ref().is_some_and(|failure| failure.reason == TIMEOUT) {
                 self.failure = None;
             }
@@ -113,7 +113,7 @@ impl Keeper {
     /// Says so when a wave takes too long. It is waited for all the same: it may only need longer, or somebody.
     pub(super) fn check_patience(&mut self) {
         let Some(patience) = self.patience() else { return };
-        let now = Timestamp::now();
+        let now = clock::now();
         let told = self.rollout.as_mut().and_then(|rollout| rollout.complain(patience, now).then(|| rollout.told())?);
         if let Some(told) = told {
             self.fail(TIMEOUT, format!("{told}; longer than {patience:#}"));

@@ -7,7 +7,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::watcher;
 use serde_json::Value;
@@ -21,8 +20,8 @@ use super::keeper::{Input, Keeper, Tracked};
 use super::plan::{Policy, Response, respond};
 use super::{Context, Desired};
 use crate::api::GitSync;
-use crate::cluster::Kind;
 use crate::cluster::watch::Sight;
+use crate::cluster::{Kind, clock};
 use crate::core::drift::drift;
 use crate::core::names::{TRACKING_ID, tracked_by};
 use crate::core::object::ObjectKey;
@@ -217,7 +216,7 @@ impl Router {
             let state = State::whole(&object);
             let rules = self.context.rules.borrow();
             let drift = drift(managed, &state, &|entry| rules.identities.is_interactive(entry));
-            let policy = Policy { self_heal: true, suspended: false, held: false, now: Timestamp::now() };
+            let policy = Policy { self_heal: true, suspended: false, held: false, now: clock::now() };
             let quiet = state.annotation(crate::core::names::BREAK_GLASS).is_none();
             Some(quiet && respond(&state, &drift, policy) == Response::InSync)
         });

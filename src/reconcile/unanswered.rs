@@ -6,14 +6,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::Context;
 use super::entry::Drifted;
 use super::errands::aim;
 use super::keeper::Keeper;
 use super::watchful::Job;
-use crate::cluster::Error;
+use crate::cluster::{Error, clock};
 use crate::core::object::ObjectKey;
 use crate::evidence::{Intent, Kind as What, Record};
 
@@ -31,7 +29,7 @@ impl Context {
     ) -> Result<T, Error> {
         let intent = self.evidence.intend(record.clone());
         let answer = write.await;
-        let record = Record { time: Timestamp::now(), ..record };
+        let record = Record { time: clock::now(), ..record };
         match &answer {
             Ok(_) => _ = self.evidence.record_end(intent, record),
             Err(error) => self.record_unanswered(intent, record, error),
@@ -83,7 +81,7 @@ impl Keeper {
     pub(super) fn tell_what_was_done(&self, key: &ObjectKey, aim: What, drifted: Option<Drifted>) {
         let Some(drifted) = drifted.filter(|drifted| drifted.unanswered) else { return };
         let Some(entry) = self.entries.get(key) else { return };
-        let took = Duration::try_from(Timestamp::now().duration_since(drifted.since)).unwrap_or_default();
+        let took = Duration::try_from(clock::now().duration_since(drifted.since)).unwrap_or_default();
         self.context.found_written(&entry.managed, aim, took, FOUND);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::entry::Entry;
@@ -12,7 +11,7 @@ use super::tally::Count;
 use crate::api::GitSyncStatus;
 use crate::api::meaning::Suspension;
 use crate::cluster::events::{Note, reference};
-use crate::cluster::{Error, Kind};
+use crate::cluster::{Error, Kind, clock};
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 
@@ -21,7 +20,7 @@ use crate::core::object::ObjectKey;
 impl Keeper {
     /// Writes the status if it is not what was written last.
     pub(super) async fn report(&mut self) {
-        let now = Timestamp::now();
+        let now = clock::now();
         self.count();
         // What left Git is looked for by these, after a restart and by `holdfast diff`.
         let left = self.strays.values().map(|stray| stray.kind.name());

@@ -13,7 +13,7 @@ use super::heal::End;
 use super::keeper::Keeper;
 use super::plan::{Policy, Response, is_tracked_by, respond};
 use super::report::{Author, author, since, summary};
-use crate::cluster::{Cause, Error, Kind};
+use crate::cluster::{Cause, Error, Kind, clock};
 use crate::core::breakglass;
 use crate::core::compare::{Deviation, Kind as How};
 use crate::core::drift::{drift, failed_rules};
@@ -109,7 +109,7 @@ impl Keeper {
             self_heal: entry.pending || (self.heals() && !self.context.rules.borrow().observe_only),
             suspended: self.is_paused(),
             held: self.is_closed_for(entry) || (!entry.pending && self.gives_way(&key).is_some()),
-            now: Timestamp::now(),
+            now: clock::now(),
         };
         let managed = entry.managed.clone();
         let (deviations, response) = match &live {
@@ -163,7 +163,7 @@ impl Keeper {
     fn answer(&mut self, job: Job, response: Response) -> Option<Job> {
         let entry = self.entries.get_mut(&job.key)?;
         entry.judged = job.live.as_ref().map_or(entry.judged, version);
-        let now = Timestamp::now();
+        let now = clock::now();
         entry.note_glass(job.live.as_ref().and_then(|live| breakglass::open(&State::whole(live), now)), now);
         match response {
             Response::Heal => return Some(job),
@@ -198,7 +198,7 @@ impl Keeper {
             let drifted = self.entries.get_mut(&job.key).and_then(|entry| entry.drifted.as_mut());
             drifted
                 .into_iter()
-                .for_each(|drifted| drifted.retry = Some(Instant::now() + wait_for(until, Timestamp::now())));
+                .for_each(|drifted| drifted.retry = Some(Instant::now() + wait_for(until, clock::now())));
         } else {
             // It opened just now, between two looks at the clock.
             self.leave(job, "a window has just opened".to_owned());
@@ -300,7 +300,7 @@ impl Keeper {
             self.context.applied(&entry.managed, &job.deviations, intent);
         } else if !job.deviations.is_empty() {
             let since = known.map_or(job.since, |known| known.since.min(job.since));
-            let took = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
+            let took = Duration::try_from(clock::now().duration_since(since)).unwrap_or_default();
             if known.is_none() {
                 self.context.drifted(&entry.managed, &job.deviations, job.author.as_ref());
             }

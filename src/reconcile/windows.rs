@@ -15,6 +15,7 @@ use super::entry::Entry;
 use super::keeper::Keeper;
 use super::moves::Held;
 use crate::api::meaning::{SourcePlan, SyncPlan};
+use crate::cluster::clock;
 use crate::cluster::events::Note;
 use crate::core::names::SYNC_NOW;
 use crate::core::object::ObjectKey;
@@ -82,7 +83,7 @@ impl Windows {
 impl Keeper {
     /// Why this may not be done now, if it may not. `revision` is the commit it is done for.
     pub(super) fn closed(&self, action: Action, revision: Option<&str>) -> Option<Closed> {
-        match gate(&self.windows.list, action, self.by_hand(action, revision), Timestamp::now()) {
+        match gate(&self.windows.list, action, self.by_hand(action, revision), clock::now()) {
             Gate::Open => None,
             Gate::Closed(closed) => Some(closed),
         }
@@ -90,7 +91,7 @@ impl Keeper {
 
     /// May this not be done now?
     pub(super) fn is_closed(&self, action: Action, revision: Option<&str>) -> bool {
-        !is_open(&self.windows.list, action, self.by_hand(action, revision), Timestamp::now())
+        !is_open(&self.windows.list, action, self.by_hand(action, revision), clock::now())
     }
 
     fn by_hand(&self, action: Action, revision: Option<&str>) -> bool {
@@ -141,7 +142,7 @@ impl Keeper {
 
     /// The commit to make do with while Git does not answer.
     pub(super) fn fallback(&self) -> Option<String> {
-        if self.rollback(Timestamp::now()).is_some() {
+        if self.rollback(clock::now()).is_some() {
             return self.in_force();
         }
         let newest = self.observed.clone().or_else(|| self.status.observed_revision.clone());
@@ -225,7 +226,7 @@ impl Keeper {
 
     /// Says what closed and what opened since the last look; `true` if something waits no more.
     pub(super) fn notice_windows(&mut self) -> bool {
-        self.windows.turn = turn(&self.windows.list, Timestamp::now());
+        self.windows.turn = turn(&self.windows.list, clock::now());
         let shut: Vec<_> =
             ACTIONS.into_iter().filter_map(|action| Some((action, self.closed(action, None)?))).collect();
         let now: BTreeSet<_> = shut.iter().map(|(action, _)| *action).collect();
@@ -250,7 +251,7 @@ impl Keeper {
             sync: Some(self.name.clone()),
             revision: self.observed.clone(),
             reason: Some(text.clone()),
-            ..Record::new(kind, Timestamp::now())
+            ..Record::new(kind, clock::now())
         });
         self.note(Note { reason: format!("{kind:?}"), text, warning });
     }

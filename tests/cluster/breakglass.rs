@@ -79,7 +79,8 @@ async fn refused(who: Who, annotations: &str, words: &str) -> Result<()> {
     place.is(SETTINGS_OBJECT, "/metadata/annotations/holdfast.dev~1break-glass", Value::Null).await
 }
 
-fn annotation<'v>(object: &'v Value, name: &str) -> &'v str {
+/// One of our annotations.
+pub fn annotation<'v>(object: &'v Value, name: &str) -> &'v str {
     object["metadata"]["annotations"][format!("holdfast.dev/{name}")].as_str().unwrap_or_default()
 }
 

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Certificate, HOURLY, warn_if_near};
+use crate::cluster::clock;
 use crate::config::CertificateFiles;
 use crate::webhook::tls::{Brought, Files, Found, POLL};
 
@@ -31,7 +31,7 @@ pub(super) async fn keep(
     let mut warned = None::<Instant>;
     loop {
         if warned.is_none_or(|warned| warned.elapsed() > HOURLY) {
-            warn_if_near(validity, Timestamp::now(), "whoever brings it has not renewed it");
+            warn_if_near(validity, clock::now(), "whoever brings it has not renewed it");
             warned = Some(Instant::now());
         }
         sleep(POLL).await;

@@ -3,7 +3,7 @@
 //! Everybody reads the Secret, whoever finds that a step is due writes it over what was read, and of two with the same idea the
 //! API server takes one: the other reads what that one wrote. Which step is due is [`rotation`](crate::certs::rotation)'s to say.
 //!
-//! Time is the API server's, because it is the API server that takes a certificate or does not: a replica whose own clock is days
+//! Time is the API server's ([`clock`]), because it is that one which takes a certificate or does not: a replica whose own clock is days
 //! ahead would renew too early, serve what nobody takes yet, and throw away what all others serve.
 //!
 //! A Secret that is gone, or holds nonsense, while this process still has a good certificate gets that one back: it is the one
@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use super::{Certificate, HOURLY, warn_if_near};
 use crate::certs::rotation::{Data, Garbage, Kept, Step};
 use crate::cluster::watch::follow;
-use crate::cluster::{Cluster, Error, Kind};
+use crate::cluster::{Cluster, Error, Kind, clock};
 use crate::core::object::ObjectKey;
 use crate::evidence::{self, Evidence, Record};
 use crate::webhook::register::CERTIFICATE_SECRET;
@@ -101,11 +101,11 @@ impl Keeper {
 
     /// Until nothing is due; answers for how long nothing is, and the time. What was read last is what is written over.
     async fn settle(&mut self) -> anyhow::Result<Result<(Duration, Timestamp), Error>> {
-        let read = async { Ok((self.secret.cluster.time().await?, self.find().await?)) };
-        let (now, mut found) = match read.await {
-            Ok(read) => read,
+        let mut found = match self.find().await {
+            Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
+        let now = clock::now();
         loop {
             let (kept, why) = match self.due(found.as_ref(), now)? {
                 Due::Nothing(rest) => return Ok(Ok((rest, now))),
@@ -197,7 +197,7 @@ impl Keeper {
         self.secret.evidence.record(Record {
             object: Some(self.secret.key.clone()),
             reason: Some(why.to_owned()),
-            ..Record::new(evidence::Kind::CertificateRenewed, Timestamp::now())
+            ..Record::new(evidence::Kind::CertificateRenewed, clock::now())
         });
     }
 

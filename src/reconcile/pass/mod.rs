@@ -11,8 +11,6 @@ mod understand;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 pub(super) use self::recall::Before;
 use self::understand::Understood;
 use super::away::AWAY;
@@ -22,8 +20,8 @@ use super::keeper::Keeper;
 use super::status::Failure;
 use crate::api::CommitOutcome;
 use crate::api::meaning::SyncPlan;
-use crate::cluster::Error;
 use crate::cluster::events::Note;
+use crate::cluster::{Error, clock};
 use crate::core::manifest::Manifest;
 use crate::core::object::ObjectKey;
 use crate::core::snapshot::{Suspension, Sync};
@@ -162,7 +160,7 @@ impl Keeper {
         self.hindered = std::mem::take(&mut understood.hindered);
         let message = refusal(revision, &understood.invalid, self.founded);
         if self.leads() {
-            self.history.add(revision, CommitOutcome::Refused, Some(&message), Timestamp::now());
+            self.history.add(revision, CommitOutcome::Refused, Some(&message), clock::now());
         }
         self.fail(reason, message);
         self.context.publisher.failed(&self.name);
@@ -219,7 +217,7 @@ impl Keeper {
         let before = self.synced.replace(revision.to_owned());
         if before.as_deref() != Some(revision) {
             let (outcome, why) = self.outcome_of(revision);
-            self.history.add(revision, outcome, why.as_deref(), Timestamp::now());
+            self.history.add(revision, outcome, why.as_deref(), clock::now());
             let text = format!("{} objects were made equal to {revision}", self.entries.len());
             tracing::info!(sync = self.name, revision, objects = self.entries.len(), "synced");
             self.note(Note { reason: "Synced".to_owned(), text, warning: false });

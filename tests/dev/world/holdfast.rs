@@ -114,6 +114,12 @@ impl Holdfast {
         json_lines(&self.layout.records_of(self.name))
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> Result<String> {
+        let file = self.layout.logs().join(format!("{}.log", self.name));
+        std::fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))
+    }
+
     fn command(&self, [webhook, admin, receiver]: [u16; 3], arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
