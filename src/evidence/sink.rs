@@ -69,7 +69,7 @@ enum Way {
     Out,
     /// To the spill file, because some that came before are there.
     Spill,
-    /// Likewise, for the next run: what is there now is brought back, and then somebody waits for the end.
+    /// Likewise, because this ends: what is there by now is still brought back, and somebody waits for that.
     End(Option<oneshot::Sender<()>>),
 }
 
@@ -168,26 +168,27 @@ impl Entry {
 
 impl Desk {
     fn take(&self, line: &[u8]) {
-        let mut state = self.state();
-        let State { out, way } = &mut *state;
-        if matches!(way, Way::Out) && out.has_room(line.len()) && out.write(line).is_ok() {
-            self.metrics.recorded(Fate::Written);
-            return;
+        let fate = self.put(line).unwrap_or_else(|error| {
+            tracing::error!(%error, record = %String::from_utf8_lossy(line), "failed to keep evidence; this is its last copy");
+            Fate::Lost
+        });
+        self.metrics.recorded(fate);
+        if fate != Fate::Written {
+            self.wake();
         }
-        if matches!(way, Way::Out) {
-            *way = Way::Spill;
-        }
-        self.keep(line);
-        drop(state);
-        self.wake();
     }
 
-    fn keep(&self, line: &[u8]) {
-        let kept = self.spill.keep(line);
-        self.metrics.recorded(if kept.is_ok() { Fate::Spilled } else { Fate::Lost });
-        if let Err(error) = kept {
-            tracing::error!(%error, record = %String::from_utf8_lossy(line), "failed to keep evidence; this is its last copy");
+    /// Writes a line, or keeps it.
+    fn put(&self, line: &[u8]) -> io::Result<Fate> {
+        let mut state = self.state();
+        let State { out, way } = &mut *state;
+        if let Way::Out = way {
+            if out.has_room(line.len()) && out.write(line).is_ok() {
+                return Ok(Fate::Written);
+            }
+            *way = Way::Spill;
         }
+        self.spill.keep(line).map(|()| Fate::Spilled)
     }
 
     fn wake(&self) {
