@@ -135,6 +135,8 @@ impl Holdfast {
             .arg(self.layout.cache_of(self.name))
             .args(&self.arguments)
             .args(arguments)
+            // As it is deployed.
+            .env("MIMALLOC_PURGE_DELAY", "0")
             .envs(self.environment.iter().cloned());
         command
     }
