@@ -3,14 +3,13 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::PIPE_BUF;
 
-/// A file or a pipe that takes lines. Clones write to the same one.
-#[derive(Debug, Clone)]
-pub struct Output(Arc<File>);
+/// A file or a pipe that takes lines.
+#[derive(Debug)]
+pub struct Output(File);
 
 // === impl Output ===
 
@@ -25,13 +24,13 @@ impl Output {
 
     /// Another file, at its end.
     pub fn to(file: File) -> Self {
-        Self(Arc::new(file))
+        Self(file)
     }
 
     /// Would it take so many bytes without waiting for anybody? A pipe that has any room takes a line at once, and does not tear it
     /// apart, if it is no longer than `PIPE_BUF`. (POSIX, `write`.)
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        let mut asked = [PollFd::new(&*self.0, PollFlags::OUT)];
+        let mut asked = [PollFd::new(&self.0, PollFlags::OUT)];
         bytes <= PIPE_BUF
             && poll(&mut asked, Some(&Timespec::default())).is_ok()
             && asked[0].revents().contains(PollFlags::OUT)
@@ -39,6 +38,6 @@ impl Output {
 
     /// Writes a line, which may take as long as its reader takes.
     pub(super) fn write(&self, line: &[u8]) -> io::Result<()> {
-        (&*self.0).write_all(line)
+        (&self.0).write_all(line)
     }
 }

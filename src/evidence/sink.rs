@@ -49,17 +49,12 @@ struct Entry {
 /// Where lines are written, or kept for later.
 #[derive(Debug)]
 struct Desk {
+    out: Output,
     spill: Spill,
     metrics: Metrics,
     /// Held for as long as a write takes that waits for nobody.
-    state: Mutex<State>,
+    way: Mutex<Way>,
     clerk: OnceLock<Thread>,
-}
-
-#[derive(Debug)]
-struct State {
-    out: Output,
-    way: Way,
 }
 
 /// Which way lines go.
@@ -75,7 +70,6 @@ enum Way {
 
 /// Who brings back what was spilled; lives in a thread of its own.
 struct Clerk {
-    out: Output,
     replay: Replay,
     desk: Arc<Desk>,
 }
@@ -91,9 +85,8 @@ impl Evidence {
         let (spill, replay) = spill::in_directory(directory);
         let intents = Arc::new(Intents::in_directory(directory));
         intents.recover(&spill)?;
-        let state = Mutex::new(State { out: out.clone(), way: Way::Spill });
-        let desk = Arc::new(Desk { spill, metrics, state, clerk: OnceLock::new() });
-        let clerk = Clerk { out, replay, desk: desk.clone() };
+        let desk = Arc::new(Desk { out, spill, metrics, way: Mutex::new(Way::Spill), clerk: OnceLock::new() });
+        let clerk = Clerk { replay, desk: desk.clone() };
         let clerk = thread::Builder::new().name("evidence".to_owned()).spawn(|| clerk.run())?;
         desk.clerk.get_or_init(|| clerk.thread().clone());
         Ok(Self { desk, editors: Arc::default(), intents })
@@ -137,7 +130,7 @@ impl Evidence {
     /// Writes out what is spilled, then stops the thread. Records made afterwards by other clones are spilled for the next run.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        self.desk.state().way = Way::End(Some(done));
+        *self.desk.way() = Way::End(Some(done));
         self.desk.wake();
         // An error means that the thread ended before us, which is what was asked for.
         closed.await.ok();
@@ -180,10 +173,9 @@ impl Desk {
 
     /// Writes a line, or keeps it.
     fn put(&self, line: &[u8]) -> io::Result<Fate> {
-        let mut state = self.state();
-        let State { out, way } = &mut *state;
-        if let Way::Out = way {
-            if out.has_room(line.len()) && out.write(line).is_ok() {
+        let mut way = self.way();
+        if let Way::Out = *way {
+            if self.out.has_room(line.len()) && self.out.write(line).is_ok() {
                 return Ok(Fate::Written);
             }
             *way = Way::Spill;
@@ -195,9 +187,9 @@ impl Desk {
         self.clerk.get().into_iter().for_each(Thread::unpark);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves a whole state behind.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn way(&self) -> MutexGuard<'_, Way> {
+        // A panic elsewhere leaves a way behind.
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,28 +200,28 @@ impl Clerk {
     fn run(self) {
         loop {
             let is_all = self.replay();
-            let mut state = self.desk.state();
-            match &mut state.way {
+            let mut way = self.desk.way();
+            match &mut *way {
                 Way::End(done) => {
                     let done = done.take();
-                    drop(state);
+                    drop(way);
                     self.replay();
                     // Nobody waits any more if this fails.
                     return done.into_iter().for_each(|done| _ = done.send(()));
                 }
-                Way::Spill if is_all && self.desk.spill.is_empty() => state.way = Way::Out,
+                Way::Spill if is_all && self.desk.spill.is_empty() => *way = Way::Out,
                 Way::Spill | Way::Out => {}
             }
-            drop(state);
+            drop(way);
             thread::park();
         }
     }
 
     /// Is everything written that was kept?
     fn replay(&self) -> bool {
-        let Self { out, desk, replay } = self;
+        let Self { desk, replay } = self;
         let replayed = replay.run(&desk.spill, |line| {
-            out.write(line)?;
+            desk.out.write(line)?;
             desk.metrics.recorded(Fate::Written);
             Ok(())
         });

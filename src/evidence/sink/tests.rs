@@ -36,7 +36,7 @@ fn nowhere() -> File {
 
 /// Waits until nothing is left to be brought back.
 fn settles(evidence: &Evidence) {
-    while !matches!(evidence.desk.state().way, Way::Out) {
+    while !matches!(*evidence.desk.way(), Way::Out) {
         thread::yield_now();
     }
 }
