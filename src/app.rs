@@ -12,6 +12,7 @@
 //! A part that ends before it was asked to takes the process with it: half a guard that looks like a whole one is worse than a
 //! restart.
 
+mod announce;
 mod certificate;
 mod connect;
 mod election;
@@ -123,7 +124,7 @@ impl Parts {
         let policy::Followed { rules, exempt, windows, emergencies } =
             policy::follow(client.clone(), ourselves, self.metrics.clone(), &self.shutdown);
         let (publisher, desired) = Publisher::new();
-        self.announce(desired.clone(), published);
+        self.shutdown.spawn_watcher(announce::announce(desired.clone(), published, self.metrics.clone()));
         if self.config.webhook.on {
             let (desired, rules, around) = (desired.clone(), rules.clone(), publisher.around());
             let guard = Guard { cluster: cluster.clone(), everybody, desired, rules, around, client };
@@ -283,23 +284,6 @@ impl Parts {
             share: Arc::new(Share::default()),
             subscriptions: Arc::default(),
         }
-    }
-
-    /// Readiness and the snapshot's age follow the snapshot.
-    fn announce(&self, mut desired: Desired, published: Pending) {
-        let metrics = self.metrics.clone();
-        self.shutdown.spawn_watcher(async move {
-            let mut published = Some(published);
-            while desired.wait_for(Option::is_some).await.is_ok() {
-                metrics.snapshot_built(clock::now());
-                if let Some(published) = published.take() {
-                    published.ready();
-                }
-                if desired.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
     }
 
     /// Waits for the request to stop, or for the first part that ends without one; then for everybody to finish.

@@ -55,8 +55,7 @@ pub struct Metrics {
     pub fighting_objects: Gauge,
     /// `GitSyncs` for which something waits for a window to open.
     pub windows_waited_for: Gauge,
-    /// Objects Git declares.
-    pub objects: Gauge,
+    objects: Gauge,
     /// Objects that differ from Git now.
     pub drifted_objects: Gauge,
     syncs: Family<Sync, Gauge>,
@@ -202,9 +201,10 @@ impl Metrics {
         self.certificate_expiry.set(at.as_second());
     }
 
-    /// Notes when the snapshot now in use was built.
-    pub fn snapshot_built(&self, at: Timestamp) {
+    /// Notes when the snapshot now in use was built, and how many objects it declares.
+    pub fn snapshot_built(&self, at: Timestamp, objects: usize) {
         self.snapshot_built.set(at.as_second());
+        self.objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
 
     /// Counts an attempt to put back a webhook configuration.

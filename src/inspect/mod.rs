@@ -28,7 +28,7 @@ mod revisions;
 mod syncs;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod unified;
 mod unmanaged;
 

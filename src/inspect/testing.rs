@@ -50,7 +50,7 @@ pub(super) fn deployment() -> Managed {
 }
 
 /// A Secret at `apps/db.yaml`.
-pub(super) fn secret() -> Managed {
+pub(crate) fn secret() -> Managed {
     let owned = json!({"f:data": {"f:password": {}, "f:user": {}}});
     managed("apps/db.yaml", SECRET, &owned, &[])
 }

@@ -8,8 +8,6 @@ use crate::evidence::Metrics;
 /// How things stand with one sync.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Objects Git declares.
-    pub objects: i64,
     /// Objects that differ.
     pub drifted: i64,
     /// Objects with an open break-glass.
@@ -46,7 +44,6 @@ impl Tally {
             None => counts.remove(sync),
         };
         let sum = |of: fn(&Count) -> i64| counts.values().map(of).sum::<i64>();
-        self.metrics.objects.set(sum(|count| count.objects));
         self.metrics.drifted_objects.set(sum(|count| count.drifted));
         self.metrics.break_glass_open.set(sum(|count| count.open));
         self.metrics.windows_waited_for.set(sum(|count| i64::from(count.waiting)));

@@ -120,7 +120,6 @@ impl Keeper {
         self.context.tally.set(
             &self.name,
             Some(Count {
-                objects: count(|_| true).unwrap_or(i64::MAX),
                 drifted: count(|entry| entry.drifted.is_some()).unwrap_or(i64::MAX),
                 open: count(|entry| entry.glass.is_some()).unwrap_or(i64::MAX),
                 waiting: !self.waiting().is_empty(),
