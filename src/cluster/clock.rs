@@ -68,7 +68,8 @@ fn learn(ahead: SignedDuration) {
     if ahead.is_zero() {
         tracing::info!("the clock of this machine is right again");
     } else {
-        tracing::warn!("the API server's clock is ahead of this machine's by {ahead:#}, and is gone by");
+        let side = if ahead.is_positive() { "behind" } else { "ahead of" };
+        tracing::warn!("this machine's clock is {:#} {side} the API server's, which is gone by", ahead.abs());
     }
 }
 

@@ -122,7 +122,7 @@ async fn transitions(troupe: &Troupe) -> Result<i64> {
 /// It has noticed, and its records have the right time.
 fn knows_the_time(troupe: &Troupe, place: &Place<'_>) -> Result<()> {
     let replica = troupe.stage.world.replica(WRONG);
-    ensure!(replica.log()?.contains("the API server's clock is ahead of this machine's by"), "it was not lied to");
+    ensure!(replica.log()?.contains("the API server's, which is gone by"), "it was not lied to");
     let healed = |record: &Value| record["kind"] == "Healed" && record["object"]["namespace"] == place.name.as_str();
     let records = replica.records()?;
     let newest = records.iter().rfind(|record| healed(record)).context("it has healed nothing")?;
