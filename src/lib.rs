@@ -53,7 +53,9 @@
 //!   `tidy::the_core_is_pure`.
 //! - What is not a decision is an error status, so that `failurePolicy` decides, never an allow in silence:
 //!   `webhook::what_is_no_decision_is_an_error_status`, `webhook::mutilated_reviews_are_answered_or_refused`.
-//! - Nobody judges by half a snapshot: `publish::nothing_is_published_before_every_known_sync_was_read`.
+//! - Nobody judges by half a snapshot: `publish::nothing_is_published_before_every_known_sync_was_read`,
+//!   `cluster::whoever_is_ready_knows_what_to_guard`. And nobody waits long for what cannot be read:
+//!   `cluster::who_cannot_be_read_keeps_nobody_waiting_for_long`.
 //! - A dry run gets the same verdict and leaves no record: `webhook::a_dry_run_gets_the_same_verdict_and_leaves_no_record`.
 //! - Who only observes stops nobody, undoes nothing, and believes nothing: `webhook::observing_refuses_nobody_and_records_who_would_have_been`,
 //!   `webhook::what_would_be_believed_later_is_refused_while_observing`, `cluster::who_only_observes_stops_nobody_and_undoes_nothing`.

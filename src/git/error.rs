@@ -189,6 +189,11 @@ pub struct Unverified {
 // === impl Error ===
 
 impl Error {
+    /// May it be gone in a moment, without anybody doing anything about it?
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Fetch { .. })
+    }
+
     /// One word for what went wrong, as a condition's reason.
     pub fn condition(&self) -> &'static str {
         match self {

@@ -1,4 +1,11 @@
 //! What could not be done: said once, and tried again, later each time.
+//!
+//! At a start it is tried again every second first. Until every sync was read nobody is told that this replica is ready, and
+//! what cannot be read because the API server or the network comes up together with us mostly can be a moment later. A guard that says
+//! it is ready and does not know what to guard lets pass in silence. But not for long: one sync that cannot be read keeps the
+//! others waiting for ten seconds at most.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,15 +18,46 @@ use crate::core::fight::{jittered, salt};
 use crate::evidence::{Kind as What, Record};
 use crate::git;
 
+/// For how long after a start others wait for who cannot be read.
+pub(super) const START: Duration = Duration::from_secs(10);
+/// How soon a sync is tried again that others wait for.
+const SOON: Duration = Duration::from_secs(1);
+
 // === impl Keeper ===
 
 impl Keeper {
+    /// Nothing is known of this sync, for a reason that may be gone in a moment. Others need not wait for it when they have waited
+    /// long enough.
+    pub(super) fn could_not_be_read(&self) {
+        if self.is_starting() {
+            return;
+        }
+        if self.is_awaited() {
+            tracing::warn!(
+                sync = self.name,
+                "could not be read since the start: what it declares is not guarded before it is"
+            );
+        }
+        self.context.publisher.failed(&self.name);
+    }
+
+    /// Do others wait for this sync to be read for the first time?
+    pub(super) fn is_awaited(&self) -> bool {
+        self.context.publisher.awaits(&self.name)
+    }
+
+    /// Do they, and not for too long yet?
+    fn is_starting(&self) -> bool {
+        self.is_awaited() && self.created.elapsed() < START
+    }
+
     /// Sees to it that what failed is tried again, later each time; a Git server too, whose next interval may be hours away.
     pub(super) fn try_again(&mut self) {
         let salt = salt(&self.key());
         let wait =
             |(failure, plan): (&Failure, &SyncPlan)| jittered(plan.retry.wait(failure.count), salt, failure.count);
         let wait = self.failure.as_ref().zip(self.plan.as_ref()).map(wait);
+        let wait = wait.map(|wait| if self.is_starting() { wait.min(SOON) } else { wait });
         let again = wait.map(|wait| Instant::now() + wait);
         let is_of_git = self.failure.as_ref().is_some_and(|failure| git::Error::is_condition(failure.reason));
         self.retry = again.filter(|_| !is_of_git);
@@ -31,7 +69,8 @@ impl Keeper {
     /// Notes a failure; the same one again only counts.
     pub(super) fn fail(&mut self, reason: &'static str, message: String) {
         let before = self.failure.as_ref().or(self.failed_before.as_ref()).filter(|before| before.reason == reason);
-        let count = before.map_or(1, |before| before.count.saturating_add(1));
+        let again = u32::from(!self.is_starting());
+        let count = before.map_or(1, |before| before.count.saturating_add(again));
         if self.leads() && before.is_none_or(|before| before.message != message) {
             tracing::warn!(sync = self.name, reason, message, "sync failed");
             self.context.evidence.record(Record {

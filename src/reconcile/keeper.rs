@@ -312,6 +312,7 @@ impl Keeper {
             before: self.read_besides(),
             fallback: self.fallback(),
             sought,
+            is_awaited: self.is_awaited(),
         };
         self.requests.begin();
         self.looked = Some(now);
@@ -370,7 +371,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.fail_to_look(&error);
-                self.context.publisher.failed(&self.name);
+                if error.may_pass() { self.could_not_be_read() } else { self.context.publisher.failed(&self.name) }
             }
         }
         if self.context.publisher.is_complete() {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::credentials::{Found, repository, secret_of, signers_of};
+use super::failing::START;
 use super::share::Question;
 use crate::api::meaning::SyncPlan;
 use crate::cluster::Kinds;
@@ -62,6 +63,8 @@ pub struct Look {
     pub before: Option<String>,
     /// The older commit that is to be made real in the place of the newest.
     pub sought: Option<Sought>,
+    /// Do others wait for this sync to be read for the first time?
+    pub is_awaited: bool,
 }
 
 // === impl Sought ===
@@ -85,7 +88,10 @@ impl Look {
         let found = context.secret(secret_of(&self.sync, source)).await;
         let signers = context.secret(signers_of(&self.sync, source)).await;
         let newest = match repository(&context.cache, &self.sync, source, found.as_ref(), signers.as_ref()) {
-            Ok(repository) => self.ask(&context, repository.clone()).await.map(|newest| (repository, newest)),
+            Ok(repository) => {
+                let repository = self.patient(repository);
+                self.ask(&context, repository.clone()).await.map(|newest| (repository, newest))
+            }
             Err(error) => Err(Arc::new(error)),
         };
         let tip = newest.as_ref().ok().map(|(_, newest)| newest.clone());
@@ -140,6 +146,12 @@ impl Look {
     /// Without credentials, for what is here already. Whose commits are believed is no matter of credentials.
     fn repository(&self, context: &Context, signers: Option<&Found<Arc<Secret>>>) -> Result<Repository, git::Error> {
         repository(&context.cache, &self.sync, &self.plan.source, None, signers)
+    }
+
+    /// A server that keeps silent has less time for that while others wait and there is a commit to make do with.
+    fn patient(&self, repository: Repository) -> Repository {
+        let makes_do = self.is_awaited && self.fallback.is_some();
+        if makes_do { repository.with_stall_timeout(START) } else { repository }
     }
 
     async fn ask(&self, context: &Context, repository: Repository) -> Result<(String, Instant), Arc<git::Error>> {

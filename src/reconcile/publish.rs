@@ -34,6 +34,8 @@ struct State {
     declared_scalers: BTreeMap<String, Vec<(Target, Scaler)>>,
     /// Syncs that have not been read for the first time yet; `None` until they are known.
     awaited: Option<BTreeSet<String>>,
+    /// Those that were, or could not be, before it was known which there are.
+    settled: BTreeSet<String>,
     exempt: Exempt,
     scalers: BTreeMap<ObjectKey, (Target, Scaler)>,
     namespaces: BTreeMap<String, LabelMap>,
@@ -101,8 +103,8 @@ impl Publisher {
     /// These syncs exist at start-up: nothing is published before each has reported once, or is gone.
     pub fn expect(&self, syncs: impl IntoIterator<Item = String>) {
         self.update(|state| {
-            let reported = |sync: &String| !state.declared.contains_key(sync);
-            state.awaited.get_or_insert_with(|| syncs.into_iter().filter(reported).collect());
+            let settled = std::mem::take(&mut state.settled);
+            state.awaited.get_or_insert_with(|| syncs.into_iter().filter(|sync| !settled.contains(sync)).collect());
         });
         self.settle_claims(Claims::know_all);
     }
@@ -128,6 +130,12 @@ impl Publisher {
     /// Was every sync read, or found to be unreadable?
     pub fn is_complete(&self) -> bool {
         self.sender.borrow().is_some()
+    }
+
+    /// Do others wait for this sync to be read for the first time?
+    pub fn awaits(&self, sync: &str) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.awaited.as_ref().is_none_or(|awaited| awaited.contains(sync))
     }
 
     /// Does another sync declare this object, or is it going to?
@@ -269,9 +277,10 @@ impl Publisher {
 
 impl State {
     fn settle(&mut self, sync: &str) {
-        if let Some(awaited) = &mut self.awaited {
-            awaited.remove(sync);
-        }
+        match &mut self.awaited {
+            Some(awaited) => awaited.remove(sync),
+            None => self.settled.insert(sync.to_owned()),
+        };
     }
 
     /// `true` if it changes what exclusions depend on.
@@ -334,11 +343,14 @@ mod tests {
     fn nothing_is_published_before_every_known_sync_was_read() {
         let (publisher, desired) = Publisher::new();
         publisher.declare("team/early", Vec::new(), &HashSet::new(), &Surroundings::default());
+        publisher.failed("team/hasty");
         assert!(!is_published(&desired), "it is not known yet which syncs there are");
-        publisher.expect(["team/early", "team/late", "team/broken", "team/gone"].map(str::to_owned));
+        publisher.expect(["team/early", "team/hasty", "team/late", "team/broken", "team/gone"].map(str::to_owned));
         publisher.declare("team/late", Vec::new(), &HashSet::new(), &Surroundings::default());
         publisher.failed("team/broken");
         assert!(!is_published(&desired));
+        let awaited = ["team/early", "team/hasty", "team/broken", "team/gone"].map(|sync| publisher.awaits(sync));
+        assert_eq!(awaited, [false, false, false, true]);
         publisher.forget("team/gone");
         assert!(is_published(&desired), "a sync that cannot be read holds nobody up");
     }

@@ -57,6 +57,7 @@ mod secrets;
 mod shards;
 mod signed;
 mod stage;
+mod starts;
 mod sync;
 mod tampering;
 mod tenants;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
     // The fragile world's tests wait for each other, so they come first.
     let trials = [
         restarts::trials(),
+        starts::trials(),
         answers::trials(),
         replicas::trials(),
         rollback::trials(),

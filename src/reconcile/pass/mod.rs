@@ -47,12 +47,15 @@ impl Keeper {
             Ok(()) => {}
             Err(error) if error.is_not_leading() => {
                 self.interrupt();
+                self.could_not_be_read();
+            }
+            Err(error) if error.is_refused() => {
+                self.fail(FORBIDDEN, error.to_string());
                 self.context.publisher.failed(&self.name);
             }
             Err(error) => {
-                let reason = if error.is_refused() { FORBIDDEN } else { "ClusterUnavailable" };
-                self.fail(reason, error.to_string());
-                self.context.publisher.failed(&self.name);
+                self.fail("ClusterUnavailable", error.to_string());
+                self.could_not_be_read();
             }
         }
     }

@@ -56,6 +56,11 @@ impl World {
         self.process(GIT_SERVER).stop().await
     }
 
+    /// Sends the Git server a signal.
+    pub fn signal_git(&self, signal: Signal) -> Result<()> {
+        self.process(GIT_SERVER).signal(signal)
+    }
+
     /// Starts Holdfast, and waits until it is ready.
     pub async fn start_holdfast(&self) -> Result<()> {
         self.start_holdfast_with(&[]).await
@@ -79,6 +84,11 @@ impl World {
     /// Sends Holdfast a signal.
     pub fn signal_holdfast(&self, signal: Signal) -> Result<()> {
         self.process(HOLDFAST).signal(signal)
+    }
+
+    /// What Holdfast has logged so far.
+    pub fn holdfast_log(&self) -> Result<String> {
+        self.holdfast.log()
     }
 
     /// Where Holdfast keeps clones, and evidence that is not written out.
