@@ -4,8 +4,8 @@
 use super::Context;
 use super::keeper::Keeper;
 use crate::api::meaning::{SourcePlan, SyncPlan, VerifyPlan};
-use crate::cluster;
 use crate::cluster::secrets::{Secret, Versions};
+use crate::cluster::{self, clock};
 use crate::git::{Access, Error, RepoUrl, Repository, Signers};
 
 /// Secrets that are credentials of the cluster itself. Whoever may write a `GitSync` must not be able to have one sent to a
@@ -46,6 +46,7 @@ pub fn repository<S: AsRef<Secret>>(
             Repository::open_with(cache, url, &secret, access.map_err(|reason| unusable(&secret, reason))?)?
         }
     };
+    let repository = repository.with_clock(clock::now);
     match signers_of(sync, source).zip(source.verify.as_ref()) {
         None => Ok(repository),
         Some(((namespace, name), verify)) => {

@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::app::{App, Failure, client};
 use super::ssh::{Identity, KnownHosts};
 use super::url::{RepoUrl, Way};
@@ -82,12 +84,14 @@ impl Access {
     }
 
     /// The `Authorization` header, if there is to be one. For an App this may take a question to GitHub, of `stall` at most.
-    pub(super) fn authorization(&self, stall: Duration) -> Result<Option<String>, Failure> {
+    pub(super) fn authorization(&self, now: Timestamp, stall: Duration) -> Result<Option<String>, Failure> {
         let header = match &self.login {
             None => return Ok(None),
             Some(Login::Basic { username, password }) => basic(username, password),
             Some(Login::Bearer(token)) => format!("Bearer {token}"),
-            Some(Login::App(app)) => basic("x-access-token", &app.token(&|| client(self.authorities.as_ref(), stall))?),
+            Some(Login::App(app)) => {
+                basic("x-access-token", &app.token(now, &|| client(self.authorities.as_ref(), stall))?)
+            }
         };
         Ok(Some(header))
     }

@@ -133,9 +133,13 @@ impl App {
     }
 
     /// A token that lives; the password of the user `x-access-token`.
-    pub(super) fn token(&self, client: &dyn Fn() -> Result<Client, Failure>) -> Result<String, Failure> {
+    pub(super) fn token(
+        &self,
+        now: Timestamp,
+        client: &dyn Fn() -> Result<Client, Failure>,
+    ) -> Result<String, Failure> {
         let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Timestamp::now().as_second();
+        let now = now.as_second();
         let lives = held.token.clone().filter(|token| token.ends - now > USELESS);
         if let Some(token) = lives.as_ref().filter(|token| token.ends - now > EARLY) {
             return Ok(token.text.clone());
@@ -148,9 +152,9 @@ impl App {
     }
 
     /// The Git server does not take it any more.
-    pub(super) fn forget(&self) {
+    pub(super) fn forget(&self, now: Timestamp) {
         let mut held = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Timestamp::now().as_second();
+        let now = now.as_second();
         if now - held.thrown_away > PATIENCE {
             *held = Held { token: None, thrown_away: now };
         }

@@ -14,6 +14,7 @@ use gix::bstr::BString;
 use gix::progress::Discard;
 use gix::protocol::transport::client::blocking_io::Transport;
 use gix::remote::{Connection, Direction, fetch::Shallow, fetch::Tags};
+use jiff::Timestamp;
 
 use super::super::error::Error;
 use super::access::Access;
@@ -35,6 +36,7 @@ pub(super) struct Server<'a> {
     pub(super) url: &'a RepoUrl,
     pub(super) access: &'a Access,
     pub(super) stall: Duration,
+    pub(super) clock: fn() -> Timestamp,
 }
 
 type Connected<'r, 'repo> = Connection<'r, 'static, 'repo, Box<dyn Transport + Send>>;
@@ -113,7 +115,7 @@ impl Server<'_> {
 
     fn authorization(&self) -> Result<Option<String>, Error> {
         let url = self.url.to_string();
-        self.access.authorization(self.stall).map_err(|failure| {
+        self.access.authorization((self.clock)(), self.stall).map_err(|failure| {
             let host = self.access.app().map_or("GitHub", App::host);
             match failure {
                 app::Failure::Refused(reason) => {
@@ -153,7 +155,7 @@ impl Server<'_> {
         }
         if self.url.is_local() || http::denied(&source) {
             // Taken back, or for fewer repositories than before: the next try is with another.
-            self.access.app().into_iter().for_each(App::forget);
+            self.access.app().into_iter().for_each(|app| app.forget((self.clock)()));
             return Error::Refused { url, source: source.into() };
         }
         Error::Unreachable { url, source: source.into() }

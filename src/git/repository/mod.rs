@@ -51,6 +51,7 @@ pub struct Repository {
     stall: Duration,
     /// Whose commits are believed; everybody's, if nobody is named.
     signers: Option<Signers>,
+    clock: fn() -> Timestamp,
 }
 
 // === impl Repository ===
@@ -67,7 +68,7 @@ impl Repository {
         let folder = cache_dir.join(url.cache_name(secret));
         std::fs::create_dir_all(&folder)
             .map_err(|source| Error::Cache { url: url.to_string(), source: source.into() })?;
-        Ok(Self { url, access, folder, stall: STALL, signers: None })
+        Ok(Self { url, access, folder, stall: STALL, signers: None, clock: Timestamp::now })
     }
 
     /// The same repository, giving up on a silent server after `stall`.
@@ -80,6 +81,12 @@ impl Repository {
     #[must_use]
     pub fn signed_by(self, signers: Signers) -> Self {
         Self { signers: Some(signers), ..self }
+    }
+
+    /// The same repository, told the time by `clock` instead of this machine: whether keys are valid and tokens live hangs on it.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> Timestamp) -> Self {
+        Self { clock, ..self }
     }
 
     /// The URL.
@@ -105,14 +112,14 @@ impl Repository {
     pub fn at<T>(&self, target: &str, read: impl Fn(&Snapshot) -> Result<T, Error>) -> Result<T, Error> {
         self.asked(|resolver| {
             let at = resolver.resolve(target)?;
-            self.signers.as_ref().map_or(Ok(()), |signers| at.believed(signers, Timestamp::now()))?;
+            self.signers.as_ref().map_or(Ok(()), |signers| at.believed(signers, (self.clock)()))?;
             read(&at)
         })
     }
 
     fn asked<T>(&self, ask: impl Fn(&Resolver<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let cache = Cache::lock(&self.folder).map_err(|source| self.cache_error(source))?;
-        let server = Server { url: &self.url, access: &self.access, stall: self.stall };
+        let server = Server { url: &self.url, access: &self.access, stall: self.stall, clock: self.clock };
         let attempt = || ask(&Resolver { cache: &cache, server: &server });
         match attempt() {
             Err(Error::Cache { .. } | Error::Fetch { .. }) => {

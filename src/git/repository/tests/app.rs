@@ -209,6 +209,15 @@ fn a_token_is_renewed_before_it_ends_and_used_on_while_github_is_down() {
 }
 
 #[test]
+fn the_proof_of_an_app_is_of_the_time_that_is_given() {
+    let origin = Origin::with(&[("a.yaml", "1")]);
+    let github = GitHub::of(&origin);
+    let repository = github.repository(&origin).with_clock(|| Timestamp::now() - Duration::from_mins(20));
+    assert!(login_error(&repository).contains("it says 401"));
+    assert_eq!(super::content(&repository.with_clock(Timestamp::now), "main"), "1");
+}
+
+#[test]
 fn a_token_that_is_taken_back_is_replaced() {
     let origin = Origin::with(&[("a.yaml", "1")]);
     let github = GitHub::of(&origin);

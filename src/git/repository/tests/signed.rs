@@ -51,6 +51,19 @@ fn whatever_names_a_commit_it_must_be_signed() {
 }
 
 #[test]
+fn a_key_is_judged_by_the_clock_that_is_given() {
+    let origin = Origin::empty();
+    let signed = origin.signed(ANN, "first", &[("a.yaml", "1")]);
+    let line = signer(ANN).replacen(' ', r#" valid-before="21000101Z" "#, 1);
+    let keys = [("allowed_signers".to_owned(), line.into_bytes())].into();
+    let signers = Signers::read("team/signers", VerifyMode::Head, &keys).expect("usable");
+    let repository = origin.repository().signed_by(signers);
+    assert_eq!(super::sha(&repository, "main"), signed);
+    let later = repository.with_clock(|| "2100-01-02T00:00:00Z".parse().expect("a time"));
+    assert!(refused(&later, "main").contains("expired at 2100-01-01"));
+}
+
+#[test]
 fn a_signature_by_somebody_else_is_none() {
     let origin = Origin::empty();
     let signed = origin.signed(BEA, "first", &[("a.yaml", "1")]);
