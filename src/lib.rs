@@ -52,7 +52,8 @@
 //! - Layers point inward, and the core names no clock, file, network or runtime: `tidy::layers_point_inward`,
 //!   `tidy::the_core_is_pure`.
 //! - What is not a decision is an error status, so that `failurePolicy` decides, never an allow in silence:
-//!   `webhook::what_is_no_decision_is_an_error_status`, `webhook::mutilated_reviews_are_answered_or_refused`.
+//!   `webhook::what_is_no_decision_is_an_error_status`, `webhook::edits_of_what_could_not_be_read_get_no_decision`,
+//!   `webhook::mutilated_reviews_are_answered_or_refused`.
 //! - Nobody judges by half a snapshot: `publish::nothing_is_published_before_every_known_sync_was_read`,
 //!   `cluster::whoever_is_ready_knows_what_to_guard`. And nobody waits long for what cannot be read:
 //!   `cluster::who_cannot_be_read_keeps_nobody_waiting_for_long`.

@@ -22,6 +22,8 @@ pub struct Snapshot {
     kinds: BTreeMap<(String, String), String>,
     /// Namespace → how many declared objects live in it.
     namespaces: HashMap<String, usize>,
+    /// Syncs that could not be read: they declare something, and nobody knows what. With the resources they had something of before.
+    unread: BTreeMap<String, Vec<Resource>>,
 }
 
 /// One declared object and all that is needed to judge it.
@@ -161,6 +163,22 @@ impl Snapshot {
         snapshot
     }
 
+    /// The same; these syncs would refuse edits and could not be read. When they were, they declared something of these resources.
+    #[must_use]
+    pub fn besides(self, unread: BTreeMap<String, Vec<Resource>>) -> Self {
+        Self { unread, ..self }
+    }
+
+    /// Is there any sync that would refuse edits, and could not be read?
+    pub fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Would this sync refuse edits, if it could be read?
+    pub fn is_unread(&self, sync: &str) -> bool {
+        self.unread.contains_key(sync)
+    }
+
     fn insert(&mut self, managed: Arc<Managed>) {
         let key = &managed.manifest.key;
         if self.objects.contains_key(key) {
@@ -198,9 +216,11 @@ impl Snapshot {
         self.kinds.get(&(group.to_owned(), resource.to_owned())).map(String::as_str)
     }
 
-    /// Every declared resource, in the versions Git declares it in: group, version and plural, in order.
+    /// Every declared resource, in the versions Git declares it in, and those syncs that could not be read had before: group, version and
+    /// plural, in order.
     pub fn resources(&self) -> Vec<Resource> {
-        let resources: BTreeSet<_> = self.objects.values().map(|managed| Resource::of(managed)).collect();
+        let declared = self.objects.values().map(|managed| Resource::of(managed));
+        let resources: BTreeSet<_> = declared.chain(self.unread.values().flatten().cloned()).collect();
         resources.into_iter().collect()
     }
 

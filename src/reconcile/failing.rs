@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::keeper::Keeper;
 use super::status::Failure;
 use crate::api::meaning::SyncPlan;
-use crate::cluster::clock;
 use crate::cluster::events::Note;
+use crate::cluster::{Kind, clock};
 use crate::core::fight::{jittered, salt};
+use crate::core::snapshot::{Mode, Resource};
 use crate::evidence::{Kind as What, Record};
 use crate::git;
 
@@ -28,7 +29,7 @@ const SOON: Duration = Duration::from_secs(1);
 impl Keeper {
     /// Nothing is known of this sync, for a reason that may be gone in a moment. Others need not wait for it when they have waited
     /// long enough.
-    pub(super) fn could_not_be_read(&self) {
+    pub(super) async fn could_not_be_read(&self) {
         if self.is_starting() {
             return;
         }
@@ -38,7 +39,30 @@ impl Keeper {
                 "could not be read since the start: what it declares is not guarded before it is"
             );
         }
-        self.context.publisher.failed(&self.name);
+        self.remains_unread().await;
+    }
+
+    /// Nothing is known of this sync, or nothing newer than before, and others need not wait. Whom it would refuse gets no decision
+    /// then.
+    pub(super) async fn remains_unread(&self) {
+        let denies = |plan: &SyncPlan| Mode::from(plan.admission.mode) == Mode::Deny;
+        let refuses = self.plan.as_ref().is_some_and(denies) && !self.is_paused();
+        let of = if refuses { Some(self.resources_before().await) } else { None };
+        self.context.publisher.failed(&self.name, of);
+    }
+
+    /// As what the kinds are served that the sync had objects of when it last reported, as far as the API server says.
+    async fn resources_before(&self) -> Vec<Resource> {
+        let mut resources = Vec::new();
+        for (api_version, kind) in self.kinds_before().filter_map(|name| name.rsplit_once('/')) {
+            let found = self.context.cluster.kind(api_version, kind).await.ok().flatten();
+            resources.extend(found.map(|Kind { resource, .. }| Resource {
+                group: resource.group,
+                version: resource.version,
+                plural: resource.plural,
+            }));
+        }
+        resources
     }
 
     /// Do others wait for this sync to be read for the first time?

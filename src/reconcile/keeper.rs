@@ -371,7 +371,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.fail_to_look(&error);
-                if error.may_pass() { self.could_not_be_read() } else { self.context.publisher.failed(&self.name) }
+                if error.may_pass() { self.could_not_be_read().await } else { self.remains_unread().await }
             }
         }
         if self.context.publisher.is_complete() {

@@ -1,5 +1,8 @@
 //! One snapshot out of what every sync declares, for everybody who judges.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +14,7 @@ use super::claims::{Claim, Claims, Contested};
 use super::moves::{Awaited, Readers};
 use crate::core::exclude::{LabelMap, Scaler, Surroundings, Target};
 use crate::core::object::ObjectKey;
-use crate::core::snapshot::{Managed, Snapshot};
+use crate::core::snapshot::{Managed, Resource, Snapshot};
 
 /// What judges read: nothing until the first snapshot is complete, so that nobody mistakes "not read yet" for "not managed".
 pub type Desired = watch::Receiver<Option<Arc<Snapshot>>>;
@@ -34,6 +37,8 @@ struct State {
     declared_scalers: BTreeMap<String, Vec<(Target, Scaler)>>,
     /// Syncs that have not been read for the first time yet; `None` until they are known.
     awaited: Option<BTreeSet<String>>,
+    /// Those that refuse edits and declare nobody knows what: they could not be read so far. And of which resources, before the start.
+    unread: BTreeMap<String, Vec<Resource>>,
     /// Those that were, or could not be, before it was known which there are.
     settled: BTreeSet<String>,
     exempt: Exempt,
@@ -209,9 +214,15 @@ impl Publisher {
         self.settle_claims(|claims| claims.release_all_but(sync, &keys));
     }
 
-    /// `sync` could not be read; what it declared before still holds.
-    pub fn failed(&self, sync: &str) {
-        self.update(|state| state.settle(sync));
+    /// `sync` could not be read; what it declared before still holds. If it declared nothing so far and would refuse edits, `of` what it had
+    /// something when it was read last.
+    pub fn failed(&self, sync: &str, of: Option<Vec<Resource>>) {
+        self.update(|state| {
+            state.settle(sync);
+            if let Some(of) = of.filter(|_| !state.declared.contains_key(sync)) {
+                state.unread.insert(sync.to_owned(), of);
+            }
+        });
         self.has_not_read(sync);
     }
 
@@ -260,7 +271,7 @@ impl Publisher {
             state.resolve(&before, &around);
         }
         if state.awaited.as_ref().is_some_and(BTreeSet::is_empty) {
-            let snapshot = Snapshot::new(state.declared.values().flatten().cloned());
+            let snapshot = Snapshot::new(state.declared.values().flatten().cloned()).besides(state.unread.clone());
             let is_first = self.sender.send_replace(Some(Arc::new(snapshot))).is_none();
             if is_first {
                 // Now that every sync was read, what nobody declares may be pruned.
@@ -277,6 +288,7 @@ impl Publisher {
 
 impl State {
     fn settle(&mut self, sync: &str) {
+        self.unread.remove(sync);
         match &mut self.awaited {
             Some(awaited) => awaited.remove(sync),
             None => self.settled.insert(sync.to_owned()),
@@ -329,59 +341,4 @@ impl State {
 fn scaler(managed: &Managed) -> Option<(Target, Scaler)> {
     let key = &managed.manifest.key;
     Scaler::is_one(key).then(|| Scaler::read(key, &managed.manifest.value()))?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_published(desired: &Desired) -> bool {
-        desired.borrow().is_some()
-    }
-
-    #[test]
-    fn nothing_is_published_before_every_known_sync_was_read() {
-        let (publisher, desired) = Publisher::new();
-        publisher.declare("team/early", Vec::new(), &HashSet::new(), &Surroundings::default());
-        publisher.failed("team/hasty");
-        assert!(!is_published(&desired), "it is not known yet which syncs there are");
-        publisher.expect(["team/early", "team/hasty", "team/late", "team/broken", "team/gone"].map(str::to_owned));
-        publisher.declare("team/late", Vec::new(), &HashSet::new(), &Surroundings::default());
-        publisher.failed("team/broken");
-        assert!(!is_published(&desired));
-        let awaited = ["team/early", "team/hasty", "team/broken", "team/gone"].map(|sync| publisher.awaits(sync));
-        assert_eq!(awaited, [false, false, false, true]);
-        publisher.forget("team/gone");
-        assert!(is_published(&desired), "a sync that cannot be read holds nobody up");
-    }
-
-    #[test]
-    fn a_cluster_without_syncs_is_ready_at_once() {
-        let (publisher, desired) = Publisher::new();
-        publisher.expect([]);
-        assert!(is_published(&desired));
-    }
-
-    #[test]
-    fn a_list_made_again_does_not_take_readiness_back() {
-        let (publisher, desired) = Publisher::new();
-        publisher.expect([]);
-        publisher.expect(["team/new".to_owned()]);
-        publisher.declare("team/other", Vec::new(), &HashSet::new(), &Surroundings::default());
-        assert!(is_published(&desired));
-    }
-
-    #[test]
-    fn labels_of_syncs_are_told_only_where_a_team_hangs_on_them() {
-        use crate::core::team::{Mark, Teams};
-        let (publisher, _) = Publisher::new();
-        let labels = LabelMap::from([("team".to_owned(), "shop".to_owned())]);
-        publisher.labelled("team/shop", &labels);
-        assert!(publisher.around().borrow().syncs.is_empty());
-        let teams = Teams { people: Vec::new(), objects: vec![Mark::SyncLabel("team".to_owned())] };
-        publisher.exempt(Exempt { teams: teams.into(), ..Exempt::default() });
-        assert_eq!(publisher.around().borrow().syncs.get("team/shop"), Some(&labels));
-        publisher.forget("team/shop");
-        assert!(publisher.around().borrow().syncs.is_empty());
-    }
 }

@@ -37,7 +37,7 @@ impl Keeper {
                 Err(faults) => {
                     let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     self.fail("InvalidSpec", message);
-                    self.context.publisher.failed(&self.name);
+                    self.context.publisher.failed(&self.name, None);
                 }
             }
             self.look_again();

@@ -197,7 +197,7 @@ impl Keeper {
                 self.windows.falls_back |= self.entries.is_empty();
                 self.pass(before).await;
             }
-            None => self.context.publisher.failed(&self.name),
+            None => self.context.publisher.failed(&self.name, None),
         }
     }
 

@@ -32,7 +32,7 @@ use super::places::{self, LARGEST, Places};
 use super::review::Review;
 use super::trial::Trial;
 use super::upstream::{Requester, Upstream};
-use super::{own, register, span, witness};
+use super::{own, register, span, unread, witness};
 use crate::api::Emergency;
 use crate::core::breakglass::Refused;
 use crate::core::exclude::Surroundings;
@@ -173,6 +173,9 @@ impl Webhook {
                 let ending = own::ending::Ending::of(&review, &self.rules.borrow().identities.ourselves.0);
                 let ending = ending.map(|ending| (ending, review.user_info.clone(), review.is_dry_run()));
                 let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
+                if guard.is_none() && snapshot.has_unread() {
+                    Box::pin(self.needs_no_unread(&review, &snapshot)).await?;
+                }
                 let decision = match self.standard(guard, &review, snapshot).await? {
                     Some(standard) => self.judge(hook, review, standard).await?,
                     None => Decision::pass(),
@@ -186,6 +189,14 @@ impl Webhook {
                 }
             }
         }
+    }
+
+    /// Nobody is refused by what is not known; whether somebody would be, is for `failurePolicy` to say.
+    async fn needs_no_unread(&self, review: &Review<'_>, snapshot: &Snapshot) -> Result<(), NoDecision> {
+        if self.rules.borrow().observe_only || !self.is_guarded(&review.user_info) {
+            return Ok(());
+        }
+        unread::keeper(review, snapshot, &*self.upstream).await?.map_or(Ok(()), |sync| Err(NoDecision::Unread(sync)))
     }
 
     /// May what guards go along with what is deleted? Controllers are not denied, and so not for want of an answer either.

@@ -25,6 +25,11 @@ pub(super) enum NoDecision {
     /// What Git says is not known yet.
     #[error("there is no snapshot of what Git declares yet")]
     NotReady,
+    /// What Git says of this object is not known: this sync could not be read.
+    #[error(
+        "it is not known what Git says of the object: GitSync {0} could not be read yet; `kubectl describe` it to see why"
+    )]
+    Unread(String),
     /// The API server did not answer.
     #[error("failed to ask the API server")]
     Upstream(#[from] Unanswered),
@@ -45,6 +50,7 @@ impl NoDecision {
             Self::Body(body) if body.status() == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
             Self::Body(_) | Self::Unreadable(_) => ErrorKind::Unreadable,
             Self::NotReady => ErrorKind::NotReady,
+            Self::Unread(_) => ErrorKind::Unread,
             Self::Upstream(_) => ErrorKind::Upstream,
             Self::Busy => ErrorKind::Busy,
             Self::Bug => ErrorKind::Internal,
@@ -55,7 +61,7 @@ impl NoDecision {
         match self {
             Self::Body(body) => body.status(),
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
-            Self::NotReady | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::Unread(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -99,6 +99,11 @@ impl<'a> Object<'a> {
     pub(super) fn has_annotation(&self, name: &str) -> bool {
         self.metadata.get("annotations").is_some_and(|annotations| annotations.get(name).is_some())
     }
+
+    /// The value of this annotation, if it is a text.
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
+        self.metadata.get("annotations")?.get(name)?.as_str()
+    }
 }
 
 // === impl Metadata ===

@@ -87,9 +87,14 @@ async fn who_cannot_be_read_keeps_nobody_waiting_for_long() -> Result<()> {
     let crowd = crowd(&stage).await?;
     let started = stage.world.start_holdfast().await;
     let guarded = other.refuses(Who::Alice, SLOW).await;
+    // Nobody decides, so it passes in this world; and that is told.
+    let passed = place.accepts(Who::Alice, TURN).await;
+    let undecided = stage.metric(r#"holdfast_review_errors_total{kind="unread"}"#).await;
     crowd.goes(&stage).await?;
     started?;
     guarded?;
+    passed?;
+    ensure!(undecided? > 0, "it passed in silence");
     let log = stage.world.holdfast_log()?;
     let said = log[before..].lines().any(|line| line.contains("starts-never") && line.contains(GIVEN_UP));
     ensure!(said, "it does not say whom it does not guard: {}", &log[before..]);

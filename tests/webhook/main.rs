@@ -10,4 +10,5 @@ mod odd;
 mod rotation;
 mod teams;
 mod tls;
+mod unread;
 mod verdicts;

@@ -57,6 +57,8 @@ labels! {
         TooLarge = "too-large",
         /// There is no snapshot yet.
         NotReady = "not-ready",
+        /// The sync that keeps the object could not be read.
+        Unread = "unread",
         /// A question to the API server (a right, a parent object) was not answered.
         Upstream = "upstream",
         /// Too many reviews were in work already.

@@ -47,15 +47,15 @@ impl Keeper {
             Ok(()) => {}
             Err(error) if error.is_not_leading() => {
                 self.interrupt();
-                self.could_not_be_read();
+                self.could_not_be_read().await;
             }
             Err(error) if error.is_refused() => {
                 self.fail(FORBIDDEN, error.to_string());
-                self.context.publisher.failed(&self.name);
+                self.remains_unread().await;
             }
             Err(error) => {
                 self.fail("ClusterUnavailable", error.to_string());
-                self.could_not_be_read();
+                self.could_not_be_read().await;
             }
         }
     }
@@ -99,7 +99,7 @@ impl Keeper {
         }
         understood.away.drain(..).for_each(|(key, error)| self.away.unread(&key, error.to_string()));
         if plan.options.validate && !(understood.invalid.is_empty() && understood.refused.is_empty()) {
-            self.refuse(revision, understood);
+            self.refuse(revision, understood).await;
             return Ok(());
         }
         self.announce(revision, understood.entries.values().map(|entry| &entry.kind)).await?;
@@ -155,7 +155,7 @@ impl Keeper {
     }
 
     /// Nothing of this commit is written. What the cluster was made equal to is the one before.
-    fn refuse(&mut self, revision: &str, mut understood: Understood) {
+    async fn refuse(&mut self, revision: &str, mut understood: Understood) {
         let reason = if understood.forbidden { FORBIDDEN } else { REFUSED };
         understood.invalid.append(&mut understood.refused);
         self.observed = Some(revision.to_owned());
@@ -166,7 +166,7 @@ impl Keeper {
             self.history.add(revision, CommitOutcome::Refused, Some(&message), clock::now());
         }
         self.fail(reason, message);
-        self.context.publisher.failed(&self.name);
+        self.remains_unread().await;
     }
 
     /// Objects of which something else is excluded than when they were judged: a rule that changed while a commit was read must not
