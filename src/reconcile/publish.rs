@@ -214,8 +214,8 @@ impl Publisher {
         self.settle_claims(|claims| claims.release_all_but(sync, &keys));
     }
 
-    /// `sync` could not be read; what it declared before still holds. If it declared nothing so far and would refuse edits, `of` what it had
-    /// something when it was read last.
+    /// `sync` could not be read; what it declared before still holds. If it would refuse edits: `of` these resources it had something when
+    /// it was read last, which matters as long as it has declared nothing since the start.
     pub fn failed(&self, sync: &str, of: Option<Vec<Resource>>) {
         self.update(|state| {
             state.settle(sync);
