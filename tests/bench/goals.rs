@@ -79,6 +79,7 @@ const PARTS: [(&str, &[(&str, Goal)]); 5] = [
         &[
             ("first_sync_10k_s", Goal::AtMost(60.0)),
             ("first_sync_floor_10k_s", Goal::Nothing),
+            ("first_sync_tried_floor_10k_s", Goal::Nothing),
             ("restart_10k_s", Goal::AtMost(10.0)),
             ("restart_10k_writes", Goal::AtMost(100.0)),
             ("commit_10k_ms", Goal::Nothing),
