@@ -116,10 +116,7 @@ impl Keeper {
             Some((manifest.api_version().to_owned(), kind.to_owned()))
         };
         let mut kinds: BTreeSet<_> = manifests.iter().filter_map(of).collect();
-        kinds.extend(self.kinds_before().filter_map(|name| {
-            let (api_version, kind) = name.rsplit_once('/')?;
-            Some((api_version.to_owned(), kind.to_owned()))
-        }));
+        kinds.extend(self.kinds_before().map(|(api_version, kind)| (api_version.to_owned(), kind.to_owned())));
         let declared: Declared<'_> = manifests.iter().map(|manifest| (&manifest.key, manifest.api_version())).collect();
         let (mut live, mut any_listed, mut trouble) = (Live::new(), false, None);
         self.away = Away::default();

@@ -47,14 +47,15 @@ impl Keeper {
     pub(super) async fn remains_unread(&self) {
         let denies = |plan: &SyncPlan| Mode::from(plan.admission.mode) == Mode::Deny;
         let refuses = self.plan.as_ref().is_some_and(denies) && !self.is_paused();
-        let of = if refuses { Some(self.resources_before().await) } else { None };
+        // What it has declared holds on, and then nobody asks for more.
+        let of = if refuses && self.entries.is_empty() { Some(self.resources_before().await) } else { None };
         self.context.publisher.failed(&self.name, of);
     }
 
     /// As what the kinds are served that the sync had objects of when it last reported, as far as the API server says.
     async fn resources_before(&self) -> Vec<Resource> {
         let mut resources = Vec::new();
-        for (api_version, kind) in self.kinds_before().filter_map(|name| name.rsplit_once('/')) {
+        for (api_version, kind) in self.kinds_before() {
             let found = self.context.cluster.kind(api_version, kind).await.ok().flatten();
             resources.extend(found.map(|Kind { resource, .. }| Resource {
                 group: resource.group,

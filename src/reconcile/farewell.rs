@@ -67,7 +67,7 @@ impl Keeper {
     async fn take_leave(&mut self, policy: DeletionPolicy) -> Result<(), Error> {
         let kinds: HashSet<_> = self.entries.values().map(|entry| entry.kind.clone()).collect();
         let mut kinds: Vec<_> = kinds.into_iter().chain(self.strays.values().map(|stray| stray.kind.clone())).collect();
-        for (api_version, kind) in self.kinds_before().filter_map(|name| name.rsplit_once('/')) {
+        for (api_version, kind) in self.kinds_before() {
             kinds.extend(self.context.cluster.kind(api_version, kind).await?);
         }
         (self.plan, self.rollout, self.retry) = (None, None, None);

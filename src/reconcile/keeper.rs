@@ -340,9 +340,9 @@ impl Keeper {
         self.next_poll = self.next_poll.min(self.beat.max(earliest));
     }
 
-    /// Kinds the sync had objects of when it last reported.
-    pub(super) fn kinds_before(&self) -> impl Iterator<Item = &str> {
-        self.status.kinds.iter().map(String::as_str)
+    /// Kinds the sync had objects of when it last reported: `apiVersion` and kind.
+    pub(super) fn kinds_before(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.status.kinds.iter().filter_map(|name| name.rsplit_once('/'))
     }
 
     async fn learn(&mut self, looked: Looked) {

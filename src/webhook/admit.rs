@@ -174,7 +174,7 @@ impl Webhook {
                 let ending = ending.map(|ending| (ending, review.user_info.clone(), review.is_dry_run()));
                 let snapshot = self.snapshots.borrow().clone().ok_or(NoDecision::NotReady)?;
                 if guard.is_none() && snapshot.has_unread() {
-                    Box::pin(self.needs_no_unread(&review, &snapshot)).await?;
+                    Box::pin(self.is_known(&review, &snapshot)).await?;
                 }
                 let decision = match self.standard(guard, &review, snapshot).await? {
                     Some(standard) => self.judge(hook, review, standard).await?,
@@ -191,8 +191,9 @@ impl Webhook {
         }
     }
 
-    /// Nobody is refused by what is not known; whether somebody would be, is for `failurePolicy` to say.
-    async fn needs_no_unread(&self, review: &Review<'_>, snapshot: &Snapshot) -> Result<(), NoDecision> {
+    /// Is it known what Git says of the object, or does it not matter to this requester? What could be refused, and is not known to be,
+    /// is for `failurePolicy` to decide.
+    async fn is_known(&self, review: &Review<'_>, snapshot: &Snapshot) -> Result<(), NoDecision> {
         if self.rules.borrow().observe_only || !self.is_guarded(&review.user_info) {
             return Ok(());
         }
