@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
@@ -70,7 +71,7 @@ pub struct Tracked {
 }
 
 /// Looks that pushes make happen are at least this far apart.
-const BETWEEN_PUSHES: std::time::Duration = std::time::Duration::from_secs(1);
+const BETWEEN_PUSHES: Duration = Duration::from_secs(1);
 
 /// The keeper of one `GitSync`.
 pub struct Keeper {
@@ -103,8 +104,8 @@ pub struct Keeper {
     pub(super) strays: HashMap<ObjectKey, Stray>,
     /// What Git declares and could not be read, or tried out: it is no stray. And why.
     pub(super) hindered: HashMap<ObjectKey, String>,
-    /// When to look at those that have been on their way out for long.
-    pub(super) look_at_going: Option<Instant>,
+    /// When to look at those that are on their way out, and how long that was waited for.
+    pub(super) look_at_going: Option<(Instant, Duration)>,
     /// What left Git all at once, and the commit that was first seen to do that.
     pub(super) accident: Option<(String, BTreeSet<ObjectKey>)>,
     pub(super) observed: Option<String>,
@@ -283,7 +284,7 @@ impl Keeper {
         self.remind_of_ends();
         self.check_patience();
         if self.is_at_its_end().await {
-            self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
+            self.next_poll = Instant::now() + Duration::from_hours(1);
             return;
         }
         let resumed = self.notice_ends();
@@ -300,7 +301,7 @@ impl Keeper {
     fn poll(&mut self) {
         let sought = self.seek();
         let Some(plan) = &self.plan else {
-            self.next_poll = Instant::now() + std::time::Duration::from_hours(1);
+            self.next_poll = Instant::now() + Duration::from_hours(1);
             return;
         };
         let (now, SourcePlan { url, interval, .. }) = (Instant::now(), &plan.source);

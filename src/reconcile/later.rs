@@ -33,7 +33,7 @@ impl Keeper {
             .chain(self.calm())
             .chain(self.patience_ends());
         let awaited = self.awaited.as_ref().map(|awaited| awaited.until);
-        let going = self.look_at_going.into_iter().chain(awaited).filter(|_| leads);
+        let going = self.look_at_going.map(|(then, _)| then).into_iter().chain(awaited).filter(|_| leads);
         let moments = moments.map(|moment| now + until(moment, wall));
         due.chain(moments).chain(going).chain(self.next_look()).min().unwrap_or_else(|| now + IDLE)
     }

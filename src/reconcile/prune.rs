@@ -14,7 +14,7 @@
 //! A stray is deleted only as it was judged: whoever takes it over between the look and the deletion (another sync, another
 //! cluster's Holdfast, somebody who says `holdfast.dev/prune: disabled`) writes it, and what was written since is judged anew.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -55,7 +55,8 @@ const DECLARED: &str = "Git declares it, and it is not known what that means";
 const UNREAD: &str = "it is not in what could be read of Git, and stays until all of that can be read";
 const LEFT: &str = "it left Git; prune is off, or waits for a complete sync, or for what goes before";
 
-/// How long what was deleted may be on its way out before it is looked at again.
+/// How long what was deleted may be on its way out before it is looked at again; each time twice as long, up to [`LONG`].
+const SOON: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_mins(1);
 
 /// What a look at a stray shows.
@@ -249,10 +250,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// A stray is on its way out: the sight of its end is waited for.
+    /// A stray is on its way out: the sight of its end is waited for, and it is looked at now and then.
     fn is_going(&mut self, key: &ObjectKey, wave: i32) {
         if let Some(stray) = self.strays.get_mut(key) {
             stray.goes = Some(wave);
+            self.look_at_going = None;
             // Nobody listens only when the process is stopping.
             self.wanted.send(stray.kind.clone()).ok();
         }
@@ -272,25 +274,31 @@ impl Keeper {
         Ok(())
     }
 
-    /// Looks again at what has been on its way out for long: the watch of a kind that is served no more says nothing.
+    /// Looks again at what has been on its way out for a while. A watch tells who is gone, but one that begins only after the kind
+    /// is served no more says nothing. Where one of a kind is still there, so is the kind.
     pub(super) async fn look_at_what_goes(&mut self, now: Instant) {
-        if self.look_at_going.is_none_or(|then| now < then) {
-            return;
-        }
+        let Some((_, wait)) = self.look_at_going.filter(|(then, _)| *then <= now) else { return };
         let going = self.strays.iter().filter(|(_, stray)| stray.goes.is_some());
         let going: Vec<_> = going.map(|(key, stray)| (key.clone(), stray.kind.clone())).collect();
+        let wait = LONG.min(wait * 2);
+        self.look_at_going = Some((now + wait, wait));
+        let mut served = HashSet::new();
         for (key, kind) in going {
+            if served.contains(&kind) {
+                continue;
+            }
             if let Ok(None) = self.cluster.get(&kind, &key).await {
                 self.miss_stray(&key).await;
+            } else {
+                served.insert(kind);
             }
         }
-        self.look_at_going = None;
     }
 
     /// When to do so.
     pub(super) fn minds_what_goes(&mut self, now: Instant) {
         let any = self.strays.values().any(|stray| stray.goes.is_some());
-        self.look_at_going = any.then(|| self.look_at_going.unwrap_or(now + LONG));
+        self.look_at_going = any.then(|| self.look_at_going.unwrap_or((now + SOON, SOON)));
     }
 
     /// What becomes of the dependents of what is pruned.

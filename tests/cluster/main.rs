@@ -32,6 +32,7 @@ mod chaos;
 mod clocks;
 mod commits;
 mod converted;
+mod crowd;
 mod exclusions;
 mod fights;
 mod guards;

@@ -1,5 +1,7 @@
 //! Deleting more than usual, and the end of a `GitSync` that says what is to become of its objects.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use holdfast::cluster::objects::PropagationPolicy;
 use holdfast::cluster::{Cluster, Error};
@@ -7,8 +9,10 @@ use holdfast::core::object::ObjectKey;
 use holdfast::evidence::Metrics;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::manifests::{SETTINGS, config};
+use crate::crowd::{no_room, room};
+use crate::manifests::{SETTINGS, config, definition};
 use crate::place::{Place, condition};
 use crate::stage::{PATIENCE, shared, tests};
 use crate::who::Who;
@@ -18,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
     tests![
         who_confirms_a_commit_lets_it_delete,
         what_was_written_since_it_was_judged_is_not_deleted,
+        what_goes_is_missed_though_no_watch_tells,
         an_end_that_deletes,
         an_end_that_only_lets_go,
     ]
@@ -39,6 +44,22 @@ async fn what_was_written_since_it_was_judged_is_not_deleted() -> Result<()> {
     let anew = place.live("ConfigMap/moved").await?;
     cluster.delete_as_judged(&kind, &key, &anew, policy).await?;
     place.becomes("ConfigMap/moved", "", &Value::Null).await
+}
+
+/// A watch that begins only after the kind is served no more never tells that an object of it is gone. Here it never begins.
+async fn what_goes_is_missed_though_no_watch_tells() -> Result<()> {
+    const SOON: Duration = Duration::from_secs(30);
+    let stage = shared().await?;
+    no_room(stage, "unwatched", "watch", "cameos").await?;
+    let definition = definition("Cameo", "cameos").to_string();
+    let cameo = "apiVersion: example.com/v1\nkind: Cameo\nmetadata: {name: cameo}\nspec: {size: 1}\n";
+    let stays = ["one", "two", "three"].map(|name| (format!("{name}.yaml"), config(name, "a", name)));
+    let stays = stays.iter().map(|(file, text)| (&**file, &**text));
+    let files: Vec<_> = stays.chain([("definition.yaml", &*definition), ("cameo.yaml", cameo)]).collect();
+    let place = Place::with("unwatched", &files, |spec| spec["syncPolicy"]["automated"]["prune"] = json!(true)).await?;
+    let commit = place.remove(&["definition.yaml", "cameo.yaml"]).await?;
+    timeout(SOON, place.is_synced(&commit)).await.context("nobody noticed")??;
+    room(stage, "unwatched").await
 }
 
 async fn who_confirms_a_commit_lets_it_delete() -> Result<()> {

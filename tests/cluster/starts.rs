@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::process::Child;
 use tokio::time::timeout;
 
+use crate::crowd::{no_room, room, says};
 use crate::manifests::{SETTINGS, SLOW};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
@@ -27,7 +28,7 @@ spec: {count: 1}
 ";
 const TURN: &str = r#"patch widget/cog --type=merge --patch={"spec":{"count":2}}"#;
 
-/// Priority level and flow schema have the same name.
+/// The name of what makes it so.
 const CROWDED: &str = "starts-crowded";
 
 /// A server that keeps silent is given up after so long, when nobody waits for it.
@@ -119,29 +120,9 @@ async fn a_git_server_that_keeps_silent_keeps_nobody_waiting_for_long() -> Resul
 /// Whose request waits where there is room for one to wait.
 struct Crowd(Child);
 
-/// From now on the API server has no room for lists of Widgets that Holdfast asks for.
+/// From now on the API server turns away lists of Widgets that Holdfast asks for.
 async fn crowd(stage: &Stage) -> Result<Crowd> {
-    let holdfast =
-        json!({"kind": "ServiceAccount", "serviceAccount": {"namespace": HOLDFAST_NAMESPACE, "name": "holdfast"}});
-    let lists = json!({"verbs": ["list"], "apiGroups": ["example.com"], "resources": ["widgets"], "namespaces": ["*"], "clusterScope": true});
-    let configuration = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {
-            "apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "PriorityLevelConfiguration", "metadata": {"name": CROWDED},
-            "spec": {"type": "Limited", "limited": {
-                "nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0,
-                "limitResponse": {"type": "Queue", "queuing": {"queues": 1, "handSize": 1, "queueLengthLimit": 1}},
-            }},
-        },
-        {
-            "apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "FlowSchema", "metadata": {"name": CROWDED},
-            "spec": {
-                "priorityLevelConfiguration": {"name": CROWDED}, "matchingPrecedence": 2,
-                "rules": [{"subjects": [holdfast], "resourceRules": [lists]}],
-            },
-        },
-    ]});
-    stage.world.apply(&configuration).await?;
-    says(stage, &format!("apiserver_flowcontrol_nominal_limit_seats{{priority_level=\"{CROWDED}\"}} 0")).await?;
+    no_room(stage, CROWDED, "list", "widgets").await?;
     let list = ["get", "--raw", "/apis/example.com/v1/widgets"];
     let account = format!("--as=system:serviceaccount:{HOLDFAST_NAMESPACE}:holdfast");
     let mut waits = stage.world.command(Person::Administrator);
@@ -152,24 +133,12 @@ async fn crowd(stage: &Stage) -> Result<Crowd> {
     Ok(waits)
 }
 
-/// Waits until the API server has this line among its metrics.
-async fn says(stage: &Stage, wanted: &str) -> Result<()> {
-    wait_until(wanted, PATIENCE, || async {
-        let metrics = stage.world.kubectl(Person::Administrator, &["get", "--raw", "/metrics"]).await?.success()?;
-        ensure!(metrics.lines().any(|line| line == wanted), "it does not say so");
-        Ok(())
-    })
-    .await
-}
-
 // === impl Crowd ===
 
 impl Crowd {
     /// There is room again.
     async fn goes(mut self, stage: &Stage) -> Result<()> {
-        for kind in ["flowschema", "prioritylevelconfiguration"] {
-            stage.world.kubectl(Person::Administrator, &["delete", kind, CROWDED]).await?.success()?;
-        }
+        room(stage, CROWDED).await?;
         self.0.kill().await.context("failed to end kubectl")
     }
 }
