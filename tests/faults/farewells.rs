@@ -188,13 +188,7 @@ impl Leaving {
         self.was_done_once()?;
         let told = || async { self.is_told(&stage.world.records()?.split_off(self.records)) };
         wait_until("everything is on record", Duration::from_secs(5), told).await?;
-        let notes = stage.world.holdfast_cache().join("evidence.intents");
-        wait_until("nothing is noted any more", PATIENCE, || async {
-            let left = std::fs::read_dir(&notes).map_or(0, Iterator::count);
-            ensure!(left == 0, "{left} are");
-            Ok(())
-        })
-        .await
+        stage.notes_nothing().await
     }
 
     fn stays(&self, id: &Id) -> bool {

@@ -172,9 +172,15 @@ impl Stage {
         wait_until("everything is on record", Duration::from_secs(5), told).await?;
         let history = self.status().await?["history"].clone();
         ensure!(history[0]["revision"] == *self.head && history[0]["outcome"] == "Synced", "{history}");
+        self.notes_nothing().await
+    }
+
+    /// Waits until every write that was begun is on record. Files that are there for the next are empty.
+    pub async fn notes_nothing(&self) -> Result<()> {
         let notes = self.world.holdfast_cache().join("evidence.intents");
         wait_until("nothing is noted any more", PATIENCE, || async {
-            let left = std::fs::read_dir(&notes).map_or(0, Iterator::count);
+            let notes = std::fs::read_dir(&notes).into_iter().flatten().flatten();
+            let left = notes.filter(|note| note.metadata().is_ok_and(|note| note.len() > 0)).count();
             ensure!(left == 0, "{left} are");
             Ok(())
         })

@@ -191,7 +191,8 @@ async fn a_write_whose_process_is_killed_is_told_by_the_next_and_by_the_same_id(
 #[tokio::test]
 async fn a_write_that_is_on_record_or_was_not_made_is_told_no_more() {
     let folder = folder();
-    let noted = || std::fs::read_dir(folder.path().join("evidence.intents")).expect("a folder").count();
+    let notes = || std::fs::read_dir(folder.path().join("evidence.intents")).expect("a folder").flatten();
+    let noted = || notes().filter(|note| note.metadata().is_ok_and(|note| note.len() > 0)).count();
     let (evidence, reader) = read(&folder);
     drop(evidence.intend(record("given up")));
     assert_eq!(noted(), 0);
@@ -202,5 +203,12 @@ async fn a_write_that_is_on_record_or_was_not_made_is_told_no_more() {
         evidence.record_end(intent, record(&padding));
     }
     assert_eq!(noted(), 0, "nobody reads, and all is on disk nevertheless");
+    let files = notes().count();
+    drop(evidence.intend(record("another")));
+    assert_eq!(notes().count(), files, "a file is used again");
+    std::fs::remove_dir_all(folder.path().join("evidence.intents")).expect("removed");
+    let intent = evidence.intend(record("after all"));
+    assert_eq!(noted(), 1, "it is noted where the next run looks");
+    drop(intent);
     assert_eq!(end(evidence, reader).await.len(), 5);
 }
