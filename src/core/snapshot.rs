@@ -1,7 +1,8 @@
 //! The desired state as one immutable value: one writer publishes it, the webhook and the reconciler read it without locks.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::{Borrow, Cow};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,13 +18,25 @@ use super::state::State;
 /// Everything Git declares for this cluster, by every sync.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    objects: HashMap<ObjectKey, Arc<Managed>>,
-    /// Group and plural resource name → kind: a review of `scale` names only the resource.
-    kinds: BTreeMap<(String, String), String>,
+    objects: HashSet<ByKey>,
+    /// Group → plural resource name → what that is: a review of `scale` names only the resource.
+    kinds: BTreeMap<String, BTreeMap<Arc<str>, Declared>>,
     /// Namespace → how many declared objects live in it.
     namespaces: HashMap<String, usize>,
     /// Syncs that could not be read: they declare something, and nobody knows what. With the resources they had something of before.
     unread: BTreeMap<String, Vec<Resource>>,
+}
+
+/// A declared object, found by its key: there are thousands, and with each change the set of them is made anew.
+#[derive(Debug, Clone)]
+struct ByKey(Arc<Managed>);
+
+/// A resource that Git declares objects of.
+#[derive(Debug, Clone)]
+struct Declared {
+    kind: String,
+    /// The versions it declares them in.
+    versions: BTreeSet<String>,
 }
 
 /// One declared object and all that is needed to judge it.
@@ -123,18 +136,27 @@ pub struct Resource {
     pub plural: String,
 }
 
-// === impl Resource ===
+// === impl ByKey ===
 
-impl Resource {
-    fn of(managed: &Managed) -> Self {
-        let version = managed.manifest.api_version.rsplit('/').next().unwrap_or_default();
-        Self {
-            group: managed.manifest.key.group.clone(),
-            version: version.to_owned(),
-            plural: managed.resource.to_string(),
-        }
+impl Borrow<ObjectKey> for ByKey {
+    fn borrow(&self) -> &ObjectKey {
+        &self.0.manifest.key
     }
 }
+
+impl Hash for ByKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.manifest.key.hash(state);
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.manifest.key == other.0.manifest.key
+    }
+}
+
+impl Eq for ByKey {}
 
 // === impl Managed ===
 
@@ -157,9 +179,7 @@ impl Snapshot {
     /// The snapshot of these objects. An object that two syncs declare is kept for the first; callers report the conflict.
     pub fn new(managed: impl IntoIterator<Item = Arc<Managed>>) -> Self {
         let mut snapshot = Self::default();
-        for managed in managed {
-            snapshot.insert(managed);
-        }
+        managed.into_iter().for_each(|managed| snapshot.insert(&managed));
         snapshot
     }
 
@@ -179,26 +199,42 @@ impl Snapshot {
         self.unread.contains_key(sync)
     }
 
-    fn insert(&mut self, managed: Arc<Managed>) {
-        let key = &managed.manifest.key;
-        if self.objects.contains_key(key) {
+    fn insert(&mut self, managed: &Arc<Managed>) {
+        if !self.objects.insert(ByKey(managed.clone())) {
             return;
         }
-        self.kinds.insert((key.group.clone(), managed.resource.to_string()), key.kind.clone());
-        if let Some(namespace) = &key.namespace {
-            *self.namespaces.entry(namespace.clone()).or_default() += 1;
+        self.insert_kind(managed);
+        if let Some(namespace) = &managed.manifest.key.namespace {
+            match self.namespaces.get_mut(namespace) {
+                Some(count) => *count += 1,
+                None => _ = self.namespaces.insert(namespace.clone(), 1),
+            }
         }
-        self.objects.insert(key.clone(), managed);
+    }
+
+    /// Nearly always known already.
+    fn insert_kind(&mut self, managed: &Managed) {
+        let key = &managed.manifest.key;
+        let version = managed.manifest.api_version.rsplit('/').next().unwrap_or_default();
+        let declared = self.kinds.get_mut(&key.group).and_then(|group| group.get_mut(&managed.resource));
+        match declared {
+            Some(declared) if declared.versions.contains(version) => {}
+            Some(declared) => _ = declared.versions.insert(version.to_owned()),
+            None => {
+                let declared = Declared { kind: key.kind.clone(), versions: BTreeSet::from([version.to_owned()]) };
+                self.kinds.entry(key.group.clone()).or_default().insert(managed.resource.clone(), declared);
+            }
+        }
     }
 
     /// What Git declares for this object.
     pub fn get(&self, key: &ObjectKey) -> Option<&Arc<Managed>> {
-        self.objects.get(key)
+        self.objects.get(key).map(|ByKey(managed)| managed)
     }
 
     /// Every declared object.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Managed>> {
-        self.objects.values()
+        self.objects.iter().map(|ByKey(managed)| managed)
     }
 
     /// How many objects Git declares.
@@ -213,13 +249,21 @@ impl Snapshot {
 
     /// The declared kind behind a resource (`apps`, `deployments`).
     pub fn kind_of(&self, group: &str, resource: &str) -> Option<&str> {
-        self.kinds.get(&(group.to_owned(), resource.to_owned())).map(String::as_str)
+        self.kinds.get(group)?.get(resource).map(|declared| &*declared.kind)
     }
 
     /// Every declared resource, in the versions Git declares it in, and those syncs that could not be read had before: group, version and
     /// plural, in order.
     pub fn resources(&self) -> Vec<Resource> {
-        let declared = self.objects.values().map(|managed| Resource::of(managed));
+        let kinds =
+            self.kinds.iter().flat_map(|(group, kinds)| kinds.iter().map(move |(plural, of)| (group, plural, of)));
+        let declared = kinds.flat_map(|(group, plural, of)| {
+            of.versions.iter().map(move |version| Resource {
+                group: group.clone(),
+                version: version.clone(),
+                plural: plural.to_string(),
+            })
+        });
         let resources: BTreeSet<_> = declared.chain(self.unread.values().flatten().cloned()).collect();
         resources.into_iter().collect()
     }
