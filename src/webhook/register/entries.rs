@@ -22,6 +22,9 @@ use crate::core::guard::{Guard, SPARED};
 use crate::core::names::{FIELD_MANAGER, GROUP, MANAGED_LABEL, SYNC_EXTRA};
 use crate::core::snapshot::Mode;
 
+/// The name of the one condition each has.
+const CONDITION: &str = "needs-a-review";
+
 /// One entry, before it is said whether it validates or mutates.
 pub(super) struct Entry {
     name: Cow<'static, str>,
@@ -30,8 +33,8 @@ pub(super) struct Entry {
     objects: Option<LabelSelector>,
     namespaces: Option<LabelSelector>,
     side_effects: &'static str,
-    /// Further conditions: their names, and what must hold.
-    only: Vec<(&'static str, String)>,
+    /// What must hold besides.
+    only: Vec<String>,
     /// Must it never be in the way when nobody answers?
     is_yielding: bool,
 }
@@ -111,7 +114,7 @@ impl Entry {
         Some(Self {
             name: "status.holdfast.dev".into(),
             rules: rules(&["UPDATE"], &declared),
-            only: vec![("moves-metadata", moves_metadata())],
+            only: vec![moves_metadata()],
             ..managed
         })
     }
@@ -144,7 +147,7 @@ impl Entry {
             objects: None,
             namespaces: None,
             side_effects: "NoneOnDryRun",
-            only: vec![("not-our-own", format!("!({})", is_our_own(ours)))],
+            only: vec![format!("!({})", is_our_own(ours))],
             is_yielding: false,
         }
     }
@@ -152,8 +155,12 @@ impl Entry {
     /// Our own namespace and the definitions of our kinds: with them every guard goes, so it takes a right. But nobody may need us to be
     /// rid of us, or to begin anew: where nobody answers they go, whatever the policy.
     fn home(ours: &str) -> Self {
-        let own = vec![("our-own", is_our_own(ours))];
-        Self { name: "home.holdfast.dev".into(), only: own, is_yielding: true, ..Self::namespaces(ours) }
+        Self {
+            name: "home.holdfast.dev".into(),
+            only: vec![is_our_own(ours)],
+            is_yielding: true,
+            ..Self::namespaces(ours)
+        }
     }
 
     /// Creating, without our label or with another value of it, something that Git declares. `NotIn` matches an absent label
@@ -188,13 +195,12 @@ impl Entry {
     pub(super) fn into_validating(self, registration: &Registration) -> ValidatingWebhook {
         let Self { name, path, rules, objects, namespaces, side_effects, only, is_yielding } = self;
         let failure_policy = if is_yielding { FailurePolicy::Ignore } else { registration.failure_policy };
-        let only = only.into_iter().map(|(name, expression)| MatchCondition { name: name.to_owned(), expression });
         ValidatingWebhook {
             name: name.into_owned(),
             admission_review_versions: vec!["v1".to_owned()],
             client_config: registration.client.config(&path, &registration.ca_bundle),
             failure_policy: Some(failure_policy.as_str().to_owned()),
-            match_conditions: Some(conditions(&registration.namespace).into_iter().chain(only).collect()),
+            match_conditions: Some(vec![condition(&registration.namespace, &only)]),
             match_policy: Some("Equivalent".to_owned()),
             namespace_selector: namespaces,
             object_selector: objects,
@@ -251,8 +257,12 @@ fn others(declared: &[Resource]) -> Vec<Resource> {
     declared.iter().filter(|resource| resource.group != GROUP).cloned().collect()
 }
 
-/// Requests that must never reach us: by who asks, and by what is asked. An absent `groups` would be an error in CEL, and an error skips the webhook.
-fn conditions(namespace: &str) -> Vec<MatchCondition> {
+/// Everything but requests that must never reach us: by who asks, and by what is asked. And what must hold besides.
+///
+/// It is one condition, with what is met most often first: the API server works out every condition of an entry, whatever came out of the
+/// one before, but within one it stops at the first part that decides. An absent `groups` would be an error in CEL, and an error skips
+/// the webhook.
+fn condition(namespace: &str, only: &[String]) -> MatchCondition {
     let carries = |group: &str| format!("has(request.userInfo.groups) && '{group}' in request.userInfo.groups");
     let called =
         |start: &str, group: &str| format!("request.userInfo.username.startsWith('{start}') && {}", carries(group));
@@ -260,16 +270,18 @@ fn conditions(namespace: &str) -> Vec<MatchCondition> {
     let ourselves =
         format!("{name} && {} && ({})", carries(&format!("system:serviceaccounts:{namespace}")), by_our_hand());
     let never = [
-        ("not-holdfast", ourselves),
-        ("not-holdfast-for-a-tenant", for_a_tenant()),
-        ("not-a-node", called("system:node:", "system:nodes")),
+        ("ourselves", ourselves),
         (
-            "not-a-cluster-controller",
+            "a controller of the cluster",
             called("system:serviceaccount:kube-system:", "system:serviceaccounts:kube-system"),
         ),
-        ("not-a-question", question()),
+        ("a node", called("system:node:", "system:nodes")),
+        ("ourselves, for a tenant", for_a_tenant()),
+        ("a question of ours", question()),
     ];
-    never.map(|(name, who)| MatchCondition { name: name.to_owned(), expression: format!("!({who})") }).into()
+    let never = never.map(|(name, who)| format!("!({who}) // {name}"));
+    let holds: Vec<_> = never.into_iter().chain(only.iter().map(|holds| format!("({holds})"))).collect();
+    MatchCondition { name: CONDITION.to_owned(), expression: holds.join("\n&& ") }
 }
 
 /// Is anything in the metadata moved that is ours, or that others rely on? Owners the API server itself leaves as they were.

@@ -31,7 +31,7 @@ impl Entry {
         let mut entry = Self::guarded(guard, elsewhere)?;
         entry.name = format!("{}.status.guards.holdfast.dev", guard.name).into();
         entry.rules = rules(&["UPDATE"], &guard.objects.resources, "/status");
-        entry.only.push(("moves-metadata", moves_metadata()));
+        entry.only.push(moves_metadata());
         Some(entry)
     }
 
@@ -39,7 +39,7 @@ impl Entry {
     pub(super) fn guarded_in_emergency(guard: &Guard, elsewhere: &LabelSelector) -> Option<Self> {
         let mut entry = Self::of_guard(guard, MUTATE_PATH, &["UPDATE"], elsewhere)?;
         let glass = [has_annotation("object", BREAK_GLASS), has_annotation("oldObject", BREAK_GLASS)];
-        entry.only.push(("breaks-glass", glass.map(|side| format!("({side})")).join(" || ")));
+        entry.only.push(glass.map(|side| format!("({side})")).join(" || "));
         Some(entry)
     }
 
@@ -57,15 +57,15 @@ impl Entry {
     }
 }
 
-fn only(guard: &Guard) -> Vec<(&'static str, String)> {
-    let mut only = vec![("not-vital", not_vital())];
+fn only(guard: &Guard) -> Vec<String> {
+    let mut only = vec![not_vital()];
     let writers: Vec<_> = guard.writers.iter().filter_map(|writer| is_writer(writer)).collect();
     if !writers.is_empty() {
-        only.push(("not-a-writer", format!("!({})", writers.join(" || "))));
+        only.push(format!("!({})", writers.join(" || ")));
     }
     if !guard.objects.annotations.is_empty() {
         let annotated = guard.objects.annotations.iter().map(|name| has_annotation("oldObject", name));
-        only.push(("is-annotated", annotated.collect::<Vec<_>>().join(" && ")));
+        only.push(annotated.collect::<Vec<_>>().join(" && "));
     }
     only
 }
