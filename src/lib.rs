@@ -180,7 +180,7 @@
 //! - No schema in memory: the API server is asked what a manifest means, once for each change of it.
 //! - No polling of the cluster: managed objects are watched by label.
 //! - No live objects kept: a judgement needs one only while it is made. And no parsed manifest: it is kept as text, and each
-//!   kind is listed once for all syncs after a start (`reconcile::census`).
+//!   kind is listed once for all syncs that are new, as they all are after a start (`reconcile::census`).
 //! - Nothing written on objects that changes with every commit; nothing mutated before it is compared.
 //! - No identity by field manager at admission: clients choose it. Only afterwards, when nothing better is left.
 //! - No wall clock of one machine compared with that of another to say who leads.

@@ -1,12 +1,13 @@
-//! What there is when Holdfast starts: each kind is listed once, for all keepers together.
+//! What there is before a first pass: each kind is listed once, for all keepers together.
 //!
-//! Fifty syncs that each list every kind they declare would read the whole cluster fifty times. What is listed is kept as text
-//! until every sync was read, because parsed it would take five times as much, and each keeper takes its share when its
-//! turn comes. Such a share is a little old by then, so a keeper notes what it hears before its first pass: what has moved since,
-//! or is gone, it asks for.
+//! Fifty syncs that each list every kind they declare would read the whole cluster fifty times, after a start as well as when they
+//! are all new. What is listed is kept as text, because parsed it would take five times as much, and each keeper takes its share
+//! when its turn comes; it is forgotten when nobody is left whose turn is still to come. Such a share is a little old by then, so a
+//! keeper notes what it hears before its first pass: what has moved since, or is gone, it asks for. It hears of what says that it is
+//! its own. Anything else that it declares it writes, conditional on what was listed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -26,11 +27,13 @@ use crate::core::state::State;
 /// Live objects by identity.
 pub(super) type Live = HashMap<ObjectKey, Value>;
 
-/// The lists made since the start.
+/// The lists, as long as somebody who has not had a first pass looks at Git.
 #[derive(Default)]
-pub struct Census {
-    kinds: Mutex<HashMap<Kind, Arc<OnceCell<Listed>>>>,
-}
+pub struct Census(Mutex<Weak<Lists>>);
+
+/// Lists that some share.
+#[derive(Default)]
+pub(super) struct Lists(Mutex<HashMap<Kind, Arc<OnceCell<Listed>>>>);
 
 /// Every managed object of a kind.
 struct Listed {
@@ -42,18 +45,46 @@ struct Listed {
 
 /// What a keeper heard of objects before its first pass: the newest version, or that it is gone.
 #[derive(Default)]
-pub(super) struct Heard(HashMap<ObjectKey, Option<u64>>);
+pub(super) struct Heard {
+    versions: HashMap<ObjectKey, Option<u64>>,
+    /// While it looks at Git: since when, and what it shares.
+    looks: Option<(Instant, Arc<Lists>)>,
+}
 
 // === impl Census ===
 
 impl Census {
-    /// Forgets all of it: every sync was read.
-    pub fn clear(&self) {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    fn join(&self) -> Arc<Lists> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let lists = Arc::default();
+            *shared = Arc::downgrade(&lists);
+            lists
+        })
+    }
+}
+
+// === impl Lists ===
+
+impl Lists {
+    /// A list that was begun at this moment or later; whoever comes first makes it.
+    async fn since(&self, moment: Instant, cluster: &Cluster, kind: &Kind) -> Result<Arc<OnceCell<Listed>>, Error> {
+        loop {
+            let cell = self.all().entry(kind.clone()).or_default().clone();
+            let listed = cell.get_or_try_init(|| Listed::list(cluster, kind)).await?;
+            if listed.begun >= moment {
+                return Ok(cell);
+            }
+            // Of those who think it too old, the first makes room.
+            let mut all = self.all();
+            if all.get(kind).is_some_and(|known| Arc::ptr_eq(known, &cell)) {
+                all.remove(kind);
+            }
+        }
     }
 
-    fn of(&self, kind: &Kind) -> Arc<OnceCell<Listed>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).entry(kind.clone()).or_default().clone()
+    fn all(&self) -> MutexGuard<'_, HashMap<Kind, Arc<OnceCell<Listed>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,17 +120,17 @@ impl Listed {
 impl Heard {
     /// The object was seen at this version.
     pub(super) fn of(&mut self, key: &ObjectKey, version: u64) {
-        self.0.insert(key.clone(), Some(version));
+        self.versions.insert(key.clone(), Some(version));
     }
 
     /// The object is gone.
     pub(super) fn gone(&mut self, key: &ObjectKey) {
-        self.0.insert(key.clone(), None);
+        self.versions.insert(key.clone(), None);
     }
 
     /// Is this still how the object is, as far as was heard?
     fn agrees(&self, key: &ObjectKey, object: &Value) -> bool {
-        self.0.get(key).is_none_or(|heard| heard.is_some_and(|heard| heard <= version(object)))
+        self.versions.get(key).is_none_or(|heard| heard.is_some_and(|heard| heard <= version(object)))
     }
 }
 
@@ -109,6 +140,16 @@ type Declared<'m> = HashMap<&'m ObjectKey, &'m str>;
 // === impl Keeper ===
 
 impl Keeper {
+    /// Begins to look at Git. For a first pass everything is listed with those who do likewise, not before now.
+    pub(super) fn joins_the_census(&mut self, now: Instant) {
+        self.heard.iter_mut().for_each(|heard| heard.looks = Some((now, self.context.census.join())));
+    }
+
+    /// Has looked.
+    pub(super) fn leaves_the_census(&mut self) {
+        self.heard.iter_mut().for_each(|heard| heard.looks = None);
+    }
+
     /// Every object that carries our label and concerns this sync, of the kinds this commit has and those the last one had.
     pub(super) async fn list(&mut self, manifests: &[Manifest]) -> Result<Live, Error> {
         let of = |manifest: &Manifest| {
@@ -153,12 +194,9 @@ impl Keeper {
 
     async fn list_kind(&self, kind: &Kind, declared: &Declared<'_>) -> Result<Vec<Value>, Error> {
         let (context, name) = (&self.context, &self.name);
-        if self.heard.is_some() {
-            let census = context.census.of(kind);
-            let listed = census.get_or_try_init(|| Listed::list(&context.cluster, kind)).await?;
-            if listed.begun >= self.created {
-                return Ok(listed.share(name, declared));
-            }
+        if let Some((since, lists)) = self.heard.as_ref().and_then(|heard| heard.looks.as_ref()) {
+            let listed = lists.since(*since, &context.cluster, kind).await?;
+            return Ok(listed.get().into_iter().flat_map(|listed| listed.share(name, declared)).collect());
         }
         let mut found = Vec::new();
         let mut keep = |object: Value| {

@@ -120,7 +120,7 @@ pub struct Keeper {
     pub(super) before: Option<Before>,
     /// Were the namespaces and definitions of the commit that is being read written already?
     pub(super) founded: bool,
-    /// When this keeper began, and what it heard until its first pass.
+    /// When this keeper began, and what it heard until its first pass; see `census`.
     pub(super) created: Instant,
     pub(super) heard: Option<Heard>,
     /// Did all of the last pass go well?
@@ -320,6 +320,7 @@ impl Keeper {
         self.next_poll = self.context.share.next_beat(url, *interval, now);
         self.beat = self.next_poll;
         self.reading = Some(tokio::spawn(look.look(self.context.clone())));
+        self.joins_the_census(now);
     }
 
     /// Reads Git and looks at all of it again at the next opportunity.
@@ -375,9 +376,7 @@ impl Keeper {
                 if error.may_pass() { self.could_not_be_read().await } else { self.remains_unread().await }
             }
         }
-        if self.context.publisher.is_complete() {
-            self.context.census.clear();
-        }
+        self.leaves_the_census();
         if !nothing_new {
             self.try_again();
         }

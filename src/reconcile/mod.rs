@@ -104,7 +104,7 @@ pub struct Context {
     pub fences: Vec<Fence>,
     /// Counts of all syncs together.
     pub tally: Arc<Tally>,
-    /// What there was at the start.
+    /// What there is, for first passes.
     pub census: Arc<Census>,
     /// Whose turn it is to read a commit and make it real: what that takes is in memory only so many times.
     pub turns: Arc<Semaphore>,
