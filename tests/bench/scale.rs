@@ -44,19 +44,19 @@ mod objects;
 mod plot;
 mod probe;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use kube::Client;
-use kube::api::ListParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::load::{Floor, Witness};
 use self::plot::Plot;
 use self::probe::{Calls, Memory};
 use super::measure::{Samples, machine};
 use super::results::{self, Figure, Results};
-use super::world::{Options, Person, World, wait_until};
+use super::world::{Options, Person, World};
 
 /// How many objects there are.
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
@@ -207,16 +207,11 @@ impl<'w> Bench<'w> {
     }
 
     async fn all_synced(&self, commit: &str) -> Result<()> {
-        let syncs = self.world.git_syncs().await?;
-        wait_until("every GitSync is at its commit", PATIENCE, || async {
-            let all = syncs.list(&ListParams::default()).await?;
-            let late: Vec<_> = all.iter().filter(|sync| sync.data["status"]["syncedRevision"] != commit).collect();
-            let first = late.first().map(|sync| &sync.data["status"]);
-            ensure!(late.is_empty(), "{} of {} are not, the first has {first:?}", late.len(), all.items.len());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            Ok(())
-        })
-        .await
+        let mut late: HashMap<_, _> = objects::syncs(self.size).into_iter().map(|sync| (sync, Value::Null)).collect();
+        let all_there = load::synced(self.world.git_syncs().await?, commit, &mut late);
+        let in_time = tokio::time::timeout(PATIENCE, all_there).await;
+        let first = late.iter().next();
+        in_time.with_context(|| format!("{} GitSyncs are not at their commit, one is {first:?}", late.len()))?
     }
 
     /// From the start of the program to its readiness: every sync was read again, and everything is judged.

@@ -68,6 +68,22 @@ async fn apply(client: &Client, object: Value, params: &PatchParams) -> Result<(
     Ok(())
 }
 
+/// Waits until each of these `GitSync`s says that the cluster equals this commit. Those that do not are left, with what they say. It
+/// watches: who asks all the time has a share in what is measured.
+pub async fn synced(syncs: Api<DynamicObject>, commit: &str, late: &mut HashMap<String, Value>) -> Result<()> {
+    let mut seen = watcher(syncs, watcher::Config::default()).default_backoff().applied_objects().boxed();
+    while !late.is_empty() {
+        let sync = seen.try_next().await?.context("the watch has ended")?;
+        let status = &sync.data["status"];
+        if status["syncedRevision"] == commit {
+            late.remove(&sync.name_any());
+        } else {
+            late.entry(sync.name_any()).and_modify(|said| *said = status.clone());
+        }
+    }
+    Ok(())
+}
+
 /// Edits at the rate, each edit of another object, and waits until each was healed.
 pub async fn edit_all(client: &Client, objects: Vec<(String, String)>) -> Result<Healed> {
     let mut witness = Witness::start(client).await?;
