@@ -1,4 +1,5 @@
-//! A start into trouble. Whoever says that it is ready knows what to guard; and who cannot be read keeps nobody waiting for long.
+//! A start, of many syncs at once and into trouble. Whoever says that it is ready knows what to guard; and who cannot be read keeps nobody
+//! waiting for long.
 //!
 //! The API server is made to turn away lists of one kind as it does when it is overloaded, by its own means: a priority level without
 //! seats, where one request may wait and somebody else's does. The Git server is frozen: it takes connections and says nothing.
@@ -42,6 +43,7 @@ pub fn trials() -> Vec<Trial> {
         whoever_is_ready_knows_what_to_guard,
         who_cannot_be_read_keeps_nobody_waiting_for_long,
         a_git_server_that_keeps_silent_keeps_nobody_waiting_for_long,
+        new_syncs_list_together,
     ]
 }
 
@@ -115,6 +117,45 @@ async fn a_git_server_that_keeps_silent_keeps_nobody_waiting_for_long() -> Resul
     guarded?;
     said?;
     place.condition("Ready", true, &[]).await
+}
+
+/// The Git server keeps silent until all of them wait for it: then none has listed anything when the last of them comes.
+async fn new_syncs_list_together() -> Result<()> {
+    const COUNT: u64 = 8;
+    let stage = fragile().await?;
+    let mut places = Vec::new();
+    for number in 0..COUNT {
+        places.push(Place::empty(&stage, &format!("starts-together-{number}")).await?);
+    }
+    let mut commit = String::new();
+    for place in &places {
+        commit = place.write(&[("settings.yaml", SETTINGS)]).await?;
+    }
+    let waiting = async || stage.metric(r#"holdfast_syncs{ready="false"}"#).await;
+    let lists = async || stage.metric(r#"holdfast_api_calls_total{verb="list"}"#).await;
+    stage.world.signal_git(Signal::SIGSTOP)?;
+    let begun = async {
+        let before = (waiting().await?, lists().await?);
+        for place in &places {
+            place.sync(|_| {}).await?;
+        }
+        wait_until("they wait for Git", PATIENCE, || async {
+            let now = waiting().await?;
+            ensure!(now >= before.0 + COUNT, "{now} do");
+            Ok(())
+        })
+        .await?;
+        anyhow::Ok(before.1)
+    };
+    let begun = begun.await;
+    stage.world.signal_git(Signal::SIGCONT)?;
+    let before = begun?;
+    for place in &places {
+        place.is_synced(&commit).await?;
+    }
+    let listed = lists().await? - before;
+    ensure!(listed == 1, "{COUNT} syncs of one kind listed it {listed} times");
+    Ok(())
 }
 
 /// Whose request waits where there is room for one to wait.
