@@ -7,33 +7,31 @@
 //! Plots lie beside the results: `scale-sync.svg`, `scale-heal.svg`, `scale-memory.svg`.
 //!
 //! # What has been measured
-//! On two cores with the API server, etcd and the load beside it (November 2026, machine idle but for that); of 10,000 a second run, and one
-//! on a faster machine.
+//! On two cores with the API server, etcd and the load beside it (November 2026, machine idle but for that), whose speed changes from one
+//! minute to the next: hence the floors. Of 10,000 also a run of the first sync alone.
 //!
 //! | objects, GitSyncs | bare apply | with a dry run before | first sync | restart | writes after it | heal p50, p99 | resident, at most |
 //! |---|---|---|---|---|---|---|---|
-//! | 100, 10 | 0.2 s | 0.3 s | 2.0 s | 0.5 s | 4 | 10 samples: 3 to 22 ms | 40 MB, 41 MB |
-//! | 1,000, 50 | 2.1 s | 3.4 s | 8.5 s | 0.9 s | 4 | 100 samples: 1 to 21 ms | 61 MB, 68 MB |
-//! | 10,000, 50 | 20.5 s | | 66.4 s | 3.9 s | 4 | 4.6 ms, 33 ms | 133 MB, 181 MB |
-//! | 10,000, 50 | 25.0 s | 38.5 s | 68.3 s | 4.1 s | 4 | 4.4 ms, 22 ms | 126 MB, 174 MB |
-//! | 10,000, 50, faster | 8.9 s | | 31.7 s | 2 s | 4 | 2 ms, 9 ms | 145 MB, 183 MB |
+//! | 100, 10 | 0.1 s | 0.2 s | 1.3 s | 0.3 s | 4 | 10 samples: 3 to 7 ms | 39 MB, 39 MB |
+//! | 1,000, 50 | 1.5 s | 2.5 s | 6.0 s | 0.7 s | 4 | 100 samples: 1 to 9 ms | 53 MB, 59 MB |
+//! | 10,000, 50 | 16.7 s | 26.4 s | 33.4 s | 3.3 s | 4 | 3.3 ms, 19 ms | 124 MB, 157 MB |
+//! | 10,000, 50 | 11.5 s | 18.2 s | 25.5 s | | | | 114 MB, 130 MB |
 //!
 //! A hundred edits a second got through. After a restart there was no dry run, and the writes were none of objects; an idle minute had no call.
-//! A commit of one object took 2.1 s (median of 6; Git asked every 2 s).
+//! A commit of one object took 2.3 s (median of 6; Git asked every 2 s).
 //!
-//! The first sync asks twice for each object, a dry run and then the apply, and is not faster than the API server at that: while it lasts, both
-//! cores are busy, with the API server at 70 %, Holdfast at 18 % and etcd at 9 % (sampled once, at 1,000 objects). To the API server each object costs about
-//! twice what it costs in the bare loop. The webhook, whose `matchConditions` tell that Holdfast's own requests need no review, is a twelfth of it (at
-//! 2,000 objects 14.2 and 15.0 s, without it 13.3 and 13.4). What grows with objects *and* syncs are the lists: each new sync lists all managed
-//! objects of each of its kinds, where after a restart all of them share one list.
+//! The first sync asks twice for each object, a dry run and then the apply, and while it lasts both cores are busy: of the 51 CPU seconds of
+//! the last run the API server took 35 (29 for the same without Holdfast), etcd 4 and Holdfast 7. What an object costs the API server more is,
+//! by its own profile, the `matchConditions` of the two webhook configurations (it turns the object into what CEL reads for each: an eighth
+//! of all it does), the authorization of an account that is no administrator's, the watches, and the statuses.
 //!
 //! # What 100,000 objects and 100 clusters would take
 //! Arithmetic, from these figures and not from a run:
 //!
-//! - Memory: 9,000 more objects in as many syncs made 65 to 85 MB, so 7 to 10 KB each, on about 45 MB. That makes 0.8 to 1 GB for
+//! - Memory: 9,000 more objects in as many syncs made 71 MB, so 8 KB each, on about 45 MB. That makes 0.8 to 0.9 GB for
 //!   100,000 in one process, or a part of that for each replica with `--shards`; what watches hold while they list comes on top.
-//! - First sync: 200,000 requests. At the 520 requests a second of the bare loop above that is 6 minutes of the API server's time, and
-//!   11 as measured (68 s for 10,000); nothing here makes it fewer. A restart, which only lists, would take half a minute.
+//! - First sync: 200,000 requests. At the 760 requests a second of the loop that tries out and applies that is 4½ minutes of the API server's
+//!   time, and 5½ as measured (33 s for 10,000); nothing here makes it fewer. A restart, which only lists, would take half a minute.
 //! - Heals: each is one write. At a hundred edits a second the API server's two cores were busy with edits and heals alike; how many
 //!   objects lie still beside them makes no difference, since watches tell of what changes only.
 //! - A hundred clusters: one Holdfast in each, which share nothing but the Git server. That one is asked once a repository, revision
