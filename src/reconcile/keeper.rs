@@ -21,7 +21,7 @@ use super::credentials::changed;
 use super::entry::Entry;
 use super::fights::Fights;
 use super::history::History;
-use super::look::{Look, Looked, News};
+use super::look::{Earlier, Look, Looked, News};
 use super::moves::{Awaited, Tip};
 use super::pass::Before;
 use super::prune::Stray;
@@ -311,6 +311,7 @@ impl Keeper {
             beat: self.beat,
             known: self.known(),
             before: self.read_besides(),
+            begun: self.begun_before(),
             fallback: self.fallback(),
             sought,
             is_awaited: self.is_awaited(),
@@ -366,9 +367,9 @@ impl Keeper {
                     self.look_again();
                 }
             }
-            Ok(News::Commit(reading, before, _turn)) => self.take_up(reading, before, true).await,
+            Ok(News::Commit(reading, earlier, _turn)) => self.take_up(reading, *earlier, true).await,
             Ok(News::Stale(reading, error, _turn)) => {
-                self.take_up(reading, None, false).await;
+                self.take_up(reading, Earlier::default(), false).await;
                 self.fail_to_look(&error);
             }
             Err(error) => {

@@ -21,10 +21,19 @@ pub type Turn = OwnedSemaphorePermit;
 pub enum News {
     /// Still the commit that was read already.
     Same,
-    /// A commit to be made real, and the one the cluster was equal to before the start, if it can still be read.
-    Commit(Reading, Option<Reading>, Turn),
+    /// A commit to be made real, and what was in force before the start.
+    Commit(Reading, Box<Earlier>, Turn),
     /// The server does not answer, or has not what somebody rolled back to; this is the last commit known, and why it is used.
     Stale(Reading, Arc<git::Error>, Turn),
+}
+
+/// What was in force before a start, as far as it can still be read.
+#[derive(Default)]
+pub struct Earlier {
+    /// The commit the cluster was equal to.
+    pub before: Option<Reading>,
+    /// The one that was being made real, if that is neither of the others.
+    pub begun: Option<Reading>,
 }
 
 /// What a look at Git brought, and what it saw besides.
@@ -61,10 +70,21 @@ pub struct Look {
     pub fallback: Option<String>,
     /// After a start, the commit the cluster was made equal to before.
     pub before: Option<String>,
+    /// After a start, the commit that was being made real before.
+    pub begun: Option<String>,
     /// The older commit that is to be made real in the place of the newest.
     pub sought: Option<Sought>,
     /// Do others wait for this sync to be read for the first time?
     pub is_awaited: bool,
+}
+
+// === impl Earlier ===
+
+impl Earlier {
+    /// Was anything in force, and can it be read?
+    pub fn is_any(&self) -> bool {
+        self.before.is_some() || self.begun.is_some()
+    }
 }
 
 // === impl Sought ===
@@ -180,9 +200,12 @@ impl Look {
             }
             Err(error) => return Err(Arc::new(error)),
         };
-        let before = self.before.as_ref().filter(|before| *before != sha);
-        let before = before.and_then(|before| self.read(repository, before, kinds).ok());
-        Ok(News::Commit(reading, before, turn))
+        let earlier = |which: &Option<String>, but: Option<&String>| {
+            let which = which.as_ref().filter(|which| *which != sha && Some(*which) != but)?;
+            self.read(repository, which, kinds).ok()
+        };
+        let (before, begun) = (earlier(&self.before, None), earlier(&self.begun, self.before.as_ref()));
+        Ok(News::Commit(reading, Box::new(Earlier { before, begun }), turn))
     }
 
     /// The last commit this sync is known to have had is better than none: it keeps the guard up while the server is down. And one

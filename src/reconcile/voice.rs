@@ -1,6 +1,6 @@
 //! How a keeper makes itself heard: its `GitSync`'s status, and its share of the gauges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::tally::Count;
 use crate::api::GitSyncStatus;
 use crate::api::meaning::Suspension;
 use crate::cluster::events::{Note, reference};
-use crate::cluster::{Error, Kind, clock};
+use crate::cluster::{Error, clock};
 use crate::core::names::GROUP;
 use crate::core::object::ObjectKey;
 
@@ -75,25 +75,33 @@ impl Keeper {
         said_before && self.heard.is_some() && self.failure.is_none() && self.windows.held().is_none()
     }
 
-    /// Says of which kinds there are going to be objects, before the first of them is written: whoever starts after this process was
-    /// killed looks by these for what left Git meanwhile.
-    pub(super) async fn announce<'k>(
-        &mut self,
-        revision: &str,
-        kinds: impl Iterator<Item = &'k Kind>,
-    ) -> Result<(), Error> {
-        let mut all: BTreeSet<_> = self.status.kinds.iter().cloned().collect();
-        all.extend(kinds.map(Kind::name));
+    /// Says which commit is going to be made real, and of which kinds there are going to be objects, before the first of them is written:
+    /// whoever starts after this process was killed looks by these for what left Git meanwhile, and does not take back what was written.
+    pub(super) async fn announce(&mut self, revision: &str, entries: &HashMap<ObjectKey, Entry>) -> Result<(), Error> {
+        let mut status = self.status.clone();
+        let kinds: BTreeSet<_> =
+            status.kinds.into_iter().chain(entries.values().map(|entry| entry.kind.name())).collect();
+        status.kinds = kinds.into_iter().collect();
+        if self.declares_otherwise(entries) {
+            status.enforced_revision = Some(revision.to_owned());
+        }
         let writes = self.sync.is_some() && self.leads() && !self.is_paused() && !self.keeps_out(revision);
-        if all.len() == self.status.kinds.len() || !writes {
+        if status == self.status || !writes {
             return Ok(());
         }
-        let status = GitSyncStatus { kinds: all.into_iter().collect(), ..self.status.clone() };
         match self.write_status(&status).await {
             Err(error) if !error.is_not_found() => return Err(error),
             _ => self.status = status,
         }
         Ok(())
+    }
+
+    /// Is this something else than what is declared now?
+    fn declares_otherwise(&self, entries: &HashMap<ObjectKey, Entry>) -> bool {
+        let is_known = |(key, entry): (&ObjectKey, &Entry)| {
+            self.entries.get(key).is_some_and(|known| known.fingerprint == entry.fingerprint)
+        };
+        entries.len() != self.entries.len() || !entries.iter().all(is_known)
     }
 
     /// Publishes an Event about the `GitSync`.

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::entry::Entry;
 use super::keeper::Keeper;
+use super::look::Earlier;
 use super::moves::Held;
 use crate::api::meaning::{SourcePlan, SyncPlan};
 use crate::cluster::clock;
@@ -133,6 +134,11 @@ impl Keeper {
         if may_wait && self.is_closed(Action::Sync, None) { self.in_force() } else { before }
     }
 
+    /// After a start, the commit that was being made real before, or was by then.
+    pub(super) fn begun_before(&self) -> Option<String> {
+        self.status.enforced_revision.clone().filter(|_| self.entries.is_empty())
+    }
+
     /// The commit that need not be read if it is still the newest.
     pub(super) fn known(&self) -> Option<String> {
         // What may be synced by now has to be read, and so has what holds meanwhile if it is not known any more.
@@ -151,22 +157,22 @@ impl Keeper {
 
     /// A commit was read: it is made real, or it waits and what was in force before stays so. `is_newest`, as far as Git says: it may not
     /// answer.
-    pub(super) async fn take_up(&mut self, reading: Reading, before: Option<Reading>, is_newest: bool) {
+    pub(super) async fn take_up(&mut self, reading: Reading, earlier: Earlier, is_newest: bool) {
         let revision = reading.commit.sha.clone();
         let waits = (!self.is_in_force(&revision)).then(|| self.closed(Action::Sync, Some(&revision))).flatten();
         let fell_back = self.windows.falls_back;
         self.windows.falls_back =
             if is_newest { fell_back && waits.is_some() } else { fell_back || self.entries.is_empty() };
-        match (waits, before) {
-            (Some(closed), before) => {
+        match (waits, earlier) {
+            (Some(closed), Earlier { before, .. }) => {
                 let held = Held::of(&reading);
                 drop(reading);
                 self.hold(&revision, &closed, before).await;
                 self.announce_held(held);
             }
-            (None, Some(before)) if self.entries.is_empty() => {
+            (None, earlier) if self.entries.is_empty() && earlier.is_any() => {
                 self.windows.held = None;
-                self.pass_after_start(reading, before).await;
+                self.pass_after_start(reading, earlier).await;
             }
             (None, _) => {
                 if self.windows.held.take().as_ref() == Some(&revision) && self.is_closed(Action::Sync, None) {

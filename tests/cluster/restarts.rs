@@ -12,6 +12,7 @@ use crate::manifests::{SETTINGS, WEB, config, parsed};
 use crate::place::Place;
 use crate::stage::{PATIENCE, Stage, fragile, tests};
 use crate::troupe::troupe;
+use crate::waves::{READY, in_wave, pod};
 use crate::who::Who;
 use crate::world::{HOLDFAST_NAMESPACE, Person, wait_until};
 
@@ -24,7 +25,9 @@ pub fn trials() -> Vec<Trial> {
         what_left_git_while_it_was_down_is_pruned_afterwards,
         what_is_withheld_from_pruning_is_guarded_and_healed_after_a_start,
         what_a_broken_file_declared_is_guarded_after_a_start,
-        a_kind_is_known_before_the_first_of_it_is_written,
+        a_kind_and_the_commit_are_known_before_the_first_write,
+        a_commit_that_was_begun_goes_on_though_the_next_is_refused,
+        the_first_commit_that_was_begun_goes_on_though_the_next_is_refused,
         a_restart_without_drift_writes_nothing_and_asks_nothing,
         without_its_webhooks_everything_slips_and_is_healed,
         git_unreachable_changes_nothing_but_the_status,
@@ -119,20 +122,58 @@ async fn what_a_broken_file_declared_is_guarded_after_a_start() -> Result<()> {
     place.becomes("ConfigMap/gone", "/data/a", &json!("b")).await
 }
 
-/// Killed in between, it would never look for one that leaves Git before the next start.
-async fn a_kind_is_known_before_the_first_of_it_is_written() -> Result<()> {
+/// Killed in between, it would never look for one that leaves Git before the next start, nor know what it was about to do.
+async fn a_kind_and_the_commit_are_known_before_the_first_write() -> Result<()> {
     let stage = fragile().await?;
     let place = Place::at(&stage, "kinds", &[("settings.yaml", SETTINGS)], |_| {}).await?;
-    let asked = stage.world.audit()?.len();
-    place.commits(&[("web.yaml", WEB)]).await?;
-    let writes = writes(&stage, asked)?;
-    let first = |is: &dyn Fn(&Value) -> bool| writes.iter().position(is);
-    let known =
-        first(&|request| request["objectRef"]["name"] == "kinds" && request["objectRef"]["subresource"] == "status");
-    let is_real = |request: &Value| !request["requestURI"].to_string().contains("dryRun=All");
-    let written = first(&|request| request["objectRef"]["namespace"] == "kinds" && is_real(request));
-    ensure!(known.is_some() && written.is_some() && known < written, "{known:?}, {written:?}: {writes:#?}");
+    for commit in [("web.yaml", WEB), ("settings.yaml", &SETTINGS.replace("fast", "slow"))] {
+        let asked = stage.world.audit()?.len();
+        place.commits(&[commit]).await?;
+        let writes = writes(&stage, asked)?;
+        let first = |is: &dyn Fn(&Value) -> bool| writes.iter().position(is);
+        let known = first(&|request| {
+            request["objectRef"]["name"] == "kinds" && request["objectRef"]["subresource"] == "status"
+        });
+        let is_real = |request: &Value| !request["requestURI"].to_string().contains("dryRun=All");
+        let written = first(&|request| request["objectRef"]["namespace"] == "kinds" && is_real(request));
+        ensure!(known.is_some() && written.is_some() && known < written, "{known:?}, {written:?}: {writes:#?}");
+    }
     Ok(())
+}
+
+async fn a_commit_that_was_begun_goes_on_though_the_next_is_refused() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::at(&stage, "begun", &[("settings.yaml", SETTINGS)], |_| {}).await?;
+    goes_on_though_the_next_is_refused(&place).await
+}
+
+/// There is no commit the cluster was ever equal to.
+async fn the_first_commit_that_was_begun_goes_on_though_the_next_is_refused() -> Result<()> {
+    let stage = fragile().await?;
+    let place = Place::empty(&stage, "begun-first").await?;
+    place.write(&[("settings.yaml", SETTINGS)]).await?;
+    goes_on_though_the_next_is_refused(&place).await
+}
+
+/// It waits for a Pod when Holdfast ends, and before the next start somebody pushes what is no good.
+async fn goes_on_though_the_next_is_refused(place: &Place<'_>) -> Result<()> {
+    let stage = place.stage;
+    let (slow, late) = (SETTINGS.replace("fast", "slow"), in_wave("late", "holdfast.dev/wave", 1).to_string());
+    let commit = place.write(&[("settings.yaml", &slow), ("db.yaml", &pod("db")), ("late.yaml", &late)]).await?;
+    place.sync(|_| {}).await?;
+    place.condition("Synced", false, &["waits for Pod"]).await?;
+    stage.world.kill_holdfast().await?;
+    place.write(&[("wrong.yaml", &config("wrong", "a", "b").replace(r#""data""#, r#""dataa""#))]).await?;
+    stage.world.start_holdfast().await?;
+    place.condition("Ready", false, &["was refused", "dataa"]).await?;
+    place.is("ConfigMap/settings", "/data/mode", json!("slow")).await?;
+    place.rests("ConfigMap/settings").await?;
+    let status = place.git_sync().await?["status"].clone();
+    ensure!(status["enforcedRevision"] == *commit, "{status}");
+    place.refuses(Who::Alice, r#"patch configmap/settings --type=merge --patch={"data":{"mode":"fast"}}"#).await?;
+    place.accepts(Who::Administrator, &format!("patch pod/db {READY}")).await?;
+    place.becomes("ConfigMap/late", "/data/a", &json!("b")).await?;
+    place.condition("Ready", false, &["was refused"]).await
 }
 
 async fn a_restart_without_drift_writes_nothing_and_asks_nothing() -> Result<()> {

@@ -19,18 +19,19 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A Pod that no node will ever run: it is ready when the test says so.
-fn pod(name: &str) -> String {
+pub fn pod(name: &str) -> String {
     let containers = json!([{"name": "app", "image": "registry.example/db:1.0"}]);
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers}})
         .to_string()
 }
 
-fn in_wave(name: &str, annotation: &str, wave: i32) -> Value {
+pub fn in_wave(name: &str, annotation: &str, wave: i32) -> Value {
     let annotations = json!({annotation: wave.to_string()});
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": annotations}, "data": {"a": "b"}})
 }
 
-const READY: &str = r#"--subresource=status --type=merge --patch={"status":{"phase":"Succeeded"}}"#;
+/// Makes it ready.
+pub const READY: &str = r#"--subresource=status --type=merge --patch={"status":{"phase":"Succeeded"}}"#;
 
 async fn is_not_there(place: &Place<'_>, object: &str) -> Result<()> {
     let live = place.live(object).await?;

@@ -17,6 +17,7 @@ use super::away::AWAY;
 use super::census::Live;
 use super::entry::Entry;
 use super::keeper::Keeper;
+use super::look::Earlier;
 use super::status::Failure;
 use crate::api::CommitOutcome;
 use crate::api::meaning::SyncPlan;
@@ -61,20 +62,24 @@ impl Keeper {
     }
 
     /// The first pass after a start, to another commit than the cluster was equal to before. What is wrong with an object whose
-    /// manifest is still the same has drifted meanwhile. And if this commit is refused, the one before stays in force.
-    pub(super) async fn pass_after_start(&mut self, reading: Reading, before: Reading) {
-        self.before = Some(Before::of(before));
+    /// manifest is still the same has drifted meanwhile. And if this commit is refused, the one before stays in force, or goes on:
+    /// what was written of it is not taken back.
+    pub(super) async fn pass_after_start(&mut self, reading: Reading, Earlier { before, begun }: Earlier) {
+        self.before = before.map(Before::of);
         self.pass(reading).await;
-        let Some(Before { reading: before, .. }) = self.before.take() else { return };
         let is_refused = |failure: &Failure| [REFUSED, FORBIDDEN].contains(&failure.reason);
         if self.entries.is_empty() && self.failure.as_ref().is_some_and(is_refused) {
+            let instead = begun.or_else(|| self.before.take().map(|before| before.reading));
             let (refusal, refused) = (self.failure.take(), self.observed.take());
             self.windows.falls_back = true;
-            self.pass(before).await;
+            if let Some(instead) = instead {
+                self.pass(instead).await;
+            }
             (self.windows.falls_back, self.complete) = (false, false);
             self.failure = refusal;
             self.observed = refused;
         }
+        self.before = None;
     }
 
     async fn try_pass(
@@ -102,7 +107,7 @@ impl Keeper {
             self.refuse(revision, understood).await;
             return Ok(());
         }
-        self.announce(revision, understood.entries.values().map(|entry| &entry.kind)).await?;
+        self.announce(revision, &understood.entries).await?;
         if !understood.premature.is_empty() && !self.keeps_out(revision) && self.lay_foundation(&mut understood).await?
         {
             (self.observed, self.founded) = (None, true);
