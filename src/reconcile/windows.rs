@@ -2,7 +2,7 @@
 //!
 //! A new commit that may not be synced yet is known and not in force: what guards and heals is the commit before, all of it, so that
 //! nobody is held to half a commit. After a start in a closed window that commit is read from Git again, by the SHA in
-//! `status.syncedRevision`, and deletes nothing: the one that waits may be half real already. Drift and deletions that wait are reported with the window that keeps them and until when.
+//! `status.enforcedRevision`, and deletes nothing: the one that waits may be half real already. Drift and deletions that wait are reported with the window that keeps them and until when.
 //!
 //! Whether something may be done is asked when it is done, not remembered: a keeper that is busy when a window closes must not
 //! go on as if it were open.
